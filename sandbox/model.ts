@@ -1,0 +1,122 @@
+/**
+ * What the sandbox's cloud consists of. The API (sandbox/api) is the only writer; machines (sandbox/droplets,
+ * sandbox/region) read it. Plain data: it is kept as one JSON file and survives a restart.
+ */
+export interface Cloud {
+    droplets: Droplet[];
+    vpcs: Vpc[];
+    firewalls: Firewall[];
+    reservedIps: ReservedIp[];
+    sshKeys: SshKey[];
+    snapshots: Snapshot[];
+    actions: Action[];
+    tags: string[];
+    /** The next id of droplets, keys, snapshots and actions; never used twice. */
+    nextId: number;
+}
+
+export interface Droplet {
+    id: number;
+    name: string;
+    /** Host name that cloud-init sets at first boot: `name` at creation; a later rename does not change it. */
+    hostname: string;
+    region: string;
+    size: string;
+    image: ImageRef;
+    /** `new` until it is powered on for the first time. */
+    status: "new" | "active" | "off";
+    locked: boolean;
+    createdAt: string;
+    vpcUuid: string;
+    tags: string[];
+    sshKeyIds: number[];
+    /** As sent by the client; empty when there was none. Never returned by the API. */
+    userData: string;
+    features: string[];
+    publicIp: string;
+    privateIp: string;
+    anchorIp: string;
+}
+
+/** A distribution image by its slug, or a snapshot by its id. */
+export type ImageRef = { slug: string } | { snapshotId: number };
+
+export interface Vpc {
+    id: string;
+    name: string;
+    description: string;
+    region: string;
+    ipRange: string;
+    default: boolean;
+    createdAt: string;
+}
+
+export interface Firewall {
+    id: string;
+    name: string;
+    createdAt: string;
+    dropletIds: number[];
+    tags: string[];
+    inbound: FirewallRule[];
+    outbound: FirewallRule[];
+}
+
+export interface FirewallRule {
+    protocol: "tcp" | "udp" | "icmp";
+    /** `all`, `80`, or `8000-9000`; ignored for icmp. */
+    ports: string;
+    /** Sources of an inbound rule, destinations of an outbound one. */
+    addresses: string[];
+    dropletIds: number[];
+    tags: string[];
+}
+
+export interface ReservedIp {
+    ip: string;
+    region: string;
+    dropletId: number | null;
+}
+
+export interface SshKey {
+    id: number;
+    name: string;
+    publicKey: string;
+    fingerprint: string;
+}
+
+export interface Snapshot {
+    id: number;
+    name: string;
+    dropletId: number;
+    /** The distribution it grew from: the slug at the end of the chain. */
+    baseSlug: string;
+    /** Snapshots it grew from, oldest first; empty if its droplet was made from a distribution image. */
+    parents: number[];
+    region: string;
+    createdAt: string;
+    minDiskGiB: number;
+    sizeGiB: number;
+    tags: string[];
+}
+
+export interface Action {
+    id: number;
+    type: string;
+    status: "in-progress" | "completed" | "errored";
+    startedAt: string;
+    completedAt: string | null;
+    /** A droplet's id, or the number form of a reserved IP. */
+    resourceId: number;
+    resourceType: "droplet" | "reserved_ip" | "image";
+    region: string;
+    /** What went wrong, for the log; the real API does not say. */
+    error?: string;
+}
+
+/** `/v2/sizes`: the facts about a slug that machines need too. */
+export interface SizeSpec {
+    slug: string;
+    vcpus: number;
+    memoryMiB: number;
+    diskGiB: number;
+}
