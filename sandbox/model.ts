@@ -22,6 +22,8 @@ export interface Droplet {
     hostname: string;
     region: string;
     size: string;
+    /** The size's at creation; grows only by a resize with `disk: true`, and never shrinks. */
+    diskGiB: number;
     image: ImageRef;
     /** `new` until it is powered on for the first time. */
     status: "new" | "active" | "off";
@@ -97,6 +99,11 @@ export interface Snapshot {
     minDiskGiB: number;
     sizeGiB: number;
     tags: string[];
+    /**
+     * The client deleted it while droplets or later snapshots still stand on its disk: the API shows it no more,
+     * and its files go with the last of them.
+     */
+    deleted?: boolean;
 }
 
 export interface Action {
