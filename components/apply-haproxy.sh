@@ -1,0 +1,390 @@
+#!/usr/bin/env bash
+# Applies haproxy.cfg on a load balancer without losing a request; right whatever was there before.
+#
+# `bash -s` reads this from stdin, after a line READY_SECONDS=<whole number>; the text of haproxy.cfg follows on the
+# same stdin. All is in functions, so that bash has read the script to its last line before the text is read.
+#
+# What runs is known by its generation marker (see markGeneration in haproxy-config.ts), never by exit codes: a
+# reload is a signal, and HAProxy 2.6 loses one that arrives while it is still loading.
+# stdout is the log; stderr says why nothing was changed, or what to do.
+set -uo pipefail
+export LC_ALL=C TMPDIR=/run # /run is no disk that can be full
+umask 022
+
+readonly CFG=/etc/haproxy/haproxy.cfg
+readonly NEW=$CFG.new   # what is to run, until it is moved
+readonly PREV=$CFG.prev # what ran before; a second name of the same file, so it needs no room
+readonly MASTER=/run/haproxy-master.sock
+readonly LOCK=/run/dropscale-haproxy.lock
+readonly LOCK_SECONDS=120 ANSWER_SECONDS=10 RELOADS=3 PROGRESS_SECONDS=10
+
+generation=''   # of the text to apply
+serving_pid=''  # the worker that serves before the change; empty: none
+running=''      # its generation; empty: no worker, or its configuration is not ours
+running_file='' # the file that holds the running text; empty: lost, or not ours
+before=()       # <pid>:<start time> of each worker that must end before servers may be deleted
+why=''          # why the new text was not loaded
+
+# Fails when nobody reads any more.
+say() { printf '%s\n' "$*" 2>/dev/null; }
+
+fail() {
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+# At most ten of the lines given, in one line.
+in_one_line() {
+    local text
+    text=$(printf '%s, ' "${@:1:10}")
+    printf '%s' "${text%, }"
+    if (($# > 10)); then printf ' and %d more' $(($# - 10)); fi
+}
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+# The generation of a file of ours; fails for a file that is cut short, edited by hand, or not ours.
+generation_of() {
+    local marker='^    description gen=\([0-9a-f]\{16\}\)$' found
+    found=$(sed -n "s/$marker/\1/p" "$1" 2>/dev/null)
+    [[ -n $found && $found == "$(sed "/$marker/d" "$1" | sha256sum | cut -c 1-16)" ]] && printf '%s' "$found"
+}
+
+# These lines can't be changed by a reload without risk: a worker that can't change its root or its user takes the
+# master with it, and a port that is taken stops the listeners for seconds. `haproxy -c` sees neither.
+fixed_lines() { awk '$1 ~ /^(bind|chroot|user|group)$/ || ($1 == "stats" && $2 == "socket") { $1 = $1; print }' "$1"; }
+
+check_request() { awk '$1 == "http-check" && $2 == "send"' "$1"; }
+
+hard_stop_seconds() { sed -n 's/^ *hard-stop-after \([0-9]*\)s$/\1/p' "$1" 2>/dev/null; }
+
+receive() {
+    local words
+    words=$({ cat >"$NEW" && chmod 644 "$NEW" && sync "$NEW"; } 2>&1) ||
+        fail "haproxy.cfg could not be written, nothing was changed: $words"
+    generation=$(generation_of "$NEW") ||
+        fail "haproxy.cfg did not arrive whole in $NEW, nothing was changed: run 'pulumi up' again."
+}
+
+check_text() {
+    local old new words
+    if [[ -n $running_file ]]; then
+        old=$(fixed_lines "$running_file") new=$(fixed_lines "$NEW")
+        [[ $old == "$new" ]] ||
+            fail 'bind, chroot, user, group and stats socket lines of a running load balancer stay as they are:' \
+                'a reload that fails on them would cut every connection. Nothing was changed.' \
+                "running: $(in_one_line "${old//$'\n'/; }")" "refused: $(in_one_line "${new//$'\n'/; }")" \
+                'Build a second load balancer instead, which takes the address over (pulumi up --replace URN, with' \
+                'the URN of the load balancer droplet from: pulumi stack --show-urns).'
+    fi
+    words=$(timeout 30 haproxy -c -q -f "$NEW" 2>&1) ||
+        fail 'HAProxy refuses the new haproxy.cfg, nothing was changed:' "$words"
+}
+
+# The name that the next start reads; PREV keeps the running text, also when an earlier run ended half way.
+move_into_place() {
+    local words
+    if [[ -e $CFG && $running_file != "$PREV" ]]; then
+        words=$(ln -f "$CFG" "$PREV" 2>&1) || fail "haproxy.cfg.prev can't be made, nothing was changed: $words"
+    fi
+    words=$(mv -T "$NEW" "$CFG" 2>&1) || fail "haproxy.cfg can't be moved, nothing was changed: $words"
+    sync "${CFG%/*}"
+}
+
+put_back() {
+    if [[ -e $PREV ]]; then ln -f "$PREV" "$NEW" && mv -T "$NEW" "$CFG"; else rm -f "$CFG"; fi
+    sync "${CFG%/*}"
+}
+
+# --- HAProxy's processes ---------------------------------------------------------------------------------------------
+
+# One command to the master; socat closes its side after it, which HAProxy 2.6 waits for.
+master() { timeout 5 socat -t 5 - "UNIX-CONNECT:$MASTER" <<<"$1" 2>/dev/null; }
+
+# "<pid> <generation>" of the worker that takes connections (no generation: not our text). Fails when none answers.
+serving() {
+    master '@1 show info' | awk '
+        $1 == "Pid:" { pid = $2 }
+        $1 == "Stopping:" { stopping = $2 }
+        tolower($1) == "description:" && sub(/^gen=/, "", $2) { generation = $2 }
+        END { if (pid == "" || stopping != "0") exit 1; print pid, generation }'
+}
+
+# "<pid>:<start time>" of each worker: a pid alone may come to name another process.
+workers() {
+    local pid started
+    for pid in $(master 'show proc' | awk '$2 == "worker" { print $1 }'); do
+        if started=$(start_time "$pid"); then printf '%s:%s\n' "$pid" "$started"; fi
+    done
+}
+
+# Field 22 of https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name before it may hold blanks.
+start_time() {
+    local stat fields
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    read -r -a fields <<<"${stat##*) }"
+    printf '%s' "${fields[19]}"
+}
+
+failed_reloads() { master 'show proc' | sed -n 's/.* master .*\[failed: \([0-9]*\)\].*/\1/p'; }
+
+# The children of systemctl must not keep the lock.
+unit() { timeout 60 systemctl "$@" 2>&1 9>&-; }
+
+unit_is_down() { [[ $(unit is-active haproxy) != @(active|reloading|activating) ]]; }
+
+haproxys_words() {
+    journalctl --unit=haproxy --since="@$1" --output=cat --no-pager 2>/dev/null | grep ALERT | tail -n 8
+}
+
+# Which worker serves, which generation it has, and which file holds its text.
+look() {
+    local worker deadline=$((SECONDS + ANSWER_SECONDS)) file
+    until worker=$(serving); do
+        if unit_is_down; then return; fi
+        # systemd starts it again and again.
+        if ((SECONDS >= deadline)) && [[ $(unit is-active haproxy) == activating ]]; then return; fi
+        ((SECONDS < deadline)) ||
+            fail "HAProxy is running, but no worker answers on $MASTER: nothing was changed." \
+                "On the load balancer, 'systemctl status haproxy' tells more; 'systemctl restart haproxy' cuts connections."
+        sleep 0.5
+    done
+    read -r serving_pid running <<<"$worker"
+    [[ -n $running ]] || return
+    for file in "$CFG" "$PREV"; do
+        if [[ $(generation_of "$file") == "$running" ]]; then
+            running_file=$file
+            return
+        fi
+    done
+}
+
+# Waits until a worker with this generation serves that is not among `before` (or any, given "any").
+# Stops early when HAProxy has said no: given the number of failed reloads until now.
+await_generation() { # generation failed-reloads [any]
+    local deadline=$((SECONDS + ANSWER_SECONDS)) pid found failed
+    while ((SECONDS < deadline)); do
+        if read -r pid found < <(serving) && [[ $found == "$1" ]]; then
+            if [[ ${3:-} == any || " ${before[*]-} " != *" $pid:"* ]]; then return 0; fi
+        fi
+        failed=$(failed_reloads)
+        if [[ -n $failed ]] && ((failed > $2)); then why='HAProxy could not load it' && return 2; fi
+        if [[ -z $failed ]] && unit_is_down; then why='HAProxy has ended' && return 2; fi
+        sleep 0.2
+    done
+    return 1
+}
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+prepare() {
+    local tool
+    for tool in haproxy curl socat flock systemctl; do
+        command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: see userdata/haproxy.yaml."
+    done
+    exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
+    if ! flock --nonblock 9; then
+        say "another run has the lock, waiting up to $LOCK_SECONDS s: $(<"$LOCK")"
+        flock --wait "$LOCK_SECONDS" 9 ||
+            fail "another run still has the lock after $LOCK_SECONDS s: $(<"$LOCK")." \
+                "Run 'pulumi up' again when it has ended, or end it on the load balancer with 'kill PID'."
+    fi
+    # A lost connection must not leave a step half done.
+    trap '' HUP PIPE
+    trap 'exit 143' TERM INT
+    trap 'rm -f "$NEW"' EXIT
+    # Debian makes both, at boot and when the package is installed.
+    if [[ ! -d /run/haproxy ]]; then install -d -o haproxy -g haproxy -m 2775 /run/haproxy; fi
+    mkdir -p /var/lib/haproxy
+}
+
+# What a second run is told that waits for the lock.
+now() { printf 'pid %s, %s since %s' "$$" "$1" "$(date --utc +%TZ)" >"$LOCK"; }
+
+# "<name> <address>:<port>" of the servers that the running text doesn't have; all when it asks them another question.
+new_servers() {
+    if [[ -n $running_file && $(check_request "$running_file") == "$(check_request "$NEW")" ]]; then
+        awk '$1 != "server" { next } NR == FNR { known[$3]; next } !($3 in known) { print $2, $3 }' \
+            "$running_file" "$NEW"
+    else
+        awk '$1 == "server" { print $2, $3 }' "$NEW"
+    fi
+}
+
+# Asks all targets (<address>:<port>, one a line on stdin) at once, with the request that HAProxy's check makes.
+# "<line number from 0> <status> <curl's words>" each.
+ask() {
+    local path host
+    read -r path host < <(check_request "$NEW" | awk '{ print $6, $11 }')
+    awk -v path="$path" '{ printf "url = \"http://%s%s\"\noutput = /dev/null\n", $1, path }' |
+        curl --disable --silent --parallel --parallel-immediate --parallel-max 300 --noproxy '*' \
+            --globoff --path-as-is --http1.1 --header "Host: $host" --header 'Connection: close' \
+            --header 'User-Agent:' --header 'Accept:' --max-time 2 \
+            --write-out '%{urlnum} %{http_code} %{errormsg}\n' --config - 2>/dev/null 9>&-
+}
+
+# One question to each of `pending` ("<name> <address>:<port>"); who answers well leaves it, `silent` tells the others'
+# answers.
+ask_pending() { # seconds since the first question
+    local index status words
+    local -a answers=()
+    while read -r index status words; do
+        if [[ $status == 2?? ]]; then
+            say "${pending[index]%% *} answered after $1 s (HTTP $status)"
+            unset "pending[index]"
+        elif [[ $status == 000 ]]; then
+            answers[index]=$words
+        else
+            answers[index]="HTTP $status"
+        fi
+    done < <(printf '%s\n' "${pending[@]#* }" | ask)
+    silent=()
+    for index in "${!pending[@]}"; do silent+=("${pending[index]%% *} (${answers[index]-not asked})"); done
+    pending=("${pending[@]}")
+}
+
+# Every new server must answer before it gets traffic. Where nothing of ours runs yet, one that answers is enough, and
+# the others get half a minute and the same time again: a sick server must not keep a new load balancer from serving.
+await_new_servers() {
+    local -a pending silent
+    local asked started=$SECONDS told=$SECONDS deadline=$((SECONDS + READY_SECONDS)) one_answered=''
+    mapfile -t pending < <(new_servers)
+    asked=${#pending[@]}
+    ((asked > 0)) || return 0
+    now 'asking new servers'
+    say "asking $asked new server(s): $(in_one_line "${pending[@]%% *}")"
+    while :; do
+        ask_pending $((SECONDS - started))
+        ((${#pending[@]} > 0)) || return 0
+        if [[ -z $running && -z $one_answered ]] && ((${#pending[@]} < asked)); then
+            one_answered=yes
+            if ((2 * SECONDS - started + 30 < deadline)); then deadline=$((2 * SECONDS - started + 30)); fi
+        fi
+        if ((SECONDS >= deadline)); then break; fi
+        if ((SECONDS - told >= PROGRESS_SECONDS)); then
+            told=$SECONDS
+            say "no good answer after $((SECONDS - started)) s: $(in_one_line "${silent[@]}")" ||
+                fail 'the connection is gone, nothing was changed.'
+        fi
+        sleep 1
+    done
+    if [[ -n $one_answered ]]; then
+        say "warning: no good answer, left to HAProxy's own check: $(in_one_line "${silent[@]}")"
+        return 0
+    fi
+    fail "no good answer within $((SECONDS - started)) s, nothing was changed: $(in_one_line "${silent[@]}")." \
+        "See /var/log/cloud-init-output.log on that server. 'retired' takes it out; 'readySeconds' is how long it may take."
+}
+
+# Success: the new text serves. Otherwise `why`, and haproxy.cfg is still the new one.
+reload() {
+    local attempt failed words
+    failed=$(failed_reloads)
+    for ((attempt = 1; attempt <= RELOADS; attempt++)); do
+        if ((attempt > 1)); then say "no worker with the new text after $ANSWER_SECONDS s: reloading again"; fi
+        words=$(unit reload haproxy) || { why="systemctl reload: $words" && return 1; }
+        await_generation "$generation" "${failed:-0}"
+        case $? in 0) return 0 ;; 2) return 1 ;; esac
+    done
+    why="after $RELOADS reloads no worker has it"
+    return 1
+}
+
+start() {
+    local words
+    unit reset-failed haproxy >/dev/null
+    words=$(unit restart haproxy) || { why="systemctl restart: $words" && return 1; }
+    await_generation "$generation" 0 && return 0
+    why=${why:-"no worker has it after $ANSWER_SECONDS s"}
+    return 1
+}
+
+roll_back() { # seconds since 1970 when it began
+    local words reason=$why state='the old text is in place'
+    words=$(haproxys_words "$1")
+    put_back
+    if [[ -n $running ]]; then
+        # After a port that is taken, the old worker takes 3 s to listen again.
+        await_generation "$running" 1000000 any || { unit_is_down && unit restart haproxy >/dev/null; } ||
+            unit reload haproxy >/dev/null
+        if await_generation "$running" 1000000 any; then
+            state="generation $running serves as before"
+        else
+            state="THE OLD TEXT IS IN PLACE BUT DOES NOT SERVE: see 'systemctl status haproxy' on the load balancer"
+        fi
+    elif [[ -n $serving_pid ]]; then
+        unit reset-failed haproxy >/dev/null
+        unit restart haproxy >/dev/null
+    fi
+    fail "the new haproxy.cfg was not loaded ($reason); $state." ${words:+"$words"}
+}
+
+connections() {
+    local pid
+    for pid in "$@"; do master "@!$pid show info" | sed -n 's/^CurrConns: //p' | grep . || printf 'unknown\n'; done |
+        paste -sd '+'
+}
+
+# Servers may be deleted only when no worker is left that knows them.
+await_old_workers() { # bound in seconds
+    local start=$SECONDS told=$SECONDS worker pid left
+    ((${#before[@]} > 0)) || return 0
+    now 'waiting for old workers'
+    while :; do
+        left=()
+        for worker in "${before[@]}"; do
+            pid=${worker%%:*}
+            if [[ $(start_time "$pid") == "${worker#*:}" ]]; then left+=("$pid"); fi
+        done
+        if ((${#left[@]} == 0)); then
+            say "old worker(s) ended after $((SECONDS - start)) s"
+            return 0
+        fi
+        if ((SECONDS - start >= $1 || SECONDS - told >= PROGRESS_SECONDS)); then
+            told=$SECONDS
+            say "old worker(s) ${left[*]} still there after $((SECONDS - start)) s of at most $1 s" \
+                "(connections: $(connections "${left[@]}"))"
+        fi
+        ((SECONDS - start < $1)) ||
+            fail "generation $generation serves, but the old worker(s) ${left[*]} did not end within $1 s:" \
+                "the servers that leave must not be deleted yet. Run 'pulumi up' again: it waits again."
+        sleep 0.5
+    done
+}
+
+main() {
+    local bound=0 seconds file began
+    prepare
+    now 'reading'
+    receive
+    exec </dev/null
+    look
+    for file in "${running_file:-$NEW}" "$PREV"; do
+        seconds=$(hard_stop_seconds "$file")
+        if ((${seconds:-0} + 5 > bound)); then bound=$((${seconds:-0} + 5)); fi
+    done
+    mapfile -t before < <(workers)
+    if [[ $running == "$generation" ]] && cmp --silent "$NEW" "$CFG"; then
+        say "generation $generation is running already: nothing to do"
+        mapfile -t before < <(workers | grep -v "^$serving_pid:")
+        await_old_workers "$bound"
+        return
+    fi
+    check_text
+    await_new_servers
+    now 'applying'
+    mapfile -t before < <(workers)
+    began=$(date +%s)
+    move_into_place
+    if [[ -n $running ]]; then
+        reload || roll_back "$began"
+        say "reloaded: generation $generation (was $running)"
+    else
+        start || roll_back "$began"
+        say "started: generation $generation"
+    fi
+    await_old_workers "$bound"
+}
+
+# One line: bash reads on only after it, and what follows is not script.
+main; exit $?
