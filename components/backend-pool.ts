@@ -1,0 +1,61 @@
+import * as digitalocean from "@pulumi/digitalocean";
+import * as pulumi from "@pulumi/pulumi";
+import type { Network } from "./network";
+import { serverName, slots } from "./slots";
+
+/** Inputs of {@link BackendPool}. */
+export interface BackendPoolArgs {
+    replicas: number;
+    retired: number[];
+    region: string;
+    image: string;
+    size: string;
+    /** The text that every backend gets; a change replaces them all. */
+    userData: string;
+    network: Network;
+    sshKeyId: pulumi.Input<string>;
+}
+
+/** One backend. */
+export interface Server {
+    /** `web-<slot>`: its name in state and in haproxy.cfg. */
+    name: string;
+    slot: number;
+    dropletId: pulumi.Output<string>;
+    privateIp: pulumi.Output<string>;
+}
+
+/** N equal droplets, one a slot, made in parallel. Each costs what its size costs. */
+export class BackendPool extends pulumi.ComponentResource {
+    readonly servers: Server[];
+
+    constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { replicas, retired, region, image, size, userData, network } = args;
+        const numbers = slots(replicas, retired);
+        // A map, not a list: when one leaves the middle, the preview shows that one alone.
+        const servers = Object.fromEntries(numbers.map((slot) => [serverName(slot), size]));
+        super("dropscale:index:BackendPool", name, { replicas, retired, servers, image, userData }, opts);
+
+        this.servers = numbers.map((slot) => {
+            // No `name`: with one, the provider would delete before it creates, and a replaced pool would be empty.
+            const droplet = new digitalocean.Droplet(
+                serverName(slot),
+                {
+                    region,
+                    image,
+                    size,
+                    userData,
+                    vpcUuid: network.vpcId,
+                    tags: [network.backendTag],
+                    sshKeys: [args.sshKeyId],
+                    monitoring: true,
+                },
+                // A size changed in place would power off every server at once.
+                { parent: this, dependsOn: network.firewalls, replaceOnChanges: ["size"] },
+            );
+            const { id: dropletId, ipv4AddressPrivate: privateIp } = droplet;
+            return { name: serverName(slot), slot, dropletId, privateIp };
+        });
+        this.registerOutputs({ servers: this.servers });
+    }
+}

@@ -1,0 +1,79 @@
+import * as command from "@pulumi/command";
+import * as digitalocean from "@pulumi/digitalocean";
+import * as pulumi from "@pulumi/pulumi";
+
+/** Inputs of {@link DeployKey}. */
+export interface DeployKeyArgs {
+    /** First part of every name: `<namePrefix>-<stack>`. */
+    prefix: string;
+}
+
+/** An SSH key pair in OpenSSH's format. */
+export interface KeyPair {
+    /** With its final newline; a secret. */
+    privateKey: pulumi.Output<string>;
+    /** One line: type, key, comment. */
+    publicKey: pulumi.Output<string>;
+}
+
+/**
+ * This stack's two key pairs, made once on the machine that runs `pulumi` (needs `ssh-keygen`) and kept as
+ * secrets in state: the deploy key, with which root is reached on every droplet, and the load balancer's host
+ * key, by which it is known from the first connection. To rotate: `pulumi up --replace` of the command.
+ */
+export class DeployKey extends pulumi.ComponentResource {
+    readonly deploy: KeyPair;
+    readonly host: KeyPair;
+    /** The account's key to name in `sshKeys` of every droplet. */
+    readonly sshKeyId: pulumi.Output<string>;
+
+    constructor(name: string, args: DeployKeyArgs, opts?: pulumi.ComponentResourceOptions) {
+        super("dropscale:index:DeployKey", name, args, opts);
+        this.deploy = this.makeKeyPair(`${name}-deploy`, `${args.prefix}-deploy`);
+        this.host = this.makeKeyPair(`${name}-host`, `${args.prefix}-load-balancer`);
+        this.sshKeyId = new digitalocean.SshKey(
+            name,
+            { name: args.prefix, publicKey: this.deploy.publicKey },
+            { parent: this },
+        ).id;
+        this.registerOutputs({ publicKey: this.deploy.publicKey });
+    }
+
+    private makeKeyPair(name: string, comment: string): KeyPair {
+        const { stdout } = new command.local.Command(
+            name,
+            { create: keygenScript(comment), logging: "none", addPreviousOutputInEnv: false },
+            // An edit of the script must not rotate the keys of a running stack.
+            { parent: this, additionalSecretOutputs: ["stdout"], ignoreChanges: ["*"] },
+        );
+        return {
+            privateKey: pulumi.secret(stdout.apply((text) => splitKeyPair(text).privateKey)),
+            publicKey: pulumi.unsecret(stdout.apply((text) => splitKeyPair(text).publicKey)),
+        };
+    }
+}
+
+/** A shell script that makes an ed25519 pair and prints the private key, then the public one; no file stays. */
+export function keygenScript(comment: string): string {
+    return [
+        "set -eu",
+        "dir=$(mktemp -d)",
+        `trap 'rm -rf "$dir"' EXIT`,
+        `ssh-keygen -q -t ed25519 -N '' -C '${comment}' -f "$dir/key"`,
+        'cat "$dir/key" "$dir/key.pub"',
+    ].join("\n");
+}
+
+/**
+ * Takes apart what {@link keygenScript} printed.
+ *
+ * @throws Error if it is anything else; the message does not repeat it, since it may hold a key.
+ */
+export function splitKeyPair(text: string): { privateKey: string; publicKey: string } {
+    const match =
+        /^(-----BEGIN OPENSSH PRIVATE KEY-----\n.*\n-----END OPENSSH PRIVATE KEY-----)\n(ssh-\S+ .+)\n?$/s.exec(
+            text,
+        );
+    if (!match?.[1] || !match[2]) throw new Error("ssh-keygen printed something that is no key pair");
+    return { privateKey: `${match[1]}\n`, publicKey: match[2].trim() };
+}

@@ -1,0 +1,97 @@
+import * as command from "@pulumi/command";
+import * as digitalocean from "@pulumi/digitalocean";
+import * as pulumi from "@pulumi/pulumi";
+import { reachableFrom } from "./admin-access";
+import type { KeyPair } from "./deploy-key";
+import type { Network } from "./network";
+
+/** Inputs of {@link LoadBalancer}. */
+export interface LoadBalancerArgs {
+    region: string;
+    image: string;
+    size: string;
+    /** Holds the host's private key: a secret. */
+    userData: pulumi.Input<string>;
+    network: Network;
+    sshKeyId: pulumi.Input<string>;
+    deploy: KeyPair;
+    host: KeyPair;
+    /** IPv4 ranges that may reach SSH: checked against this machine's address before anything dials. */
+    adminCidrs: string[];
+}
+
+/** How long the load balancer's own cloud-init may take, in seconds. */
+const setupSeconds = 600;
+
+/** The droplet that runs HAProxy, and the proof that it is set up. Costs what its size costs. */
+export class LoadBalancer extends pulumi.ComponentResource {
+    readonly dropletId: pulumi.Output<string>;
+    /** SSH as root to the droplet's own address, its host key pinned. */
+    readonly connection: pulumi.Output<command.types.input.remote.ConnectionArgs>;
+    /** HAProxy is installed: what runs on the host waits for this. */
+    readonly ready: pulumi.Resource;
+
+    constructor(name: string, args: LoadBalancerArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { region, image, size, userData, network } = args;
+        super("dropscale:index:LoadBalancer", name, { region, image, size }, opts);
+        const droplet = new digitalocean.Droplet(
+            name,
+            {
+                region,
+                image,
+                size,
+                userData: pulumi.secret(userData),
+                vpcUuid: network.vpcId,
+                tags: [network.loadBalancerTag],
+                sshKeys: [args.sshKeyId],
+                monitoring: true,
+            },
+            {
+                parent: this,
+                dependsOn: network.firewalls,
+                // In place it would be powered off; a second one is built and takes over instead.
+                replaceOnChanges: ["size"],
+                // The provider's own record of the droplet repeats the user data, and `preview --json` prints it.
+                additionalSecretOutputs: ["__meta"],
+            },
+        );
+        this.dropletId = droplet.id;
+        this.connection = pulumi.secret({
+            host: droplet.ipv4Address.apply((address) => reachableFrom(args.adminCidrs, address)),
+            user: "root",
+            privateKey: args.deploy.privateKey,
+            hostKey: args.host.publicKey,
+            // A refusing port is asked for 311 s, a silent one for as long again: long enough for a slow boot.
+            dialErrorLimit: 70,
+            perDialTimeout: 5,
+        });
+        this.ready = new command.remote.Command(
+            `${name}-ready`,
+            {
+                connection: this.connection,
+                create: `timeout --kill-after=10 ${setupSeconds} bash -s`,
+                stdin: this.dropletId.apply(waitForCloudInit),
+                addPreviousOutputInEnv: false,
+            },
+            { parent: this },
+        );
+        this.registerOutputs({ dropletId: this.dropletId });
+    }
+}
+
+/**
+ * Waits until cloud-init is through. Exit 2 means "done, with warnings" and is fine.
+ * https://cloudinit.readthedocs.io/en/latest/explanation/return_codes.html
+ * The droplet's id stands in it so that the preview shows that it runs again on a replaced droplet.
+ */
+function waitForCloudInit(dropletId: string): string {
+    return `# load balancer ${dropletId}
+cloud-init status --wait >/dev/null
+code=$?
+if [ $code -ne 0 ] && [ $code -ne 2 ]; then
+    echo "cloud-init failed on the load balancer; the end of /var/log/cloud-init-output.log:" >&2
+    tail -n 20 /var/log/cloud-init-output.log >&2
+    exit 1
+fi
+`;
+}

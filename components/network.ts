@@ -1,0 +1,87 @@
+import * as digitalocean from "@pulumi/digitalocean";
+import * as pulumi from "@pulumi/pulumi";
+import type { OwnVpc } from "../account";
+
+/** Inputs of {@link Network}. */
+export interface NetworkArgs {
+    /** First part of every name: `<namePrefix>-<stack>`. */
+    prefix: string;
+    region: string;
+    /** An existing VPC to use. @default a VPC of our own */
+    vpcId?: string;
+    /** What account.ts found about a VPC of our own. */
+    ownVpc: OwnVpc;
+    /** IPv4 ranges that may reach SSH on the load balancer. */
+    adminCidrs: string[];
+}
+
+const anywhere = ["0.0.0.0/0", "::/0"];
+
+/**
+ * VPC, tags and the two firewalls. Firewalls hold by tag, so a droplet is closed from its first packet;
+ * droplets must depend on {@link firewalls}. All of it costs nothing.
+ */
+export class Network extends pulumi.ComponentResource {
+    readonly vpcId: pulumi.Output<string>;
+    readonly loadBalancerTag: pulumi.Output<string>;
+    readonly backendTag: pulumi.Output<string>;
+    /** What every droplet has to wait for. */
+    readonly firewalls: pulumi.Resource[];
+
+    constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { prefix, region, vpcId, adminCidrs } = args;
+        super("dropscale:index:Network", name, { prefix, region, vpcId, adminCidrs }, opts);
+
+        this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
+
+        const tag = (role: string) =>
+            new digitalocean.Tag(`${name}-${role}`, { name: `${prefix}-${role}` }, { parent: this }).name;
+        this.loadBalancerTag = tag("load-balancer");
+        this.backendTag = tag("backend");
+
+        const loadBalancer = new digitalocean.Firewall(
+            `${name}-load-balancer`,
+            {
+                name: `${prefix}-load-balancer`,
+                tags: [this.loadBalancerTag],
+                inboundRules: [
+                    { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
+                    { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
+                ],
+                outboundRules: everythingOut,
+            },
+            { parent: this },
+        );
+        const backend = new digitalocean.Firewall(
+            `${name}-backend`,
+            {
+                name: `${prefix}-backend`,
+                tags: [this.backendTag],
+                // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
+                inboundRules: [{ protocol: "tcp", portRange: "all", sourceTags: [this.loadBalancerTag] }],
+                outboundRules: everythingOut,
+            },
+            { parent: this },
+        );
+        this.firewalls = [loadBalancer, backend];
+        this.registerOutputs({ vpcId: this.vpcId });
+    }
+
+    private makeVpc(name: string, { prefix, region, ownVpc }: NetworkArgs): pulumi.Output<string> {
+        // A region's default VPC can't be deleted (403), and the first one made in a region becomes its default:
+        // such a one is left behind by `destroy`, and taken over by the next `up`.
+        // https://docs.digitalocean.com/products/networking/vpc/how-to/delete/
+        return new digitalocean.Vpc(
+            name,
+            { name: prefix, region, description: `dropscale ${prefix}` },
+            { parent: this, retainOnDelete: ownVpc.isRegionDefault, import: ownVpc.existingId },
+        ).id;
+    }
+}
+
+/** Without an outbound rule a firewall lets nothing out, and apt on the droplet fails. */
+const everythingOut = ["tcp", "udp", "icmp"].map((protocol) => ({
+    protocol,
+    ...(protocol === "icmp" ? {} : { portRange: "all" }),
+    destinationAddresses: anywhere,
+}));

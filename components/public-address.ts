@@ -1,0 +1,31 @@
+import * as digitalocean from "@pulumi/digitalocean";
+import * as pulumi from "@pulumi/pulumi";
+
+/** Inputs of {@link PublicAddress}. */
+export interface PublicAddressArgs {
+    region: string;
+    /** The droplet that gets the address. */
+    dropletId: pulumi.Input<string>;
+    /** The address moves only when this is done: without it, it would move before the new droplet serves. */
+    serving: pulumi.Resource;
+}
+
+/**
+ * The reserved IP that clients use, and its assignment. It stays the same when the load balancer is replaced.
+ * Costs nothing while it is assigned.
+ */
+export class PublicAddress extends pulumi.ComponentResource {
+    readonly ip: pulumi.Output<string>;
+
+    constructor(name: string, args: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { region, dropletId, serving } = args;
+        super("dropscale:index:PublicAddress", name, { region }, opts);
+        this.ip = new digitalocean.ReservedIp(name, { region }, { parent: this }).ipAddress;
+        new digitalocean.ReservedIpAssignment(
+            name,
+            { ipAddress: this.ip, dropletId: pulumi.output(dropletId).apply(Number) },
+            { parent: this, dependsOn: [serving] },
+        );
+        this.registerOutputs({ ip: this.ip });
+    }
+}

@@ -1,0 +1,166 @@
+import { isIPv4 } from "node:net";
+import * as pulumi from "@pulumi/pulumi";
+import { serverTimeoutSeconds } from "./components/haproxy-config";
+import { readUserData, renderUserData } from "./userdata/render";
+
+/** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
+type Rule<T> = (raw: string) => T;
+
+const imageSlug = matching(
+    /^[a-z0-9][a-z0-9-]*$/,
+    "an image's slug such as debian-12-x64, or a snapshot's number",
+);
+const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu-1gb");
+
+/** One rule for every key. Meanings and defaults stand in Pulumi.yaml. */
+const rules = {
+    replicas: wholeNumber(0, 1000),
+    retired: slotNumbers,
+    // DigitalOcean refuses other characters in the name of a tag, a firewall or a VPC.
+    namePrefix: matching(
+        /^[a-z][a-z0-9-]{0,30}$/,
+        "1 to 31 lower-case letters, digits and dashes, a letter first",
+    ),
+    region: matching(/^[a-z]{3}\d$/, "a region's slug such as fra1"),
+    vpcId: matching(
+        /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$/,
+        "the UUID of a VPC, or empty for a VPC of the stack's own",
+    ),
+    image: imageSlug,
+    size: sizeSlug,
+    loadBalancerImage: imageSlug,
+    loadBalancerSize: sizeSlug,
+    userdata: userDataText,
+    appPort: wholeNumber(1, 65_535),
+    // It stands in haproxy.cfg and in a shell script: no blank, quote, backslash, `$` or `#`.
+    healthPath: matching(
+        /^\/[\w.~!*+,;=:@%/?&-]{0,200}$/,
+        "a path that starts with / and has at most 200 further characters, without blanks, quotes, # and $",
+    ),
+    readySeconds: wholeNumber(10, 3600),
+    // Shorter, and HAProxy would cut requests that it still lets run.
+    drainSeconds: wholeNumber(serverTimeoutSeconds + 5, 3600),
+    adminCidrs: ipv4Ranges,
+} satisfies Record<string, Rule<unknown>>;
+
+type Key = keyof typeof rules;
+
+/** The stack's config, checked: every key of Pulumi.yaml, and `prefix`. */
+export type Settings = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
+    /** `<namePrefix>-<stack>`: first part of every name and tag in the account. */
+    readonly prefix: string;
+};
+
+/**
+ * Reads the stack's config; nothing else in the program does.
+ *
+ * @throws RunError that lists every wrong value.
+ */
+export function readSettings(): Settings {
+    const namespace = `${pulumi.getProject()}:`;
+    const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(namespace));
+    return parseSettings(
+        Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
+        pulumi.getStack(),
+    );
+}
+
+/**
+ * Makes {@link Settings} of plain config values.
+ *
+ * @param raw Text, or JSON for lists, by key; the defaults of Pulumi.yaml are in already.
+ * @param stack The stack's name, the second part of every name in the account.
+ * @throws RunError that lists every wrong value: what is wrong, what was found, what is allowed, what to do.
+ */
+export function parseSettings(raw: Readonly<Record<string, string>>, stack: string): Settings {
+    const problems: string[] = [];
+    const values: Record<string, unknown> = {};
+    for (const [key, rule] of Object.entries<Rule<unknown>>(rules)) {
+        const found = raw[key] ?? "";
+        try {
+            values[key] = rule(found);
+        } catch (error) {
+            problems.push(
+                `'${key}' should be ${(error as Error).message}, got ${found === "" ? "nothing" : found}`,
+            );
+        }
+    }
+    for (const key of Object.keys(raw).filter((name) => !(name in rules))) {
+        problems.push(`'${key}' is no key of this program; the keys are ${Object.keys(rules).join(", ")}`);
+    }
+    if (!/^[a-zA-Z0-9-]{1,60}$/.test(stack)) {
+        problems.push(`the stack's name should be 1 to 60 letters, digits and dashes, got ${stack}`);
+    }
+    if (problems.length > 0)
+        throw new pulumi.RunError(["the stack's config is wrong:", ...problems].join("\n  "));
+    return { ...values, prefix: `${String(values.namePrefix)}-${stack}` } as Settings;
+}
+
+function wholeNumber(min: number, max: number): Rule<number> {
+    return (raw) => {
+        const value = Number(raw);
+        if (!/^\d+$/.test(raw) || value < min || value > max)
+            throw new Error(`a whole number from ${min} to ${max}`);
+        return value;
+    };
+}
+
+function matching(pattern: RegExp, description: string): Rule<string> {
+    return (raw) => {
+        if (!pattern.test(raw)) throw new Error(description);
+        return raw;
+    };
+}
+
+/** The text of the file that the key names. */
+function userDataText(raw: string): string {
+    try {
+        return renderUserData(readUserData(raw));
+    } catch (error) {
+        const reason = (error as Error).message;
+        throw new Error(`the name of a file in userdata/ that a droplet accepts (${reason})`, {
+            cause: error,
+        });
+    }
+}
+
+function slotNumbers(raw: string): number[] {
+    const list = jsonList(raw);
+    if (
+        !list?.every(
+            (slot): slot is number => Number.isInteger(slot) && Number(slot) >= 0 && Number(slot) <= 9999,
+        )
+    ) {
+        throw new Error("a list of slot numbers from 0 to 9999, such as [1]");
+    }
+    return list;
+}
+
+function ipv4Ranges(raw: string): string[] {
+    const list = jsonList(raw);
+    if (!list?.length || !list.every(isIpv4Range)) {
+        throw new Error(
+            "a list of at least one IPv4 range, not of the whole Internet, from which SSH to the load balancer is allowed " +
+                "(set it: pulumi config set --path 'adminCidrs[0]' ADDRESS/32, with the address that this machine " +
+                "has on the Internet)",
+        );
+    }
+    return list;
+}
+
+/** `a.b.c.d/bits` without bits set behind the mask; /0 is everybody, and refused. */
+function isIpv4Range(value: unknown): value is string {
+    const [address = "", bits = ""] = typeof value === "string" ? value.split("/", 2) : [];
+    if (!isIPv4(address) || !/^\d{1,2}$/.test(bits) || Number(bits) < 1 || Number(bits) > 32) return false;
+    const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+    return number % 2 ** (32 - Number(bits)) === 0;
+}
+
+function jsonList(raw: string): unknown[] | undefined {
+    try {
+        const value: unknown = JSON.parse(raw);
+        return Array.isArray(value) ? value : undefined;
+    } catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,61 @@
+import * as pulumi from "@pulumi/pulumi";
+import { lookUpAccount, monthlyCost } from "./account";
+import { BackendPool } from "./components/backend-pool";
+import { DeployKey } from "./components/deploy-key";
+import { HaproxyConfig } from "./components/haproxy";
+import { LoadBalancer } from "./components/load-balancer";
+import { Network } from "./components/network";
+import { PublicAddress } from "./components/public-address";
+import { readSettings } from "./config";
+import { readUserData, renderUserData } from "./userdata/render";
+
+/** The whole program; what it returns are the stack's outputs. */
+export = async () => {
+    const settings = readSettings();
+    const account = await lookUpAccount(settings);
+    const { prefix, region } = settings;
+
+    const network = new Network("network", { ...settings, ownVpc: account.ownVpc });
+
+    const keys = new DeployKey("keys", { prefix });
+
+    const pool = new BackendPool("pool", {
+        ...settings,
+        userData: settings.userdata,
+        network,
+        sshKeyId: keys.sshKeyId,
+    });
+
+    const loadBalancer = new LoadBalancer("load-balancer", {
+        region,
+        image: settings.loadBalancerImage,
+        size: settings.loadBalancerSize,
+        userData: pulumi
+            .all([keys.host.privateKey, keys.host.publicKey])
+            .apply(([ed25519_private, ed25519_public]) =>
+                renderUserData(readUserData("haproxy"), { ssh_keys: { ed25519_private, ed25519_public } }),
+            ),
+        network,
+        sshKeyId: keys.sshKeyId,
+        deploy: keys.deploy,
+        host: keys.host,
+        adminCidrs: settings.adminCidrs,
+    });
+
+    const haproxy = new HaproxyConfig("haproxy", { ...settings, loadBalancer, pool });
+
+    const address = new PublicAddress("address", {
+        region,
+        dropletId: loadBalancer.dropletId,
+        serving: haproxy.applied,
+    });
+
+    return {
+        url: pulumi.interpolate`http://${address.ip}`,
+        loadBalancerIp: address.ip,
+        servers: pool.servers,
+        monthlyCost: monthlyCost(settings, account),
+        deployKey: keys.deploy.privateKey,
+        hostKey: keys.host.publicKey,
+    };
+};

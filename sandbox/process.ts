@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import { mkdir, open, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Instance } from "./instance.ts";
+
+/** A sandbox that runs. */
+export interface RunningSandbox {
+    pid: number;
+    /** Base URL of its API on loopback, for DIGITALOCEAN_API_URL. */
+    url: string;
+    /** For DIGITALOCEAN_TOKEN. */
+    token: string;
+}
+
+const sandboxFolder = path.dirname(fileURLToPath(import.meta.url));
+/** How long it may take from start to listening, in seconds: adopting fifty droplets takes a few. */
+const startSeconds = 120;
+
+/** The sandbox whose state lies in `stateDir`, if it runs. */
+export async function findSandbox(stateDir: string): Promise<RunningSandbox | undefined> {
+    try {
+        const { pid, port } = JSON.parse(await readFile(path.join(stateDir, "sandbox.json"), "utf8")) as {
+            pid: number;
+            port: number;
+        };
+        const token = (await readFile(path.join(stateDir, "token"), "utf8")).trim();
+        const url = `http://127.0.0.1:${port}`;
+        const answer = await fetch(`${url}/v2/account`, {
+            headers: { authorization: `Bearer ${token}` },
+            signal: AbortSignal.timeout(5000),
+        });
+        return answer.ok ? { pid, url, token } : undefined;
+    } catch {
+        return undefined;
+    }
+}
+
+/**
+ * Starts the sandbox as a process of its own that outlives this one, unless it runs already. Its log is
+ * `sandbox.log` in the state folder.
+ *
+ * @param options.port Port of the API on loopback; 0 takes a free one.
+ * @param options.dropletLimit The account's. @default the API's own
+ * @throws Error with the last lines of its log if it does not come up.
+ */
+export async function startSandbox(
+    instance: Instance,
+    options: { port: number; dropletLimit?: number },
+): Promise<RunningSandbox> {
+    const running = await findSandbox(instance.stateDir);
+    if (running) return running;
+    await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
+    await rm(path.join(instance.stateDir, "sandbox.json"), { force: true });
+    const logFile = path.join(instance.stateDir, "sandbox.log");
+    const log = await open(logFile, "a", 0o600);
+    const limit = options.dropletLimit === undefined ? [] : ["--droplet-limit", String(options.dropletLimit)];
+    const child = spawn(
+        process.execPath,
+        mainArguments(instance, ["--port", String(options.port), ...limit]),
+        {
+            detached: true,
+            stdio: ["ignore", log.fd, log.fd],
+        },
+    );
+    await log.close();
+    child.unref();
+    const deadline = Date.now() + startSeconds * 1000;
+    while (child.exitCode === null && Date.now() < deadline) {
+        const sandbox = await findSandbox(instance.stateDir);
+        if (sandbox) return sandbox;
+        await sleep(100);
+    }
+    if (child.exitCode === null) child.kill("SIGTERM");
+    const lines = (await readFile(logFile, "utf8")).trimEnd().split("\n").slice(-5);
+    throw new Error(`the sandbox did not start; the end of ${logFile}:\n  ${lines.join("\n  ")}`);
+}
+
+/** Ends the sandbox's process, if it runs; its droplets live on. */
+export async function stopSandbox(stateDir: string): Promise<void> {
+    const running = await findSandbox(stateDir);
+    if (!running) return;
+    process.kill(running.pid, "SIGTERM");
+    while (isAlive(running.pid)) await sleep(50);
+}
+
+/** Removes all that a sandbox made on this machine: processes, namespaces, mounts, files. */
+export async function purgeSandbox(instance: Instance): Promise<void> {
+    await stopSandbox(instance.stateDir);
+    const child = spawn(process.execPath, mainArguments(instance, ["--purge"]), {
+        stdio: ["ignore", "ignore", "inherit"],
+    });
+    const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
+    if (code !== 0) throw new Error(`the sandbox's remains could not be removed (exit ${String(code)})`);
+    await rm(instance.stateDir, { recursive: true, force: true });
+}
+
+/** Whether a process of that id exists. */
+export function isAlive(pid: number): boolean {
+    try {
+        process.kill(pid, 0);
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+function mainArguments({ name, index, stateDir, kind }: Instance, more: string[]): string[] {
+    const main = path.join(sandboxFolder, "main.ts");
+    const which = ["--name", name, "--index", String(index), "--state-dir", stateDir, "--kind", kind];
+    return ["--import", import.meta.resolve("tsx"), main, ...which, ...more];
+}

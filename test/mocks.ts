@@ -1,0 +1,198 @@
+import * as pulumi from "@pulumi/pulumi";
+import { MockMonitor, type MockResourceArgs } from "@pulumi/pulumi/runtime/mocks";
+import { require as requireTypeScript } from "tsx/cjs/api";
+import { stackConfig } from "./stack-config";
+
+/** One registration that the program made. */
+export interface Registration {
+    type: string;
+    name: string;
+    inputs: Record<string, unknown>;
+    /** URN of the component it lies in. */
+    parent: string;
+    /** Names of what it waits for. */
+    dependsOn: string[];
+    options: {
+        replaceOnChanges: string[];
+        ignoreChanges: string[];
+        additionalSecretOutputs: string[];
+        retainOnDelete: boolean;
+        importId: string;
+    };
+}
+
+/** What the engine's protocol carries of a registration (RegisterResourceRequest), as far as tests look at it. */
+interface RegisterRequest {
+    getType(): string;
+    getName(): string;
+    getParent(): string;
+    getDependenciesList(): string[];
+    getReplaceonchangesList(): string[];
+    getIgnorechangesList(): string[];
+    getAdditionalsecretoutputsList(): string[];
+    getRetainondelete(): boolean;
+    getImportid(): string;
+}
+
+export interface RunOptions {
+    /** Changes to the defaults of Pulumi.yaml. */
+    config?: Record<string, unknown>;
+    stack?: string;
+    /** A preview: what only a created resource knows is unknown. @default false */
+    preview?: boolean;
+    /** The region's default VPC. @default one that is not ours */
+    defaultVpc?: { id: string; name: string };
+    /** The region has no VPC at all. @default false */
+    noVpc?: boolean;
+}
+
+export interface Run {
+    registrations: Registration[];
+    /** The stack's outputs; `undefined` where unknown. */
+    outputs: Record<string, unknown>;
+    /** The outputs that are secret. */
+    secrets: string[];
+    /** The one registration of that name and type. */
+    find: (type: string, name: string) => Registration;
+}
+
+/** A key pair in the form that ssh-keygen prints, with no key in it. */
+export const keyPairText = (name: string): string =>
+    `-----BEGIN OPENSSH PRIVATE KEY-----\nprivate-${name}\n-----END OPENSSH PRIVATE KEY-----\nssh-ed25519 AAAA-${name} comment`;
+
+/** What the API and the commands would answer. Addresses are loopback's, so that no test can dial out. */
+function createdState({ type, name, inputs }: MockResourceArgs): Record<string, unknown> {
+    const given = inputs as Record<string, unknown>;
+    const number = numberOf(name) % 250;
+    switch (type) {
+        case "digitalocean:index/droplet:Droplet":
+            return { ...given, ipv4Address: `127.64.0.${number}`, ipv4AddressPrivate: `10.114.0.${number}` };
+        case "digitalocean:index/reservedIp:ReservedIp":
+            return { ...given, ipAddress: "127.64.1.1" };
+        case "command:local:Command":
+            return { ...given, stdout: keyPairText(name) };
+        default:
+            return given;
+    }
+}
+
+const sizes = [
+    { slug: "s-1vcpu-1gb", priceMonthly: 6, available: true, regions: ["fra1", "nyc3"] },
+    { slug: "s-1vcpu-2gb", priceMonthly: 12.5, available: true, regions: ["fra1"] },
+    { slug: "g-2vcpu-8gb", priceMonthly: 63, available: true, regions: ["nyc3"] },
+];
+
+/** Runs index.ts against mocks, from config to outputs. */
+export async function runProgram(options: RunOptions = {}): Promise<Run> {
+    const {
+        stack = "dev",
+        preview = false,
+        defaultVpc = { id: "vpc-of-others", name: "default-fra1" },
+    } = options;
+    const registrations: Registration[] = [];
+    const inputsByName = new Map<string, Record<string, unknown>>();
+    await pulumi.runtime.setMocks(
+        {
+            newResource: (args) => {
+                inputsByName.set(`${args.type} ${args.name}`, args.inputs as Record<string, unknown>);
+                if (preview && args.custom)
+                    return { id: undefined, state: args.inputs as Record<string, unknown> };
+                return { id: idOf(args), state: createdState(args) };
+            },
+            call: ({ token }) => {
+                if (token === "digitalocean:index/getSizes:getSizes") return { sizes };
+                if (token !== "digitalocean:index/getVpc:getVpc")
+                    throw new Error(`unexpected call of ${token}`);
+                // The SDK reads `details` of an error of the engine's protocol.
+                const details = "unable to find default VPC in fra1 region";
+                if (options.noVpc) throw Object.assign(new Error(details), { details });
+                return defaultVpc;
+            },
+        },
+        "dropscale",
+        stack,
+        preview,
+    );
+    const config = Object.entries(stackConfig(options.config));
+    pulumi.runtime.setAllConfig(
+        Object.fromEntries(config.map(([key, value]) => [`dropscale:${key}`, value])),
+    );
+    const stopRecording = recordRegistrations((request) => {
+        const name = `${request.getType()} ${request.getName()}`;
+        registrations.push(registrationOf(request, inputsByName.get(name) ?? {}));
+    });
+    try {
+        const program = requireTypeScript("../index.ts", __filename) as () => Promise<
+            Record<string, unknown>
+        >;
+        const outputs = await program();
+        const secrets: string[] = [];
+        const values: Record<string, unknown> = {};
+        for (const [key, output] of Object.entries(outputs)) {
+            const resolved = pulumi.output(output);
+            values[key] = await known(resolved);
+            if (await pulumi.isSecret(resolved)) secrets.push(key);
+        }
+        await pulumi.runtime.disconnect();
+        return { registrations, outputs: values, secrets, find: finder(registrations) };
+    } finally {
+        stopRecording();
+    }
+}
+
+/** Droplets have numbers as ids, all else has text. */
+function idOf({ type, name }: MockResourceArgs): string {
+    return type.endsWith(":Droplet") ? String(1000 + numberOf(name)) : `${name}-id`;
+}
+
+/** Some number of its own for every name that tests use. */
+function numberOf(name: string): number {
+    return Buffer.from(name).reduce((sum, byte) => sum + byte, 0);
+}
+
+/** The value of an output, `undefined` if it is unknown: waiting for that would last for ever. */
+async function known(output: pulumi.Output<unknown>): Promise<unknown> {
+    const { isKnown } = output as unknown as { isKnown: Promise<boolean> };
+    return (await isKnown) ? new Promise((resolve) => output.apply(resolve)) : undefined;
+}
+
+/** Mocks hand out inputs alone; options and dependencies stand only in the request to the engine. */
+function recordRegistrations(record: (request: RegisterRequest) => void): () => void {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its monitor below
+    const original = MockMonitor.prototype.registerResource;
+    MockMonitor.prototype.registerResource = async function (request: RegisterRequest, callback) {
+        await original.call(this, request, callback);
+        record(request);
+    };
+    return () => {
+        MockMonitor.prototype.registerResource = original;
+    };
+}
+
+const nameOf = (urn: string): string => urn.split("::").at(-1) ?? urn;
+
+function registrationOf(request: RegisterRequest, inputs: Record<string, unknown>): Registration {
+    return {
+        type: request.getType(),
+        name: request.getName(),
+        inputs,
+        parent: request.getParent(),
+        dependsOn: request.getDependenciesList().map(nameOf).sort(),
+        options: {
+            replaceOnChanges: request.getReplaceonchangesList(),
+            ignoreChanges: request.getIgnorechangesList(),
+            additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+            retainOnDelete: request.getRetainondelete(),
+            importId: request.getImportid(),
+        },
+    };
+}
+
+function finder(registrations: readonly Registration[]): Run["find"] {
+    return (type, name) => {
+        const found = registrations.filter((r) => r.type.endsWith(type) && r.name === name);
+        const [one] = found;
+        if (!one || found.length > 1) throw new Error(`${found.length} registrations of ${type} ${name}`);
+        return one;
+    };
+}

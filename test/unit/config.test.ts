@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+import { parseSettings } from "../../config";
+import { stackConfig } from "../stack-config";
+
+/** The message with which `changes` are refused. */
+function refusal(changes: Record<string, unknown>, stack = "dev"): string {
+    try {
+        parseSettings(stackConfig(changes), stack);
+    } catch (error) {
+        return (error as Error).message;
+    }
+    throw new Error(`accepted: ${JSON.stringify(changes)}`);
+}
+
+describe("settings", () => {
+    it("are the defaults of Pulumi.yaml where the stack sets nothing", () => {
+        const { userdata, ...settings } = parseSettings(stackConfig(), "dev");
+        expect(settings).toEqual({
+            prefix: "dropscale-dev",
+            replicas: 3,
+            retired: [],
+            namePrefix: "dropscale",
+            region: "fra1",
+            vpcId: "",
+            image: "debian-12-x64",
+            size: "s-1vcpu-1gb",
+            loadBalancerImage: "debian-12-x64",
+            loadBalancerSize: "s-1vcpu-1gb",
+            appPort: 80,
+            healthPath: "/healthz",
+            readySeconds: 300,
+            drainSeconds: 75,
+            adminCidrs: ["203.0.113.0/24"],
+        });
+        expect(userdata).toMatch(/^#cloud-config\n/);
+    });
+
+    it.each([
+        ["replicas", 0],
+        ["replicas", 1000],
+        ["retired", [3, 0]],
+        ["vpcId", "5a4981aa-9653-4bd1-bef5-d6bff52042e4"],
+        ["image", "184551234"],
+        ["healthPath", "/"],
+        ["healthPath", "/health?deep=1&x=%20"],
+        ["drainSeconds", 65],
+        ["adminCidrs", ["198.51.100.7/32", "203.0.113.0/24"]],
+    ])("take %s %j", (key, value) => {
+        expect(parseSettings(stackConfig({ [key]: value }), "dev")).toHaveProperty(key, value);
+    });
+
+    it.each([
+        ["replicas", -1, "'replicas' should be a whole number from 0 to 1000, got -1"],
+        ["replicas", 2.5, "'replicas' should be a whole number from 0 to 1000, got 2.5"],
+        ["replicas", 1001, "got 1001"],
+        ["replicas", "many", "got many"],
+        ["replicas", "", "got nothing"],
+        ["retired", 1, "'retired' should be a list of slot numbers from 0 to 9999, such as [1], got 1"],
+        ["retired", [-1], "got [-1]"],
+        ["retired", ["web-1"], 'got ["web-1"]'],
+        [
+            "namePrefix",
+            "My_Site",
+            "'namePrefix' should be 1 to 31 lower-case letters, digits and dashes, a letter first, got My_Site",
+        ],
+        ["region", "frankfurt", "'region' should be a region's slug such as fra1, got frankfurt"],
+        ["vpcId", "default", "'vpcId' should be the UUID of a VPC, or empty"],
+        [
+            "image",
+            "Debian 12",
+            "'image' should be an image's slug such as debian-12-x64, or a snapshot's number, got Debian 12",
+        ],
+        ["size", "1 GB", "'size' should be a size's slug such as s-1vcpu-1gb, got 1 GB"],
+        ["loadBalancerImage", "", "'loadBalancerImage' should be"],
+        ["loadBalancerSize", "1 GB", "'loadBalancerSize' should be"],
+        [
+            "userdata",
+            "apache",
+            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are haproxy, nginx), got apache",
+        ],
+        ["userdata", "../config", "there are haproxy, nginx"],
+        ["appPort", 0, "'appPort' should be a whole number from 1 to 65535, got 0"],
+        ["appPort", 65536, "got 65536"],
+        ["healthPath", "healthz", "'healthPath' should be a path that starts with /"],
+        ["healthPath", "/a b", "got /a b"],
+        ["healthPath", '/"; id; "', "'healthPath' should be"],
+        ["healthPath", "/$(id)", "'healthPath' should be"],
+        ["readySeconds", 9, "'readySeconds' should be a whole number from 10 to 3600, got 9"],
+        ["drainSeconds", 64, "'drainSeconds' should be a whole number from 65 to 3600, got 64"],
+        ["adminCidrs", [], "pulumi config set --path 'adminCidrs[0]' ADDRESS/32"],
+        ["adminCidrs", ["0.0.0.0/0"], "not of the whole Internet"],
+        ["adminCidrs", ["203.0.113.7"], "'adminCidrs' should be a list of at least one IPv4 range"],
+        ["adminCidrs", ["203.0.113.7/24"], "'adminCidrs' should be"],
+        ["adminCidrs", ["2001:db8::/32"], "'adminCidrs' should be"],
+        ["adminCidrs", "203.0.113.7/32", "'adminCidrs' should be"],
+    ])("refuse %s %j", (key, value, message) => {
+        expect(refusal({ [key]: value })).toContain(message);
+    });
+
+    it("refuse a key that there is not, and a stack's name that the API would refuse", () => {
+        expect(refusal({ replica: 5 })).toContain(
+            "'replica' is no key of this program; the keys are replicas,",
+        );
+        expect(refusal({}, "my_stack")).toContain(
+            "the stack's name should be 1 to 60 letters, digits and dashes, got my_stack",
+        );
+    });
+
+    it("list every wrong value in one message", () => {
+        const lines = refusal({ replicas: -1, region: "x", appPort: 0, adminCidrs: [] }, "a.b").split("\n");
+        expect(lines).toHaveLength(6);
+        expect(lines[0]).toBe("the stack's config is wrong:");
+    });
+});

@@ -1,0 +1,238 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { runProgram } from "../mocks";
+
+const droplet = "digitalocean:index/droplet:Droplet";
+const remoteCommand = "command:remote:Command";
+const component = (name: string) => `dropscale:index:${name}`;
+
+describe.each([
+    ["up", false],
+    ["preview", true],
+])("the program in %s", (_mode, preview) => {
+    it("registers exactly these resources, each in its component", async () => {
+        const { registrations } = await runProgram({ preview });
+        const tree = registrations
+            .filter(({ type }) => type !== "pulumi:pulumi:Stack")
+            .map(({ type, name, parent }) => `${parent.split("::").at(-1) ?? ""} > ${type} ${name}`);
+        expect(tree.sort()).toMatchInlineSnapshot(`
+          [
+            " > dropscale:index:BackendPool pool",
+            " > dropscale:index:DeployKey keys",
+            " > dropscale:index:HaproxyConfig haproxy",
+            " > dropscale:index:LoadBalancer load-balancer",
+            " > dropscale:index:Network network",
+            " > dropscale:index:PublicAddress address",
+            "address > digitalocean:index/reservedIp:ReservedIp address",
+            "address > digitalocean:index/reservedIpAssignment:ReservedIpAssignment address",
+            "haproxy > command:remote:Command haproxy",
+            "keys > command:local:Command keys-deploy",
+            "keys > command:local:Command keys-host",
+            "keys > digitalocean:index/sshKey:SshKey keys",
+            "load-balancer > command:remote:Command load-balancer-ready",
+            "load-balancer > digitalocean:index/droplet:Droplet load-balancer",
+            "network > digitalocean:index/firewall:Firewall network-backend",
+            "network > digitalocean:index/firewall:Firewall network-load-balancer",
+            "network > digitalocean:index/tag:Tag network-backend",
+            "network > digitalocean:index/tag:Tag network-load-balancer",
+            "network > digitalocean:index/vpc:Vpc network",
+            "pool > digitalocean:index/droplet:Droplet web-0",
+            "pool > digitalocean:index/droplet:Droplet web-1",
+            "pool > digitalocean:index/droplet:Droplet web-2",
+          ]
+        `);
+    });
+
+    it("gives each backend what the config says, and lets the engine name it", async () => {
+        const { find } = await runProgram({ preview });
+        const { inputs, options, dependsOn } = find(droplet, "web-1");
+        const { userData, vpcUuid, sshKeys, ...plain } = inputs;
+        expect(plain).toEqual({
+            image: "debian-12-x64",
+            monitoring: true,
+            region: "fra1",
+            size: "s-1vcpu-1gb",
+            tags: ["dropscale-dev-backend"],
+        });
+        expect(userData).toMatch(/^#cloud-config\n/);
+        if (preview) expect([vpcUuid, sshKeys].map(pulumi.containsUnknowns)).toEqual([true, true]);
+        else expect([vpcUuid, sshKeys]).toEqual(["network-id", ["keys-id"]]);
+        expect(options.replaceOnChanges).toEqual(["size"]);
+        expect(dependsOn).toEqual(expect.arrayContaining(["network-backend", "network-load-balancer"]));
+    });
+
+    it("shows intent in plain values: count, names and sizes", async () => {
+        const { find } = await runProgram({ preview, config: { replicas: 5, retired: [1] } });
+        expect(find(component("BackendPool"), "pool").inputs).toMatchObject({
+            replicas: 5,
+            retired: [1],
+            servers: {
+                "web-0": "s-1vcpu-1gb",
+                "web-2": "s-1vcpu-1gb",
+                "web-3": "s-1vcpu-1gb",
+                "web-4": "s-1vcpu-1gb",
+                "web-5": "s-1vcpu-1gb",
+            },
+            image: "debian-12-x64",
+        });
+    });
+
+    it("says in which order things happen", async () => {
+        const { find } = await runProgram({ preview });
+        expect(find(droplet, "load-balancer").dependsOn).toEqual(
+            expect.arrayContaining(["network-backend", "network-load-balancer"]),
+        );
+        expect(find(remoteCommand, "haproxy").dependsOn).toEqual(
+            expect.arrayContaining(["load-balancer-ready", "web-0", "web-1", "web-2"]),
+        );
+        expect(find("ReservedIpAssignment", "address").dependsOn).toContain("haproxy");
+    });
+
+    it("has no command that runs at delete or is replaced by a trigger", async () => {
+        const { registrations } = await runProgram({ preview });
+        const commands = registrations.filter(({ type }) => type.startsWith("command:"));
+        expect(commands).toHaveLength(4);
+        for (const { inputs } of commands) {
+            expect(inputs).not.toHaveProperty("delete");
+            expect(inputs).not.toHaveProperty("triggers");
+        }
+    });
+
+    it("keeps secrets out of what people see", async () => {
+        const { find, secrets } = await runProgram({ preview });
+        expect(secrets).toEqual(["deployKey"]);
+        expect(find(droplet, "load-balancer").options.additionalSecretOutputs).toEqual(["__meta"]);
+        for (const name of ["keys-deploy", "keys-host"]) {
+            expect(find("command:local:Command", name).options).toMatchObject({
+                additionalSecretOutputs: ["stdout"],
+                ignoreChanges: ["*"],
+            });
+        }
+    });
+
+    it("costs what the sizes cost, known before anything runs", async () => {
+        expect((await runProgram({ preview })).outputs.monthlyCost).toBe(24);
+        const mixed = { replicas: 5, size: "s-1vcpu-2gb" };
+        expect((await runProgram({ preview, config: mixed })).outputs.monthlyCost).toBe(68.5);
+        expect((await runProgram({ preview, config: { replicas: 0 } })).outputs.monthlyCost).toBe(6);
+    });
+
+    it("refuses wrong config before it registers anything", async () => {
+        await expect(runProgram({ preview, config: { replicas: -1, appPort: 0 } })).rejects.toThrow(
+            /'replicas' should be.*\n.*'appPort' should be/,
+        );
+    });
+
+    it("refuses sizes that the region does not have, both at once, and names those that it has", async () => {
+        await expect(
+            runProgram({ preview, config: { size: "g-2vcpu-8gb", loadBalancerSize: "s-9vcpu" } }),
+        ).rejects.toThrow(
+            /'size' should be a size that region fra1 has, got "g-2vcpu-8gb".*s-1vcpu-1gb \(\$6\).*\n'loadBalancerSize'.*"s-9vcpu"/,
+        );
+    });
+});
+
+describe("one more replica", () => {
+    it("adds a droplet and touches no other", async () => {
+        const droplets = async (replicas: number) => {
+            const { registrations } = await runProgram({ config: { replicas } });
+            return registrations
+                .filter(({ type }) => type === droplet)
+                .map(({ name, inputs }) => ({ name, inputs }));
+        };
+        const before = await droplets(3);
+        const after = await droplets(4);
+        expect(after.filter(({ name }) => name !== "web-3")).toEqual(before);
+        expect(after).toHaveLength(before.length + 1);
+    });
+});
+
+describe("the load balancer", () => {
+    it("gets the host key that connections pin, and the droplet's id in what runs on it", async () => {
+        const { find } = await runProgram();
+        const { inputs } = find(droplet, "load-balancer");
+        const userData = (inputs.userData as { value: string }).value;
+        expect(parse(userData)).toMatchObject({
+            ssh_keys: {
+                ed25519_private:
+                    "-----BEGIN OPENSSH PRIVATE KEY-----\nprivate-keys-host\n-----END OPENSSH PRIVATE KEY-----\n",
+                ed25519_public: "ssh-ed25519 AAAA-keys-host comment",
+            },
+        });
+        const { value: connection } = find(remoteCommand, "haproxy").inputs.connection as {
+            value: Record<string, unknown>;
+        };
+        expect(connection).toMatchObject({ user: "root", hostKey: "ssh-ed25519 AAAA-keys-host comment" });
+        expect(connection.privateKey).toContain("private-keys-deploy");
+        const id = find("ReservedIpAssignment", "address").inputs.dropletId as number;
+        expect(id).toBeGreaterThan(1000);
+        for (const name of ["load-balancer-ready", "haproxy"]) {
+            expect(find(remoteCommand, name).inputs.stdin).toContain(`# load balancer ${id}`);
+        }
+    });
+
+    it("gets a config with every backend's private address", async () => {
+        const { find, outputs } = await runProgram();
+        const servers = outputs.servers as { name: string; privateIp: string }[];
+        expect(servers.map(({ name }) => name)).toEqual(["web-0", "web-1", "web-2"]);
+        for (const { name, privateIp } of servers) {
+            expect(find(remoteCommand, "haproxy").inputs.stdin).toContain(`server ${name} ${privateIp}:80 `);
+        }
+    });
+});
+
+describe("the network", () => {
+    const everything = [
+        { destinationAddresses: ["0.0.0.0/0", "::/0"], portRange: "all", protocol: "tcp" },
+        { destinationAddresses: ["0.0.0.0/0", "::/0"], portRange: "all", protocol: "udp" },
+        { destinationAddresses: ["0.0.0.0/0", "::/0"], protocol: "icmp" },
+    ];
+
+    it("opens the load balancer's port 80 to everybody and SSH to adminCidrs, the backends to the load balancer", async () => {
+        const { find } = await runProgram({ stack: "prod", config: { adminCidrs: ["198.51.100.7/32"] } });
+        expect(find("Firewall", "network-load-balancer").inputs).toEqual({
+            name: "dropscale-prod-load-balancer",
+            tags: ["dropscale-prod-load-balancer"],
+            inboundRules: [
+                { protocol: "tcp", portRange: "80", sourceAddresses: ["0.0.0.0/0", "::/0"] },
+                { protocol: "tcp", portRange: "22", sourceAddresses: ["198.51.100.7/32"] },
+            ],
+            outboundRules: everything,
+        });
+        expect(find("Firewall", "network-backend").inputs).toEqual({
+            name: "dropscale-prod-backend",
+            tags: ["dropscale-prod-backend"],
+            inboundRules: [
+                { protocol: "tcp", portRange: "all", sourceTags: ["dropscale-prod-load-balancer"] },
+            ],
+            outboundRules: everything,
+        });
+    });
+
+    it("is a VPC of the stack's own that destroy deletes, where the region has another default", async () => {
+        const { find } = await runProgram();
+        const vpc = find("digitalocean:index/vpc:Vpc", "network");
+        expect(vpc.inputs).toEqual({
+            name: "dropscale-dev",
+            region: "fra1",
+            description: "dropscale dropscale-dev",
+        });
+        expect(vpc.options).toMatchObject({ retainOnDelete: false, importId: "" });
+    });
+
+    it("leaves the VPC behind that becomes the region's default, and takes it over again", async () => {
+        const first = (await runProgram({ noVpc: true })).find("digitalocean:index/vpc:Vpc", "network");
+        expect(first.options).toMatchObject({ retainOnDelete: true, importId: "" });
+        const defaultVpc = { id: "vpc-1", name: "dropscale-dev" };
+        const later = (await runProgram({ defaultVpc })).find("digitalocean:index/vpc:Vpc", "network");
+        expect(later.options).toMatchObject({ retainOnDelete: true, importId: "vpc-1" });
+    });
+
+    it("is an existing VPC where the config names one", async () => {
+        const vpcId = "5a4981aa-9653-4bd1-bef5-d6bff52042e4";
+        const { registrations, find } = await runProgram({ config: { vpcId } });
+        expect(registrations.filter(({ type }) => type.includes("vpc"))).toEqual([]);
+        expect(find(droplet, "web-0").inputs.vpcUuid).toBe(vpcId);
+    });
+});
