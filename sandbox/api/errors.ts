@@ -1,0 +1,32 @@
+/** An answer that is an error: status code, `id` and `message` as the real API words them. */
+export class ApiError extends Error {
+    readonly statusCode: number;
+    readonly id: string;
+
+    constructor(statusCode: number, id: string, message: string) {
+        super(message);
+        this.statusCode = statusCode;
+        this.id = id;
+    }
+}
+
+/** 422: the request is well formed, but what it asks for cannot be. */
+export function unprocessable(message: string): ApiError {
+    return new ApiError(422, "unprocessable_entity", message);
+}
+
+/** 404, also for ids that are malformed. */
+export function notFound(): ApiError {
+    return new ApiError(404, "not_found", "The resource you were accessing could not be found.");
+}
+
+/** `value`, or a 404 if there is none. */
+export function found<T>(value: T | undefined): T {
+    if (value === undefined) throw notFound();
+    return value;
+}
+
+/** What went wrong, as one line for the log. */
+export function reason(error: unknown): string {
+    return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,99 @@
+import { createHash } from "node:crypto";
+
+import { Type } from "@fastify/type-provider-typebox";
+import ssh2 from "ssh2";
+
+import type { SshKey } from "../../model.ts";
+import { regions, sizes } from "../catalog.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { found, unprocessable } from "../errors.ts";
+import { type Api, list, Params } from "../http.ts";
+import { actionView, regionView, sizeView, sshKeyView } from "../views.ts";
+
+/** The account itself: its limits, keys and actions, and what it may choose from. */
+export function accountRoutes(api: Api, control: ControlPlane): void {
+    const { cloud } = control;
+    const uuid = createHash("sha1").update(`${control.instance.id} ${control.instance.name}`).digest("hex");
+    api.get("/v2/account", () => ({
+        account: {
+            droplet_limit: control.dropletLimit,
+            floating_ip_limit: 100,
+            volume_limit: 0,
+            email: `${control.instance.name}@sandbox.invalid`,
+            name: `Sandbox ${control.instance.name}`,
+            uuid,
+            email_verified: true,
+            status: "active",
+            status_message: "",
+            team: { uuid, name: "Sandbox" },
+        },
+    }));
+    list(api, "/v2/regions", "regions", () => regions.map(regionView));
+    list(api, "/v2/sizes", "sizes", () => sizes.map(sizeView));
+    list(api, "/v2/actions", "actions", () => cloud.actions.map(actionView).reverse());
+    api.get("/v2/actions/:id", { schema: { params: Params.Id } }, (request) => ({
+        action: actionView(found(cloud.actions.find(({ id }) => id === request.params.id))),
+    }));
+    keyRoutes(api, control);
+}
+
+function keyRoutes(api: Api, control: ControlPlane): void {
+    const { cloud } = control;
+    const find = (key: string) => found(cloud.sshKeys.find((other) => isKey(other, key)));
+
+    list(api, "/v2/account/keys", "ssh_keys", () => cloud.sshKeys.map(sshKeyView));
+    api.get("/v2/account/keys/:id", { schema: { params: Params.Uuid } }, (request) => ({
+        ssh_key: sshKeyView(find(request.params.id)),
+    }));
+
+    const Body = Type.Object({ name: Type.String(), public_key: Type.String() });
+    api.post("/v2/account/keys", { schema: { body: Body } }, (request, reply) => {
+        const name = named(request.body.name);
+        const publicKey = request.body.public_key.trim();
+        const fingerprint = fingerprintOf(publicKey);
+        if (!fingerprint)
+            throw unprocessable("Key invalid, key should be of the format `type key [comment]`");
+        if (cloud.sshKeys.some((other) => other.fingerprint === fingerprint)) {
+            throw unprocessable("SSH Key is already in use on your account");
+        }
+        const key: SshKey = { id: control.newId(), name, publicKey, fingerprint };
+        cloud.sshKeys.push(key);
+        control.save();
+        return reply.code(201).send({ ssh_key: sshKeyView(key) });
+    });
+
+    const Rename = { params: Params.Uuid, body: Type.Object({ name: Type.String() }) };
+    api.put("/v2/account/keys/:id", { schema: Rename }, (request) => {
+        const key = find(request.params.id);
+        key.name = named(request.body.name);
+        control.save();
+        return { ssh_key: sshKeyView(key) };
+    });
+
+    api.delete("/v2/account/keys/:id", { schema: { params: Params.Uuid } }, (request, reply) => {
+        const key = find(request.params.id);
+        cloud.sshKeys.splice(cloud.sshKeys.indexOf(key), 1);
+        control.save();
+        return reply.code(204).send();
+    });
+}
+
+/** Whether `text` is the key's id or its fingerprint: the API takes either. */
+export function isKey(key: SshKey, text: string): boolean {
+    return text === String(key.id) || text === key.fingerprint;
+}
+
+function named(name: string): string {
+    if (name.trim() === "") throw unprocessable("Name can't be blank");
+    return name;
+}
+
+/** MD5 in pairs, as the API shows it; undefined if the text is no public key. */
+function fingerprintOf(publicKey: string): string | undefined {
+    const key = ssh2.utils.parseKey(publicKey);
+    if (key instanceof Error || key.isPrivateKey() || publicKey.includes("\n")) return undefined;
+    return createHash("md5")
+        .update(key.getPublicSSH())
+        .digest("hex")
+        .replace(/..(?=.)/g, "$&:");
+}

@@ -1,0 +1,102 @@
+import { Type } from "@fastify/type-provider-typebox";
+import type { Static } from "typebox";
+
+import type { Action, Droplet } from "../../model.ts";
+import { sizes } from "../catalog.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { unprocessable } from "../errors.ts";
+import { refuseHostname } from "./droplet-create.ts";
+
+export const ActionBody = Type.Object({
+    type: Type.String(),
+    name: Type.Optional(Type.String()),
+    size: Type.Optional(Type.String()),
+    disk: Type.Optional(Type.Boolean()),
+});
+type ActionBody = Static<typeof ActionBody>;
+
+/** Checks the request, and gives what the action does after the answer was sent. */
+type Prepare = (
+    control: ControlPlane,
+    droplet: Droplet,
+    body: ActionBody,
+) => (action: Action) => Promise<void>;
+
+/** How long a droplet may take to stop when asked to; then the action is errored, and it runs on. */
+const shutdownSeconds = 60;
+
+/** Every action of `POST /v2/droplets/{id}/actions` that the sandbox knows. */
+export const dropletActions: Partial<Record<string, Prepare>> = {
+    power_on: (control, droplet) => async () => {
+        if (droplet.status !== "active") await switchOn(control, droplet);
+    },
+    power_off: (control, droplet) => () => powerOff(control, droplet),
+    power_cycle: (control, droplet) => async () => {
+        await powerOff(control, droplet);
+        await switchOn(control, droplet);
+    },
+    shutdown: (control, droplet) => async () => {
+        if (droplet.status === "off") return;
+        await control.machines.shutdown(droplet, shutdownSeconds);
+        droplet.status = "off";
+    },
+    reboot: (control, droplet) => async () => {
+        if (droplet.status === "off") throw new Error("it is off");
+        await control.switchOn(droplet, () => control.machines.reboot(droplet));
+    },
+    rename: (_control, droplet, { name }) => {
+        const checked = refuseHostname(name);
+        return () => {
+            droplet.name = checked;
+            return Promise.resolve();
+        };
+    },
+    resize: (control, droplet, { size: slug, disk = false }) => {
+        const size = sizes.find((candidate) => candidate.slug === slug);
+        if (!size) throw unprocessable("You specified an invalid size for Droplet resize.");
+        if (!size.regions.includes(droplet.region))
+            throw unprocessable("Size is not available in this region.");
+        if (size.diskGiB < droplet.diskGiB) {
+            throw unprocessable("This size is not available because it has a smaller disk.");
+        }
+        if (droplet.status !== "off")
+            throw unprocessable("Droplet must be powered off before it is resized.");
+        return async () => {
+            await control.machines.resize(droplet, size);
+            droplet.size = size.slug;
+            if (disk) droplet.diskGiB = size.diskGiB;
+        };
+    },
+    snapshot:
+        (control, droplet, { name }) =>
+        async (action) => {
+            const { image } = droplet;
+            const origin =
+                "snapshotId" in image && control.cloud.snapshots.find(({ id }) => id === image.snapshotId);
+            const id = control.newId();
+            const { sizeGiB } = await control.machines.snapshot(droplet, id);
+            control.cloud.snapshots.push({
+                id,
+                name: name ?? `${droplet.name}-${action.id}`,
+                dropletId: droplet.id,
+                baseSlug: origin ? origin.baseSlug : "slug" in image ? image.slug : "",
+                parents: origin ? [...origin.parents, origin.id] : [],
+                region: droplet.region,
+                // Clients find the snapshot of an action by this time.
+                createdAt: action.startedAt,
+                minDiskGiB: droplet.diskGiB,
+                sizeGiB,
+                tags: [],
+            });
+        },
+};
+
+async function powerOff({ machines }: ControlPlane, droplet: Droplet): Promise<void> {
+    if (droplet.status === "off") return;
+    await machines.powerOff(droplet);
+    droplet.status = "off";
+}
+
+function switchOn(control: ControlPlane, droplet: Droplet): Promise<void> {
+    return control.switchOn(droplet, () => control.machines.powerOn(droplet));
+}

@@ -1,0 +1,185 @@
+import { randomUUID } from "node:crypto";
+import { isIP } from "node:net";
+
+import { Type } from "@fastify/type-provider-typebox";
+import type { Static } from "typebox";
+
+import type { Firewall, FirewallRule } from "../../model.ts";
+import { type ControlPlane, timestamp } from "../control-plane.ts";
+import { ApiError, found, unprocessable } from "../errors.ts";
+import { type Api, list, Params } from "../http.ts";
+import { firewallView } from "../views.ts";
+
+const nullable = <T extends Parameters<typeof Type.Array>[0]>(items: T) =>
+    Type.Optional(Type.Union([Type.Null(), Type.Array(items)]));
+const Ids = nullable(Type.Integer());
+const Names = nullable(Type.String());
+const Peers = Type.Object({
+    addresses: Names,
+    droplet_ids: Ids,
+    tags: Names,
+    load_balancer_uids: Names,
+    kubernetes_ids: Names,
+});
+const Rule = Type.Object({ protocol: Type.String(), ports: Type.Optional(Type.String()) });
+const Inbound = nullable(Type.Intersect([Rule, Type.Object({ sources: Peers })]));
+const Outbound = nullable(Type.Intersect([Rule, Type.Object({ destinations: Peers })]));
+const Body = Type.Object({
+    name: Type.String(),
+    inbound_rules: Inbound,
+    outbound_rules: Outbound,
+    droplet_ids: Ids,
+    tags: Names,
+});
+type Body = Static<typeof Body>;
+
+/** https://docs.digitalocean.com/reference/api/reference/firewalls/ */
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9.-]+$/;
+
+/** Cloud firewalls. What changes here holds in the network before the answer is sent. */
+export function firewallRoutes(api: Api, control: ControlPlane): void {
+    const { cloud } = control;
+    const find = (id: string) => found(cloud.firewalls.find((firewall) => firewall.id === id));
+
+    list(api, "/v2/firewalls", "firewalls", () => cloud.firewalls.map(firewallView));
+    api.get("/v2/firewalls/:id", { schema: { params: Params.Uuid } }, (request) => ({
+        firewall: firewallView(find(request.params.id)),
+    }));
+    api.post("/v2/firewalls", { schema: { body: Body } }, async (request, reply) => {
+        const firewall = {
+            id: randomUUID(),
+            createdAt: timestamp(),
+            ...checked(control, request.body, cloud.firewalls),
+        };
+        cloud.firewalls.push(firewall);
+        await control.commit();
+        return reply.code(202).send({ firewall: firewallView(firewall) });
+    });
+    api.put("/v2/firewalls/:id", { schema: { params: Params.Uuid, body: Body } }, async (request) => {
+        const firewall = find(request.params.id);
+        const others = cloud.firewalls.filter((other) => other !== firewall);
+        Object.assign(firewall, checked(control, request.body, others));
+        await control.commit();
+        return { firewall: firewallView(firewall) };
+    });
+    api.delete("/v2/firewalls/:id", { schema: { params: Params.Uuid } }, async (request, reply) => {
+        cloud.firewalls.splice(cloud.firewalls.indexOf(find(request.params.id)), 1);
+        await control.commit();
+        return reply.code(204).send();
+    });
+    memberRoutes(api, control, find);
+}
+
+/** Parts of a firewall that can be added to it, or taken from it, by themselves. */
+function memberRoutes(api: Api, control: ControlPlane, find: (id: string) => Firewall): void {
+    const Members = Type.Object({
+        droplet_ids: Ids,
+        tags: Names,
+        inbound_rules: Inbound,
+        outbound_rules: Outbound,
+    });
+    const schema = { params: Params.Uuid, body: Members };
+    for (const part of ["droplets", "tags", "rules"]) {
+        for (const method of ["POST", "DELETE"] as const) {
+            api.route({
+                method,
+                url: `/v2/firewalls/:id/${part}`,
+                schema,
+                handler: async (request, reply) => {
+                    const firewall = find(request.params.id);
+                    const given = members(control, request.body);
+                    const change = method === "POST" ? union : difference;
+                    firewall.dropletIds = change(firewall.dropletIds, given.dropletIds);
+                    firewall.tags = change(firewall.tags, given.tags);
+                    firewall.inbound = change(firewall.inbound, given.inbound);
+                    firewall.outbound = change(firewall.outbound, given.outbound);
+                    await control.commit();
+                    return reply.code(204).send();
+                },
+            });
+        }
+    }
+}
+
+function union<T>(all: T[], given: T[]): T[] {
+    return [...difference(all, given), ...given];
+}
+
+function difference<T>(all: T[], given: T[]): T[] {
+    const texts = given.map((item) => JSON.stringify(item));
+    return all.filter((item) => !texts.includes(JSON.stringify(item)));
+}
+
+/** The whole of a firewall that a client sent; what it left out is empty. */
+function checked(control: ControlPlane, body: Body, others: readonly Firewall[]) {
+    if (!namePattern.test(body.name)) {
+        throw unprocessable(
+            "name must begin with an alphanumeric character and contain only those, periods and dashes",
+        );
+    }
+    if (others.some(({ name }) => name === body.name)) throw new ApiError(409, "conflict", "duplicate name");
+    const parts = members(control, body);
+    if (parts.inbound.length + parts.outbound.length === 0)
+        throw unprocessable("must have at least one rule");
+    return { name: body.name, ...parts };
+}
+
+function members(control: ControlPlane, body: Omit<Body, "name">) {
+    refuseUnknown(control, body.droplet_ids ?? [], body.tags ?? []);
+    return {
+        dropletIds: [...new Set(body.droplet_ids ?? [])],
+        tags: [...new Set(body.tags ?? [])],
+        inbound: (body.inbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.sources)),
+        outbound: (body.outbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.destinations)),
+    };
+}
+
+function refuseUnknown({ cloud }: ControlPlane, dropletIds: number[], tags: string[]): void {
+    if (!dropletIds.every((wanted) => cloud.droplets.some(({ id }) => id === wanted))) {
+        throw unprocessable("droplet does not exist");
+    }
+    const unknown = tags.find((tag) => !cloud.tags.includes(tag));
+    if (unknown !== undefined) throw unprocessable(`tag ${unknown} does not exist`);
+}
+
+function checkedRule(
+    control: ControlPlane,
+    { protocol, ports }: Static<typeof Rule>,
+    peers: Static<typeof Peers>,
+): FirewallRule {
+    const kind = protocol.toLowerCase();
+    if (kind !== "tcp" && kind !== "udp" && kind !== "icmp") {
+        throw unprocessable(`protocol ${JSON.stringify(protocol)} is not one of tcp, udp and icmp`);
+    }
+    const addresses = peers.addresses ?? [];
+    const wrong = addresses.find((address) => !isAddressOrRange(address));
+    if (wrong !== undefined) throw unprocessable(`${JSON.stringify(wrong)} is not an address or CIDR`);
+    const [dropletIds, tags] = [peers.droplet_ids ?? [], peers.tags ?? []];
+    refuseUnknown(control, dropletIds, tags);
+    if (peers.load_balancer_uids?.length) throw unprocessable("load balancer does not exist");
+    if (peers.kubernetes_ids?.length) throw unprocessable("kubernetes cluster does not exist");
+    return {
+        protocol: kind,
+        ports: kind === "icmp" ? "all" : checkedPorts(ports),
+        addresses,
+        dropletIds,
+        tags,
+    };
+}
+
+/** The API shows all ports as "0", and takes "all" and nothing for it as well. */
+function checkedPorts(ports = "0"): string {
+    if (ports === "" || ports === "0" || ports === "all") return "all";
+    const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(ports) ?? [];
+    if (first === undefined || Number(first) < 1 || Number(first) > Number(last) || Number(last) > 65535) {
+        throw unprocessable(`ports ${JSON.stringify(ports)} is not a port, a range (8000-9000) or "all"`);
+    }
+    return ports;
+}
+
+function isAddressOrRange(text: string): boolean {
+    const [address = "", prefix, ...rest] = text.split("/");
+    const bits = { 4: 32, 6: 128 }[isIP(address)];
+    if (bits === undefined || rest.length > 0) return false;
+    return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+}

@@ -1,0 +1,155 @@
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
+
+import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from "fastify";
+
+import type { Instance } from "../instance.ts";
+import type { Machines } from "../machines.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { ApiError, notFound, reason, unprocessable } from "./errors.ts";
+import type { Api } from "./http.ts";
+import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
+import { accountRoutes } from "./routes/account.ts";
+import { dropletRoutes } from "./routes/droplets.ts";
+import { firewallRoutes } from "./routes/firewalls.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { reservedIpRoutes } from "./routes/reserved-ips.ts";
+import { tagRoutes } from "./routes/tags.ts";
+import { vpcRoutes } from "./routes/vpcs.ts";
+import type { Store } from "./store.ts";
+
+export interface ApiOptions {
+    instance: Instance;
+    machines: Machines;
+    store: Store;
+    /** The one bearer token that is accepted. */
+    token: string;
+    /** Droplets the account may have at one time; default 25, as a new account's. */
+    dropletLimit?: number;
+    /** Requests allowed; default: the real service's. */
+    budget?: Budget;
+    /** Takes one line; default: nothing is logged. Never given a token, user data or a key. */
+    log?: (line: string) => void;
+}
+
+/** Bigger than 64 KiB of user data in any JSON form, so that the answer to too much is the API's own 422. */
+const bodyLimitBytes = 4 * 1024 * 1024;
+
+/**
+ * The API v2 over HTTP. `listen` (or `ready`) starts the machines first; `close` leaves them as they are: call
+ * `machines.detach` after it.
+ */
+export function createApi(options: ApiOptions): Api {
+    const log = options.log ?? (() => undefined);
+    const control = new ControlPlane({ dropletLimit: 25, ...options, log });
+    const api: Api = Fastify({
+        // Adopting machines takes its time.
+        pluginTimeout: 0,
+        bodyLimit: bodyLimitBytes,
+        forceCloseConnections: true,
+        genReqId: () => randomUUID(),
+        // The real API takes 22 for "22" too.
+        ajv: { customOptions: { coerceTypes: true } },
+    });
+    api.addHook("onReady", () => control.start());
+    api.addHook("preClose", (done) => {
+        control.stop();
+        done();
+    });
+    api.addHook("onRequest", (request, reply, done) => {
+        void reply.header("x-request-id", request.id);
+        done();
+    });
+    acceptEmptyBodies(api);
+    authenticate(api, options.token);
+    limitRate(api, new RateLimiter(options.budget ?? realBudget));
+    reportErrors(api, log);
+    for (const routes of [
+        accountRoutes,
+        dropletRoutes,
+        firewallRoutes,
+        imageRoutes,
+        reservedIpRoutes,
+        tagRoutes,
+        vpcRoutes,
+    ]) {
+        routes(api, control);
+    }
+    return api;
+}
+
+/** Clients announce JSON on a DELETE too, and send nothing. */
+function acceptEmptyBodies(api: Api): void {
+    api.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
+        if (body === "") {
+            done(null, undefined);
+            return;
+        }
+        try {
+            done(null, JSON.parse(body.toString()));
+        } catch {
+            done(new ApiError(400, "bad_request", "The request body is not valid JSON."));
+        }
+    });
+}
+
+function authenticate(api: Api, token: string): void {
+    const digest = (text: string) => createHash("sha256").update(text).digest();
+    const expected = digest(`Bearer ${token}`);
+    api.addHook("onRequest", (request, _reply, done) => {
+        const known = timingSafeEqual(digest(request.headers.authorization ?? ""), expected);
+        done(known ? undefined : new ApiError(401, "Unauthorized", "Unable to authenticate you"));
+    });
+}
+
+function limitRate(api: Api, limiter: RateLimiter): void {
+    api.addHook("onRequest", (request, reply, done) => {
+        const isKeyList = request.method === "GET" && request.routeOptions.url === "/v2/account/keys";
+        const allowance = limiter.take(Date.now() / 1000, isKeyList);
+        void reply.headers({
+            "ratelimit-limit": allowance.limit,
+            "ratelimit-remaining": allowance.remaining,
+            "ratelimit-reset": allowance.resetEpochSeconds,
+        });
+        if (allowance.retryAfterSeconds === undefined) {
+            done();
+            return;
+        }
+        void reply.header("retry-after", allowance.retryAfterSeconds);
+        done(new ApiError(429, "too_many_requests", "API Rate limit exceeded."));
+    });
+}
+
+function reportErrors(api: Api, log: (line: string) => void): void {
+    const send = (error: ApiError, request: FastifyRequest, reply: FastifyReply) =>
+        reply.code(error.statusCode).send({ id: error.id, message: error.message, request_id: request.id });
+    api.setNotFoundHandler((request, reply) => {
+        log(`${request.method} ${request.url.split("?")[0] ?? ""}: the sandbox has no such endpoint`);
+        return send(notFound(), request, reply);
+    });
+    api.setErrorHandler((error: FastifyError, request, reply) => {
+        if (error.statusCode === undefined || error.statusCode >= 500) {
+            log(`${request.method} ${request.url.split("?")[0] ?? ""} failed: ${reason(error)}`);
+        }
+        return send(asApiError(error), request, reply);
+    });
+    api.addHook("onResponse", (request, reply, done) => {
+        // Polling would drown everything else.
+        if (request.method !== "GET" || reply.statusCode >= 400) {
+            log(`${request.method} ${request.url.split("?")[0] ?? ""} ${reply.statusCode}`);
+        }
+        done();
+    });
+}
+
+/** Whatever was thrown, in the API's form. A path that fits no id is a resource that does not exist. */
+function asApiError(error: FastifyError): ApiError {
+    if (error instanceof ApiError) return error;
+    if (error.validation) {
+        if (error.validationContext === "params") return notFound();
+        return unprocessable(error.message.replace(/^(body|querystring)[/ ]/, ""));
+    }
+    if (error.statusCode !== undefined && error.statusCode < 500) {
+        return new ApiError(error.statusCode, "bad_request", error.message);
+    }
+    return new ApiError(500, "server_error", "Unexpected server-side error");
+}

@@ -1,0 +1,63 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+import type { Cloud } from "../model.ts";
+
+/** The one `Cloud` of a sandbox, and the file it survives in. */
+export interface Store {
+    readonly cloud: Cloud;
+    /** Writes the cloud to its file: whole or not at all. */
+    save(): void;
+}
+
+/** Ids start here: short enough for the names of network interfaces, which end in one and have 15 characters. */
+const firstId = 10_001;
+
+/** Finished actions kept: the file must not grow without end. */
+const actionsKept = 2_000;
+
+/**
+ * Opens `<stateDir>/cloud.json`, or starts with an empty cloud if there is none. The file holds user data, which
+ * may hold secrets: it and the folder are the owner's alone.
+ */
+export function openStore(stateDir: string): Store {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const file = path.join(stateDir, "cloud.json");
+    const cloud = read(file);
+    return {
+        cloud,
+        save() {
+            cloud.actions.splice(0, Math.max(0, cloud.actions.length - actionsKept));
+            writeFileSync(`${file}.new`, JSON.stringify(cloud), { mode: 0o600 });
+            renameSync(`${file}.new`, file);
+        },
+    };
+}
+
+function read(file: string): Cloud {
+    const empty: Cloud = {
+        droplets: [],
+        vpcs: [],
+        firewalls: [],
+        reservedIps: [],
+        sshKeys: [],
+        snapshots: [],
+        actions: [],
+        tags: [],
+        nextId: firstId,
+    };
+    let text: string;
+    try {
+        text = readFileSync(file, "utf8");
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return empty;
+        throw error;
+    }
+    try {
+        return { ...empty, ...(JSON.parse(text) as Cloud) };
+    } catch (error) {
+        throw new Error(`${file} is not what the sandbox wrote; remove the sandbox with --purge`, {
+            cause: error,
+        });
+    }
+}

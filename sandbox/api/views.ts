@@ -1,0 +1,250 @@
+import type { Action, Droplet, Firewall, FirewallRule, ReservedIp, Snapshot, SshKey, Vpc } from "../model.ts";
+import { gateway, netmask } from "./addresses.ts";
+import {
+    distributions,
+    type Distribution,
+    regionFeatures,
+    type Region,
+    regions,
+    type Size,
+    sizeOf,
+    sizes,
+} from "./catalog.ts";
+import type { ControlPlane } from "./control-plane.ts";
+
+// How each thing looks in an answer. Fields: https://github.com/digitalocean/openapi (specification/resources).
+
+export function regionView(region: Region) {
+    return {
+        name: region.name,
+        slug: region.slug,
+        features: regionFeatures,
+        available: region.available,
+        sizes: sizes.filter((size) => size.regions.includes(region.slug)).map(({ slug }) => slug),
+    };
+}
+
+function regionViewOf(slug: string) {
+    const region = regions.find((candidate) => candidate.slug === slug);
+    return region ? regionView(region) : null;
+}
+
+export function sizeView(size: Size) {
+    return {
+        slug: size.slug,
+        memory: size.memoryMiB,
+        vcpus: size.vcpus,
+        disk: size.diskGiB,
+        transfer: size.transferTB,
+        price_monthly: size.priceMonthly,
+        price_hourly: size.priceHourly,
+        regions: size.regions,
+        available: true,
+        description: size.description,
+        disk_info: [{ type: "local", size: { amount: size.diskGiB, unit: "gib" } }],
+    };
+}
+
+export function distributionView(image: Distribution) {
+    return {
+        id: image.id,
+        name: image.name,
+        distribution: image.distribution,
+        slug: image.slug,
+        public: true,
+        regions: regions.map(({ slug }) => slug),
+        created_at: "2025-09-01T00:00:00Z",
+        min_disk_size: image.minDiskGiB,
+        type: "base",
+        size_gigabytes: image.sizeGiB,
+        description: `${image.distribution} ${image.name}`,
+        tags: [],
+        status: "available",
+        error_message: "",
+    };
+}
+
+/** A snapshot among `/v2/images`. */
+export function snapshotImageView(snapshot: Snapshot) {
+    return {
+        id: snapshot.id,
+        name: snapshot.name,
+        distribution:
+            distributions.find(({ slug }) => slug === snapshot.baseSlug)?.distribution ?? "Unknown OS",
+        slug: null,
+        public: false,
+        regions: [snapshot.region],
+        created_at: snapshot.createdAt,
+        min_disk_size: snapshot.minDiskGiB,
+        type: "snapshot",
+        size_gigabytes: snapshot.sizeGiB,
+        description: "",
+        tags: snapshot.tags,
+        status: "available",
+        error_message: "",
+    };
+}
+
+/** A snapshot among `/v2/snapshots`: its id is text there. */
+export function snapshotView(snapshot: Snapshot) {
+    return {
+        id: String(snapshot.id),
+        name: snapshot.name,
+        created_at: snapshot.createdAt,
+        regions: [snapshot.region],
+        min_disk_size: snapshot.minDiskGiB,
+        size_gigabytes: snapshot.sizeGiB,
+        resource_id: String(snapshot.dropletId),
+        resource_type: "droplet",
+        tags: snapshot.tags,
+    };
+}
+
+export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet) {
+    const size = sizeOf(droplet.size);
+    const vpc = cloud.vpcs.find(({ id }) => id === droplet.vpcUuid);
+    const { image } = droplet;
+    const distribution = "slug" in image && distributions.find(({ slug }) => slug === image.slug);
+    const snapshot = "snapshotId" in image && cloud.snapshots.find(({ id }) => id === image.snapshotId);
+    const { publicCidr, publicGateway } = instance.addresses;
+    return {
+        id: droplet.id,
+        name: droplet.name,
+        memory: size.memoryMiB,
+        vcpus: size.vcpus,
+        disk: droplet.diskGiB,
+        disk_info: [{ type: "local", size: { amount: droplet.diskGiB, unit: "gib" } }],
+        locked: droplet.locked,
+        status: droplet.status,
+        kernel: null,
+        created_at: droplet.createdAt,
+        features: droplet.features,
+        backup_ids: [],
+        next_backup_window: null,
+        snapshot_ids: cloud.snapshots
+            .filter(({ dropletId, deleted }) => dropletId === droplet.id && !deleted)
+            .map(({ id }) => id),
+        image: distribution ? distributionView(distribution) : snapshot ? snapshotImageView(snapshot) : null,
+        volume_ids: [],
+        size: sizeView(size),
+        size_slug: size.slug,
+        networks: {
+            // The real API shows addresses only some time after the answer to the creation.
+            v4:
+                droplet.status === "new" || !vpc
+                    ? []
+                    : [
+                          {
+                              ip_address: droplet.publicIp,
+                              netmask: netmask(publicCidr),
+                              gateway: publicGateway,
+                              type: "public",
+                          },
+                          {
+                              ip_address: droplet.privateIp,
+                              netmask: netmask(vpc.ipRange),
+                              gateway: gateway(vpc.ipRange),
+                              type: "private",
+                          },
+                      ],
+            v6: [],
+        },
+        region: regionViewOf(droplet.region),
+        tags: droplet.tags,
+        vpc_uuid: droplet.vpcUuid,
+    };
+}
+
+export function actionView(action: Action) {
+    return {
+        id: action.id,
+        status: action.status,
+        type: action.type,
+        started_at: action.startedAt,
+        completed_at: action.completedAt,
+        resource_id: action.resourceId,
+        resource_type: action.resourceType,
+        region: regionViewOf(action.region),
+        region_slug: action.region,
+    };
+}
+
+export function vpcView(vpc: Vpc) {
+    return {
+        id: vpc.id,
+        urn: `do:vpc:${vpc.id}`,
+        name: vpc.name,
+        description: vpc.description,
+        region: vpc.region,
+        ip_range: vpc.ipRange,
+        created_at: vpc.createdAt,
+        default: vpc.default,
+    };
+}
+
+export function firewallView(firewall: Firewall) {
+    return {
+        id: firewall.id,
+        name: firewall.name,
+        // Rules hold before the answer is sent.
+        status: "succeeded",
+        created_at: firewall.createdAt,
+        pending_changes: [],
+        inbound_rules: firewall.inbound.map((rule) => ruleView(rule, "sources")),
+        outbound_rules: firewall.outbound.map((rule) => ruleView(rule, "destinations")),
+        droplet_ids: firewall.dropletIds,
+        tags: firewall.tags,
+    };
+}
+
+/** Kinds of peer that a rule does not name are left out, as in the real answer. */
+function ruleView(rule: FirewallRule, peers: "sources" | "destinations") {
+    const all = { addresses: rule.addresses, droplet_ids: rule.dropletIds, tags: rule.tags };
+    return {
+        protocol: rule.protocol,
+        ports: rule.ports === "all" ? "0" : rule.ports,
+        [peers]: Object.fromEntries(Object.entries(all).filter(([, values]) => values.length > 0)),
+    };
+}
+
+export function reservedIpView(control: ControlPlane, reservedIp: ReservedIp) {
+    const droplet = control.cloud.droplets.find(({ id }) => id === reservedIp.dropletId);
+    return {
+        ip: reservedIp.ip,
+        region: regionViewOf(reservedIp.region),
+        droplet: droplet ? dropletView(control, droplet) : null,
+        locked: control.isPending(reservedIp),
+    };
+}
+
+export function sshKeyView(key: SshKey) {
+    return { id: key.id, name: key.name, public_key: key.publicKey, fingerprint: key.fingerprint };
+}
+
+export function tagView({ cloud }: ControlPlane, tag: string) {
+    const used = (kind: string, things: { id: number; tags: string[] }[]) => {
+        const tagged = things.filter(({ tags }) => tags.includes(tag));
+        const last = tagged.at(-1);
+        return {
+            count: tagged.length,
+            ...(last ? { last_tagged_uri: `https://api.digitalocean.com/v2/${kind}/${last.id}` } : {}),
+        };
+    };
+    const droplets = used("droplets", cloud.droplets);
+    const images = used(
+        "images",
+        cloud.snapshots.filter(({ deleted }) => !deleted),
+    );
+    return {
+        name: tag,
+        resources: {
+            ...(droplets.count > 0 ? droplets : images),
+            count: droplets.count + images.count,
+            droplets,
+            images,
+            volumes: { count: 0 },
+            volume_snapshots: { count: 0 },
+            databases: { count: 0 },
+        },
+    };
+}
