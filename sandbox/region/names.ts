@@ -1,0 +1,43 @@
+import type { Instance } from "../instance.ts";
+
+/** Where droplets find metadata, DNS and packages. https://docs.digitalocean.com/reference/api/metadata/ */
+export const METADATA_ADDRESS = "169.254.169.254";
+
+/** The router's end of the link to the host. */
+export const UPLINK_IN_ROUTER = "up0";
+
+/** The network namespace that droplet `dropletId` runs in: `ds0-123`; its path is `/run/netns/ds0-123`. */
+export function netnsOf(instance: Instance, dropletId: number): string {
+    return `${instance.id}-${dropletId}`;
+}
+
+/** The host's end of the link between host and router; shown as one more interface by `ip link`. */
+export function uplinkOf(instance: Instance): string {
+    return `${instance.id}-up`;
+}
+
+/** A droplet's two interfaces: the name inside, and the router's end of the cable. */
+export function portsOf(dropletId: number) {
+    return {
+        public: { inside: "eth0", outside: `p${dropletId}`, mac: mac(0, dropletId) },
+        private: { inside: "eth1", outside: `v${dropletId}`, mac: mac(1, dropletId) },
+    } as const;
+}
+
+/** The same at every boot, unique in an instance; 02 marks it as locally administered. */
+function mac(network: 0 | 1, dropletId: number): string {
+    const id = dropletId.toString(16).padStart(8, "0");
+    return `02:0${network}:${(id.match(/../g) ?? []).join(":")}`;
+}
+
+/** The gateway of a range in CIDR form: its first address. */
+export function gatewayOf(cidr: string): string {
+    const [network = ""] = cidr.split("/");
+    return network.replace(/\d+$/, (last) => String(Number(last) + 1));
+}
+
+/** The netmask of a range in CIDR form: `255.255.240.0` for a /20. */
+export function netmaskOf(cidr: string): string {
+    const mask = 2 ** 32 - 2 ** (32 - Number(cidr.split("/")[1]));
+    return [24, 16, 8, 0].map((shift) => Math.floor(mask / 2 ** shift) % 256).join(".");
+}

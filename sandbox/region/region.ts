@@ -1,0 +1,242 @@
+import { access, readdir } from "node:fs/promises";
+import { ExecaError } from "execa";
+import pLimit from "p-limit";
+import { requireLinuxRoot, run } from "../host.ts";
+import type { Instance } from "../instance.ts";
+import type { Cloud, Droplet } from "../model.ts";
+import { gatewayOf, METADATA_ADDRESS, netnsOf, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
+import { renderHostGuard, renderRules, reservedIpPairs } from "./rules.ts";
+import { startServices } from "./services.ts";
+
+/** Where `ip netns` keeps its namespaces. */
+const NETNS_FOLDER = "/run/netns";
+
+/** Worse than any route that a person or a routing daemon sets, so that it counts only when theirs is gone. */
+const LAST_RESORT_METRIC = 4_278_198_272;
+
+/**
+ * The network of one sandbox: a router in a namespace of its own, with one cable to the host ("the Internet")
+ * and two to each droplet (public and VPC side). There is no bridge: every packet between droplets crosses the
+ * router, where the cloud firewalls are. All of it is kernel state, which goes on without this process; only
+ * metadata, DNS and package mirror are served from here.
+ *
+ * Every method rejects with an Error of one line. Needs root, and `ip`, `nft`, `conntrack`, `nsenter`, `sysctl`.
+ */
+export class Region {
+    readonly #instance: Instance;
+    readonly #transactions = pLimit(1);
+    #cloud: Cloud | undefined;
+    #services: { close(): Promise<void> } | undefined;
+    #holders = new Map<string, string>();
+
+    constructor(instance: Instance) {
+        this.#instance = instance;
+    }
+
+    /** Makes or adopts the router and its cable, guards the host, and serves. Once, before any other method. */
+    async start(cloud: Cloud): Promise<void> {
+        requireLinuxRoot();
+        const { id, addresses } = this.#instance;
+        const uplink = uplinkOf(this.#instance);
+        await run("conntrack", ["--version"]); // first needed when something goes: better said now
+
+        await run("nft", ["-f", "-"], { input: renderHostGuard(this.#instance) });
+        await ip(this.#blackholes("replace"));
+        if (!(await exists(`${NETNS_FOLDER}/${id}`))) await ip([`netns add ${id}`]);
+        if (!(await exists(`/sys/class/net/${uplink}`))) {
+            await ip([`link add ${uplink} type veth peer name ${UPLINK_IN_ROUTER} netns ${id}`]);
+        }
+        await this.#sysctl({
+            "ipv4.ip_forward": 1,
+            "ipv4.conf.all.rp_filter": 1,
+            "ipv6.conf.all.disable_ipv6": 1,
+            "ipv6.conf.default.disable_ipv6": 1,
+        });
+        await ip(
+            [
+                `addr replace ${addresses.uplinkRouter}/24 dev ${UPLINK_IN_ROUTER}`,
+                `addr replace ${METADATA_ADDRESS}/32 dev lo`,
+                "link set lo up",
+                `link set ${UPLINK_IN_ROUTER} up`,
+                // What no droplet holds is the router's: it answers ARP for reserved IPs, and swallows the rest.
+                `route replace local ${addresses.publicCidr} dev lo table main`,
+            ],
+            id,
+        );
+        await this.sync(cloud);
+        this.#services ??= await startServices(this.#instance, () => this.#cloud ?? cloud);
+    }
+
+    /**
+     * Makes firewalls, tags, VPCs and reserved IPs what `cloud` says, in one transaction; calls queue up.
+     * Flows through a reserved IP that moved are cut: their new droplet answers with a reset, and the client
+     * connects again, where it would otherwise hold on to the old droplet for as long as the connection lives.
+     */
+    async sync(cloud: Cloud): Promise<void> {
+        this.#cloud = cloud;
+        await this.#transactions(async () => {
+            await this.#raiseUplink();
+            await this.#inRouter("nft", ["-f", "-"], renderRules(cloud, this.#instance));
+            const holders = new Map(reservedIpPairs(cloud));
+            const moved = [...this.#holders.keys()].filter(
+                (address) => this.#holders.get(address) !== holders.get(address),
+            );
+            this.#holders = holders;
+            for (const address of moved) await this.cutFlows(address);
+        });
+    }
+
+    /**
+     * Gives a droplet that is off a new namespace with `eth0` and `eth1`, both down and without addresses, and
+     * connects the router's ends. Whatever the droplet's last boot left in the network is gone. Its firewalls
+     * hold from the first packet; until a `sync` has told of it, nothing passes.
+     */
+    async attach(droplet: Droplet): Promise<void> {
+        const { id: router, addresses } = this.#instance;
+        const vpc = this.#cloud?.vpcs.find(({ id }) => id === droplet.vpcUuid);
+        if (!vpc)
+            throw new Error(
+                `droplet ${droplet.id} is in VPC ${droplet.vpcUuid}, which the region was not told of`,
+            );
+        await this.#removePorts(droplet.id);
+        const netns = netnsOf(this.#instance, droplet.id);
+        const ports = portsOf(droplet.id);
+        await ip([`netns add ${netns}`]);
+        await ip(
+            Object.values(ports).map(
+                ({ inside, outside, mac }) =>
+                    `link add ${outside} type veth peer name ${inside} address ${mac} netns ${netns}`,
+            ),
+            router,
+        );
+        await this.#sysctl(
+            Object.fromEntries(
+                Object.values(ports).flatMap(({ outside }) => [
+                    // The droplet takes its whole subnet for its neighbours; the router answers for them, at once.
+                    [`ipv4.conf.${outside}.proxy_arp`, 1],
+                    [`ipv4.neigh.${outside}.proxy_delay`, 0],
+                ]),
+            ),
+        );
+        await ip(
+            [
+                `addr add ${addresses.publicGateway} peer ${droplet.publicIp}/32 dev ${ports.public.outside}`,
+                `addr add ${addresses.anchorGateway} peer ${droplet.anchorIp}/32 dev ${ports.public.outside}`,
+                `addr add ${gatewayOf(vpc.ipRange)} peer ${droplet.privateIp}/32 dev ${ports.private.outside}`,
+                ...Object.values(ports).map(({ outside }) => `link set ${outside} up`),
+            ],
+            router,
+        );
+    }
+
+    /** Removes a droplet's namespace and cables and ends its flows. No error when there is nothing. */
+    async detach(dropletId: number): Promise<void> {
+        const addresses = await this.#removePorts(dropletId);
+        await Promise.all(addresses.map((address) => this.cutFlows(address)));
+    }
+
+    /** Forgets every flow from or to an address: what still arrives of it is judged anew, by today's rules. */
+    async cutFlows(address: string): Promise<void> {
+        const sides = ["--orig-src", "--orig-dst", "--reply-src"];
+        await Promise.all(
+            sides.map((side) =>
+                this.#inRouter("conntrack", ["-D", side, address]).catch((error: unknown) => {
+                    if (!String(error).includes(" 0 flow entries")) throw error; // its exit status is 1 then
+                }),
+            ),
+        );
+    }
+
+    /** Ends what this process serves; the network stays as it is. */
+    async stop(): Promise<void> {
+        await this.#services?.close();
+        this.#services = undefined;
+    }
+
+    /** Removes all that carries this instance's name from the host, whoever made it; machines have ended before. */
+    async purge(): Promise<void> {
+        requireLinuxRoot();
+        await this.stop();
+        const { id } = this.#instance;
+        if (await exists(`/sys/class/net/${uplinkOf(this.#instance)}`))
+            await ip([`link del ${uplinkOf(this.#instance)}`]);
+        const namespaces = (await exists(NETNS_FOLDER)) ? await readdir(NETNS_FOLDER) : [];
+        const ours = namespaces.filter((name) => name === id || name.startsWith(`${id}-`));
+        await ip(ours.map((name) => `netns del ${name}`));
+        await ip([...this.#blackholes("replace"), ...this.#blackholes("del")]); // del alone fails on a missing one
+        await run("nft", ["-f", "-"], { input: `table inet ${id}\ndelete table inet ${id}\n` });
+    }
+
+    /** Without the cable, packets for this instance end here instead of at the host's default gateway. */
+    #blackholes(verb: "replace" | "del"): string[] {
+        const { publicCidr, uplinkCidr } = this.#instance.addresses;
+        return [publicCidr, uplinkCidr].map(
+            (range) => `route ${verb} unreachable ${range} metric ${LAST_RESORT_METRIC}`,
+        );
+    }
+
+    /** Also brings back the route that a cable silently loses when somebody sets it down and up. */
+    async #raiseUplink(): Promise<void> {
+        const { publicCidr, uplinkHost, uplinkRouter } = this.#instance.addresses;
+        const uplink = uplinkOf(this.#instance);
+        await ip([
+            `addr replace ${uplinkHost}/24 dev ${uplink}`,
+            `link set ${uplink} up addrgenmode none`, // no IPv6 on it
+            `route replace ${publicCidr} via ${uplinkRouter} dev ${uplink} src ${uplinkHost}`,
+        ]);
+    }
+
+    /** Resolves with the addresses that the droplet had. */
+    async #removePorts(dropletId: number): Promise<string[]> {
+        const router = this.#instance.id;
+        const names: string[] = Object.values(portsOf(dropletId)).map(({ outside }) => outside);
+        const links = JSON.parse(await run("ip", ["-n", router, "-j", "addr", "show"])) as Link[];
+        const present = links.filter(({ ifname }) => names.includes(ifname));
+        // The cables first: a namespace ends some time after its name is gone, and its cables with it.
+        await ip(
+            present.map(({ ifname }) => `link del ${ifname}`),
+            router,
+        );
+        const netns = netnsOf(this.#instance, dropletId);
+        if (await exists(`${NETNS_FOLDER}/${netns}`)) await ip([`netns del ${netns}`]);
+        return present
+            .flatMap(({ addr_info }) => addr_info.map(({ address }) => address ?? ""))
+            .filter(Boolean);
+    }
+
+    async #sysctl(values: Record<string, number>): Promise<void> {
+        const settings = Object.entries(values).map(([name, value]) => `net.${name}=${value}`);
+        await this.#inRouter("sysctl", ["-q", "-w", ...settings]);
+    }
+
+    async #inRouter(command: string, args: string[], input = ""): Promise<string> {
+        return run("nsenter", [`--net=${NETNS_FOLDER}/${this.#instance.id}`, command, ...args], { input });
+    }
+}
+
+/** `ip -j addr`, as far as it is read here; `address` is the far end of a point-to-point address. */
+interface Link {
+    ifname: string;
+    addr_info: { address?: string }[];
+}
+
+/** Runs `ip` once for all lines; the first that fails ends it, and is named. */
+async function ip(lines: string[], netns?: string): Promise<void> {
+    if (lines.length === 0) return;
+    const args = [...(netns ? ["-n", netns] : []), "-batch", "-"];
+    await run("ip", args, { input: `${lines.join("\n")}\n` }).catch((error: unknown) => {
+        const said =
+            error instanceof Error && error.cause instanceof ExecaError ? error.cause.stderr : undefined;
+        const [, number] = /Command failed -:(\d+)/.exec(String(said)) ?? [];
+        if (number === undefined) throw error;
+        const line = lines[Number(number) - 1] ?? "";
+        throw new Error(`ip ${line}: ${String(said).split("\n")[0]}`, { cause: error });
+    });
+}
+
+async function exists(file: string): Promise<boolean> {
+    return access(file).then(
+        () => true,
+        () => false,
+    );
+}

@@ -1,0 +1,138 @@
+import { spawn } from "node:child_process";
+import { Socket as DatagramSocket } from "node:dgram";
+import net from "node:net";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import send from "@fastify/send";
+import dnsPacket from "dns-packet";
+import fastify, { type FastifyInstance } from "fastify";
+import { cacheDir, type Instance } from "../instance.ts";
+import type { Cloud } from "../model.ts";
+import { lookUp, metadataDocument, metadataFolder } from "./metadata.ts";
+import { METADATA_ADDRESS } from "./names.ts";
+
+/** The names that a Debian droplet's apt asks for; each has its own top folders, so that one mirror serves both. */
+const DEBIAN_HOSTS = ["deb.debian.org", "security.debian.org"];
+
+/**
+ * Serves what droplets find at 169.254.169.254: their metadata and, as an HTTP proxy for apt, the Debian
+ * packages in `mirror` of the cache folder on port 80; DNS on UDP port 53. Both sockets were bound inside the
+ * router's namespace; the process that serves is this one.
+ *
+ * @param cloud gives today's state at each request.
+ * @throws Error of one line, e.g. when another process serves this instance already.
+ */
+export async function startServices(
+    instance: Instance,
+    cloud: () => Cloud,
+): Promise<{ close(): Promise<void> }> {
+    const app = httpService(instance, cloud);
+    await app.ready();
+    const sockets = await listenInRouter(instance);
+    sockets.dns.on("message", (query, client) => {
+        const answer = dnsAnswer(query);
+        if (answer) sockets.dns.send(answer, client.port, client.address);
+    });
+    app.server.listen(sockets.http);
+    return {
+        async close() {
+            sockets.dns.close();
+            await app.close();
+        },
+    };
+}
+
+/**
+ * "No such name" to everything: the sandbox has no Internet, and a prompt answer spares programs five seconds
+ * of waiting for each name. Undefined for what is no query.
+ */
+export function dnsAnswer(query: Buffer): Buffer | undefined {
+    const NXDOMAIN = 3; // https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1
+    try {
+        const { id = 0, type, flags = 0, questions = [] } = dnsPacket.decode(query);
+        if (type !== "query") return undefined;
+        const asked = flags & dnsPacket.RECURSION_DESIRED;
+        return dnsPacket.encode({
+            id,
+            type: "response",
+            flags: asked | dnsPacket.RECURSION_AVAILABLE | NXDOMAIN,
+            questions,
+        });
+    } catch {
+        return undefined;
+    }
+}
+
+function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
+    const app = fastify({ rewriteUrl: ({ url = "/" }) => (url.startsWith("/") ? url : proxied(url)) });
+    const dropletAt = (address: string) =>
+        cloud().droplets.find(({ publicIp, anchorIp }) => [publicIp, anchorIp].includes(address));
+
+    app.setNotFoundHandler((_request, reply) => reply.code(404).type("text/plain").send("not found\n"));
+    app.get("/metadata/v1", (_request, reply) => reply.redirect("/metadata/v1/", 301));
+    app.get("/metadata/v1.json", (request, reply) => {
+        const droplet = dropletAt(request.ip);
+        if (droplet) void reply.send(metadataDocument(droplet, cloud(), instance));
+        else reply.callNotFound();
+    });
+    app.get<{ Params: { "*": string } }>("/metadata/v1/*", (request, reply) => {
+        const droplet = dropletAt(request.ip);
+        const found = droplet && lookUp(metadataFolder(droplet, cloud(), instance), request.params["*"]);
+        if (!found) reply.callNotFound();
+        else if (found === "redirect") void reply.redirect(`${request.url}/`, 301);
+        else void reply.type("text/plain; charset=utf-8").send(found.text);
+    });
+    app.get("/mirror/*", async (request, reply) => {
+        const [file = ""] = request.url.slice("/mirror".length).split("?");
+        const { statusCode, headers, stream } = await send(request.raw, file, {
+            root: path.join(cacheDir(), "mirror"),
+        });
+        return reply.code(statusCode).headers(headers).send(stream);
+    });
+    app.get<{ Params: { host: string } }>("/elsewhere/:host", (request, reply) =>
+        reply.code(403).type("text/plain").send(noInternet(request.params.host)),
+    );
+    // apt asks for https sources this way. https://manpages.debian.org/bookworm/apt/apt-transport-https.1.en.html
+    app.server.on("connect", (request: { url?: string }, socket: net.Socket) => {
+        socket.end(`HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n${noInternet(request.url ?? "")}`);
+    });
+    return app;
+}
+
+/** The path that answers a proxy request: one in absolute form. https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
+function proxied(url: string): string {
+    const { hostname, pathname } = URL.canParse(url) ? new URL(url) : { hostname: url, pathname: "/" };
+    return DEBIAN_HOSTS.includes(hostname)
+        ? `/mirror${pathname}`
+        : `/elsewhere/${encodeURIComponent(hostname)}`;
+}
+
+function noInternet(host: string): string {
+    return `${host}: the sandbox has no Internet; its packages are those of ${DEBIAN_HOSTS.join(" and ")}\n`;
+}
+
+/** A socket belongs to the namespace of the process that makes it: a child makes them there and hands them over. */
+async function listenInRouter(instance: Instance): Promise<{ http: net.Server; dns: DatagramSocket }> {
+    const script = fileURLToPath(new URL("listen.js", import.meta.url));
+    const namespace = `--net=/run/netns/${instance.id}`;
+    const child = spawn("nsenter", [namespace, process.execPath, script, METADATA_ADDRESS], {
+        stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    let http: net.Server | undefined;
+    let dns: DatagramSocket | undefined;
+    let reason = "no sockets came from the router's namespace";
+    child.on("message", (message, socket) => {
+        if (socket instanceof net.Server) http = socket;
+        else if (socket instanceof DatagramSocket) dns = socket;
+        else
+            reason = message === "EADDRINUSE" ? "another process serves it already" : JSON.stringify(message);
+        if (http && dns) child.disconnect();
+    });
+    return new Promise((resolve, reject) => {
+        child.on("error", reject);
+        child.on("exit", () => {
+            if (http && dns) resolve({ http, dns });
+            else reject(new Error(`metadata service of sandbox ${instance.id}: ${reason}`));
+        });
+    });
+}
