@@ -5,11 +5,14 @@ import { execa, ExecaError } from "execa";
 /** Receives progress, one line of text a call, without a line feed. */
 export type Log = (line: string) => void;
 
+/** Command or absolute path -> Debian package that has it. */
+export type HostNeeds = Readonly<Record<string, string>>;
+
 /**
  * Commands that machines and their network run on the host, and the Debian package that has each. A path
  * stands for a file that has to be there.
  */
-const HOST_PACKAGES: Readonly<Record<string, string>> = {
+const HOST_PACKAGES: HostNeeds = {
     "apt-ftparchive": "apt-utils",
     conntrack: "conntrack",
     "dpkg-scanpackages": "dpkg-dev",
@@ -19,6 +22,7 @@ const HOST_PACKAGES: Readonly<Record<string, string>> = {
     nft: "nftables",
     nsenter: "util-linux",
     ssh: "openssh-client",
+    sysctl: "procps",
     "systemd-nspawn": "systemd-container",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 };
@@ -65,10 +69,11 @@ export async function missingHostPackages(needs = HOST_PACKAGES): Promise<string
 /**
  * Installs what is missing on the host by apt-get, after saying so. Does nothing when all is there.
  *
+ * @param options.needs as of `missingHostPackages`.
  * @throws Error when not root, without apt-get, or when apt-get fails: says which packages to install.
  */
-export async function ensureHostPackages({ log }: { log: Log }): Promise<void> {
-    const missing = await missingHostPackages();
+export async function ensureHostPackages({ log, needs }: { log: Log; needs?: HostNeeds }): Promise<void> {
+    const missing = await missingHostPackages(needs);
     if (missing.length === 0) return;
     const byHand = `install by hand: ${missing.join(" ")}`;
     if (process.getuid?.() !== 0)
@@ -119,8 +124,14 @@ export async function run(
         return stdout;
     } catch (error) {
         if (!(error instanceof ExecaError)) throw error;
+        if (error.code === "ENOENT") {
+            const packageName = HOST_PACKAGES[command];
+            const hint = packageName === undefined ? "" : `: apt-get install ${packageName}`;
+            throw new Error(`${command} is not installed on this host${hint}`, { cause: error });
+        }
         const lines = (error.stderr as string | undefined)?.trim().split("\n") ?? [];
-        const said = lines.find((line) => line.startsWith("E: ")) ?? lines.at(-1) ?? ""; // E: is apt's
+        const isReason = (line: string) => /^E: |: Error: /.test(line); // apt's way of saying it, and nft's
+        const said = lines.find(isReason) ?? lines.at(-1) ?? "";
         throw new Error(`${command} failed: ${said || error.shortMessage}`, { cause: error });
     }
 }
