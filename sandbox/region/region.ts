@@ -38,7 +38,7 @@ export class Region {
         requireLinuxRoot();
         const { id, addresses } = this.#instance;
         const uplink = uplinkOf(this.#instance);
-        await run("conntrack", ["--version"]); // first needed when something goes: better said now
+        await run("conntrack", ["--version"]); // needed only when something goes: better missed now
 
         await run("nft", ["-f", "-"], { input: renderHostGuard(this.#instance) });
         await ip(this.#blackholes("replace"));
@@ -63,8 +63,9 @@ export class Region {
             ],
             id,
         );
-        await this.sync(cloud);
+        // Before the rules: a second process for the same instance fails here, and has changed nothing.
         this.#services ??= await startServices(this.#instance, () => this.#cloud ?? cloud);
+        await this.sync(cloud);
     }
 
     /**
