@@ -1,0 +1,39 @@
+# `make` alone lists the commands. Node, and root on Linux for droplets that boot, are all they need.
+SHELL := /bin/bash
+STACK ?= dev
+ARGS ?=
+TSX := node_modules/.bin/tsx
+# Our own commands; `make up ARGS=--quiet` passes options on.
+DROPSCALE := $(TSX) sandbox/cli.ts
+
+.DEFAULT_GOAL := help
+.PHONY: help up down preview env status test
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: node_modules ## a DigitalOcean on this machine, with the dev stack deployed to it
+	@$(DROPSCALE) up $(ARGS)
+
+preview: node_modules ## what a first `pulumi up` would do; needs no root, makes nothing
+	@$(DROPSCALE) preview $(ARGS)
+
+status: node_modules ## the servers as DigitalOcean and HAProxy see them; STACK=prod for another stack
+ifeq ($(STACK),dev)
+	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/status.ts dev
+else
+	@$(TSX) tools/status.ts $(STACK)
+endif
+
+env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` works on the dev stack
+	@$(DROPSCALE) env
+
+down: node_modules ## destroy the dev stack, and remove everything that `make up` made
+	@$(DROPSCALE) down $(ARGS)
+
+test: node_modules ## all tests; as root on Linux those that boot droplets, too
+	@$(TSX) test/run.ts $(ARGS)
+
+node_modules: package-lock.json
+	@echo "· installing npm packages (no install script runs)" >&2
+	@npm ci --loglevel=error >&2 && touch node_modules

@@ -1,0 +1,57 @@
+import { Client } from "ssh2";
+
+/** Where to log in as root, and how to know that it is the right host. */
+export interface SshTarget {
+    host: string;
+    privateKey: string;
+    /** The host's public key, as one line of type, key and comment; any other host is refused. */
+    hostKey: string;
+}
+
+/**
+ * Runs one command and returns what it printed.
+ *
+ * @throws Error if the host does not answer within 10 s, shows another key, or the command fails.
+ */
+export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTarget): Promise<string> {
+    const [type = "", expected = ""] = hostKey.split(" ");
+    return new Promise((resolve, reject) => {
+        const client = new Client();
+        let seen = expected;
+        const fail = (error: Error) => {
+            client.end();
+            const reason =
+                seen === expected ? error.message : `it shows the host key ${seen}, expected ${expected}`;
+            reject(new Error(`SSH to root@${host}: ${reason}`));
+        };
+        client.once("error", fail);
+        client.once("ready", () => {
+            client.exec(command, (error, channel) => {
+                if (error) {
+                    fail(error);
+                    return;
+                }
+                let stdout = "";
+                let stderr = "";
+                channel.on("data", (data: Buffer) => (stdout += data.toString()));
+                channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+                channel.once("close", (code: number) => {
+                    client.end();
+                    if (code === 0) resolve(stdout);
+                    else fail(new Error(`\`${command}\` ended with ${code}: ${stderr.trim()}`));
+                });
+            });
+        });
+        client.connect({
+            host,
+            username: "root",
+            privateKey,
+            readyTimeout: 10_000,
+            algorithms: { serverHostKey: [type as "ssh-ed25519"] },
+            hostVerifier: (key: Buffer) => {
+                seen = key.toString("base64");
+                return seen === expected;
+            },
+        });
+    });
+}

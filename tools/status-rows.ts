@@ -1,0 +1,89 @@
+/** A server as the stack's outputs name it. */
+export interface StackServer {
+    name: string;
+    slot: number;
+    dropletId: string;
+    privateIp: string;
+}
+
+/** What the API says of a droplet. */
+export interface DropletFacts {
+    size: string;
+    status: string;
+}
+
+/** What HAProxy says of a server. https://docs.haproxy.org/2.6/management.html#9.1 */
+export interface HaproxyServer {
+    name: string;
+    /** `UP`, `DOWN`, `MAINT`, `UP 1/2`, … */
+    status: string;
+    /** Requests that are with the server now. */
+    current: number;
+    /** Requests since HAProxy was reloaded last. */
+    total: number;
+    /** Of those, failed ones: connections refused or cut, answers that were none. */
+    failed: number;
+}
+
+/** One line of the table; unhealthy ones are to be seen at once. */
+export interface StatusRow {
+    healthy: boolean;
+    cells: string[];
+}
+
+interface StatisticsField {
+    objType: string;
+    field: { name: string };
+    value: { value: string | number };
+}
+
+/** Takes the servers out of `show stat json`. */
+export function parseStatistics(json: string): HaproxyServer[] {
+    const objects = JSON.parse(json) as StatisticsField[][];
+    return objects
+        .filter(([first]) => first?.objType === "Server")
+        .map((fields) => new Map(fields.map(({ field, value }) => [field.name, value.value])))
+        .map((field) => ({
+            name: String(field.get("svname")),
+            status: String(field.get("status")),
+            current: Number(field.get("scur") ?? 0),
+            total: Number(field.get("stot") ?? 0),
+            failed: Number(field.get("econ") ?? 0) + Number(field.get("eresp") ?? 0),
+        }));
+}
+
+/** The table of `make status`: every server of the stack, then those that only HAProxy knows. */
+export function statusRows(
+    servers: readonly StackServer[],
+    droplets: readonly (DropletFacts | undefined)[],
+    haproxy: readonly HaproxyServer[],
+): StatusRow[] {
+    const known = servers.map(({ name, dropletId, privateIp }, i) => {
+        const droplet = droplets[i];
+        const seen = haproxy.find((server) => server.name === name);
+        return {
+            healthy: droplet?.status === "active" && seen?.status.startsWith("UP") === true,
+            cells: [
+                name,
+                dropletId,
+                privateIp,
+                droplet?.size ?? "?",
+                droplet?.status ?? "gone",
+                ...haproxyCells(seen),
+            ],
+        };
+    });
+    const strangers = haproxy.filter(({ name }) => !servers.some((server) => server.name === name));
+    return [
+        ...known,
+        ...strangers.map((server) => ({
+            healthy: false,
+            cells: [server.name, "?", "?", "?", "not in the stack", ...haproxyCells(server)],
+        })),
+    ];
+}
+
+function haproxyCells(server: HaproxyServer | undefined): string[] {
+    if (!server) return ["not in service", "-", "-", "-"];
+    return [server.status, String(server.current), String(server.total), String(server.failed)];
+}
