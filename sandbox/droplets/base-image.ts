@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { cacheDir } from "../instance.ts";
+import { requireLinuxRoot, run, type Log } from "../host.ts";
+import { hostApt, SOURCES_LIST, SUITE } from "./apt.ts";
+import { buildOnce, recipeHash } from "./build-once.ts";
+import { SEED_FOLDER } from "./seed.ts";
+
+/** What DigitalOcean's Debian 12 image has and user data relies on; nothing that user data should install. */
+const PACKAGES = [
+    "apt-utils bsdextrautils ca-certificates cloud-init cron curl dbus debconf-utils gnupg",
+    "ifupdown init iproute2 iputils-ping less locales logrotate lsb-release",
+    "netbase netcat-openbsd openssh-server procps psmisc python3 rsync sudo systemd systemd-sysv",
+    "tzdata udev vim-tiny wget xz-utils",
+].flatMap((line) => line.split(" "));
+
+/** A droplet has no hardware, its addresses and clock come from outside, and it must not call out by itself. */
+const MASKED_UNITS = [
+    "apt-daily.timer apt-daily-upgrade.timer console-getty.service container-getty@.service",
+    "e2scrub_all.timer e2scrub_reap.service fstrim.timer getty.target systemd-firstboot.service",
+    "systemd-networkd.service systemd-resolved.service systemd-timesyncd.service",
+    "systemd-udev-trigger.service systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket",
+].flatMap((line) => line.split(" "));
+
+/** Where the droplet finds the MemTotal of its size; /proc itself shows the host's. */
+export const MEMINFO = "/run/host/meminfo";
+
+/** Files of the image, by path. */
+const FILES: Readonly<Record<string, string[]>> = {
+    "/etc/apt/sources.list": SOURCES_LIST,
+    // Debian's servers can't be reached from a droplet; the region answers for them at the metadata address.
+    "/etc/apt/apt.conf.d/90-region": [
+        'Acquire::http::Proxy "http://169.254.169.254:80";',
+        'Acquire::Languages "none";',
+    ],
+    // The disk is an overlay that is thrown away: no need to flush after each file. dpkg(1), --force-unsafe-io
+    "/etc/dpkg/dpkg.cfg.d/90-overlay": ["force-unsafe-io"],
+    "/etc/resolv.conf": ["nameserver 169.254.169.254"],
+    "/etc/default/locale": ["LANG=C.UTF-8"],
+    "/etc/fstab": [`${MEMINFO} /proc/meminfo none bind,nofail 0 0`],
+    "/etc/network/interfaces": ["source /etc/network/interfaces.d/*", "auto lo", "iface lo inet loopback"],
+    "/etc/systemd/journald.conf.d/90-cap.conf": ["[Journal]", "SystemMaxUse=16M", "RuntimeMaxUse=8M"],
+    // https://cloudinit.readthedocs.io/en/22.4.2/topics/datasources/nocloud.html ; DigitalOcean's own data
+    // source looks for its name in the BIOS tables, which a container shares with the host.
+    "/etc/cloud/cloud.cfg.d/90-droplet.cfg": [
+        "datasource_list: [NoCloud]",
+        "disable_root: false",
+        "users: []",
+        "ssh_pwauth: false",
+        "locale: false",
+        "manage_etc_hosts: true",
+    ],
+};
+
+/** Shell lines run by mmdebstrap with the tree as $1, after all packages are there. */
+const CUSTOMIZE = [
+    // Options of the build must not stay in the image. mmdebstrap(1), --aptopt and --dpkgopt
+    'rm -f "$1"/etc/*/*.d/99mmdebstrap',
+    'chroot "$1" passwd --lock root && chroot "$1" usermod --password "*" root',
+    `for unit in ${MASKED_UNITS.join(" ")}; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done`,
+    // Made at first boot, for each droplet: https://www.freedesktop.org/software/systemd/man/machine-id.html
+    ': >"$1/etc/machine-id"',
+    'rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/var/lib/dbus/machine-id"',
+    `mkdir -p "$1${SEED_FOLDER}" "$1/etc/network/interfaces.d"`,
+];
+
+const MMDEBSTRAP = [
+    "--mode=root",
+    "--variant=minbase",
+    "--format=directory",
+    '--aptopt=Acquire::Languages "none"',
+    "--dpkgopt=force-unsafe-io",
+    ...["man", "doc", "info", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
+];
+
+/** Everything that decides what the image looks like, but the packages' versions. */
+const RECIPE = { suite: SUITE, options: MMDEBSTRAP, packages: PACKAGES, files: FILES, customize: CUSTOMIZE };
+
+/**
+ * Where the key lies that signs the package mirror: private part in `folder` (a GNUPGHOME), public part in
+ * `publicKey`. Made at the first call; a lost key makes a new base image and a new mirror.
+ */
+export async function aptKey(): Promise<{ folder: string; publicKey: string }> {
+    const folder = path.join(cacheDir(), "apt-key");
+    const publicKey = path.join(folder, "sandbox.asc");
+    if (existsSync(publicKey)) return { folder, publicKey };
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
+    const gpg = ["--homedir", folder, "--batch", "--pinentry-mode", "loopback", "--passphrase", ""];
+    try {
+        await run("gpg", [...gpg, "--quick-generate-key", "dropscale sandbox", "rsa3072", "sign", "never"]);
+        await writeFile(publicKey, (await run("gpg", [...gpg, "--armor", "--export"])) + "\n");
+    } finally {
+        await stopAgent(folder);
+    }
+    return { folder, publicKey };
+}
+
+/** gpg leaves an agent behind for each home folder. */
+export async function stopAgent(folder: string): Promise<void> {
+    await run("gpgconf", ["--homedir", folder, "--kill", "gpg-agent"]);
+}
+
+/**
+ * A Debian 12 root tree that all droplets of all instances share as the lowest layer of their disks. Made once
+ * by mmdebstrap in the cache folder, and again when the recipe (this file) or the mirror's key changes; older
+ * ones stay, droplets may stand on them.
+ *
+ * @returns `lowerdir`: absolute path of the tree; its last part but one carries the hash of the recipe.
+ * @throws Error of one line: not root on Linux, disk full, what mmdebstrap said.
+ */
+export async function ensureBaseImage({ log }: { log: Log }): Promise<{ lowerdir: string }> {
+    requireLinuxRoot();
+    const { publicKey } = await aptKey();
+    const recipe = { ...RECIPE, key: await readFile(publicKey, "utf8") };
+    const target = path.join(cacheDir(), `base-${recipeHash(recipe)}`);
+    await buildOnce({
+        target,
+        title: "the Debian 12 base image",
+        recipe,
+        needsMiB: 800,
+        log,
+        build: (folder) => buildTree(path.join(folder, "root"), publicKey, log),
+    });
+    return { lowerdir: path.join(target, "root") };
+}
+
+async function buildTree(root: string, publicKey: string, log: Log): Promise<void> {
+    const { sources, options } = await hostApt({ log });
+    const key = `cp ${quote(publicKey)} "$1/etc/apt/trusted.gpg.d/sandbox.asc"`;
+    const files = Object.entries(FILES).map(([file, lines]) => writeHook(file, lines));
+    await run("mmdebstrap", [
+        ...MMDEBSTRAP,
+        `--include=${PACKAGES.join(",")}`,
+        ...options.map((option) => `--aptopt=${option}`),
+        ...[...CUSTOMIZE, key, ...files].map((hook) => `--customize-hook=${hook}`),
+        SUITE,
+        root,
+        ...sources,
+    ]);
+    await chmod(root, 0o755);
+}
+
+function writeHook(file: string, lines: string[]): string {
+    const to = `"$1${file}"`;
+    return `mkdir -p "$(dirname ${to})" && rm -f ${to} && printf '%s\\n' ${lines.map(quote).join(" ")} >${to}`;
+}
+
+function quote(text: string): string {
+    return `'${text.replaceAll("'", "'\\''")}'`;
+}

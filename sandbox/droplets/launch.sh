@@ -1,0 +1,40 @@
+#!/bin/sh
+# Runs one droplet, from power on to power off. The manager starts it in a session and a mount namespace of its
+# own (setsid, unshare --mount): it outlives the manager, and its disk's mount goes away with its last process.
+#
+#   launch.sh NETNS LOWERDIR DISK "CGROUP ..." NSPAWN-ARGUMENT...
+#
+# DISK has upper/, work/ and merged/. What the system writes to its console is kept in DISK/console.log, the
+# first MiB since power on.
+set -eu
+netns=$1 lowerdir=$2 disk=$3 cgroups=$4
+shift 4
+
+for cgroup in $cgroups; do
+    echo $$ >"$cgroup/cgroup.procs"
+done
+
+cd "$disk" # relative names: a comma or colon in the path would end an option of mount
+run() {
+    mount -t overlay overlay -o "lowerdir=$lowerdir,upperdir=upper,workdir=work" merged
+    while :; do
+        # ifup fails on an address that is there already, as after a stop that was not clean.
+        for link in eth0 eth1; do
+            ip -n "$netns" address flush dev "$link"
+            ip -n "$netns" link set "$link" down
+        done
+        # "network": a droplet may set net.* sysctls of its namespace. SIGRTMIN+4: poweroff, systemd(1).
+        status=0
+        SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn --quiet --boot \
+            --directory=merged --network-namespace-path="/run/netns/$netns" \
+            --register=no --keep-unit --console=pipe --link-journal=no --resolv-conf=off --timezone=off \
+            --capability=CAP_NET_ADMIN --kill-signal=SIGRTMIN+4 "$@" </dev/null || status=$?
+        # The system asked for a reboot: systemd-nspawn(1), "Exit status".
+        [ "$status" -eq 133 ] || return "$status"
+    done
+}
+
+run "$@" 2>&1 | {
+    stdbuf -o0 head -c 1048576 >console.log
+    exec cat >/dev/null
+}

@@ -1,0 +1,284 @@
+import { watch, type FSWatcher } from "node:fs";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import { ensureHostPackages, raiseInotifyLimit, requireLinuxRoot, type Log } from "../host.ts";
+import type { Instance } from "../instance.ts";
+import type { CreateOptions, Machines } from "../machines.ts";
+import type { Cloud, Droplet, SizeSpec } from "../model.ts";
+import { netnsOf } from "../region/names.ts";
+import { Region } from "../region/region.ts";
+import { ensureMirror } from "./apt-mirror.ts";
+import { ensureBaseImage } from "./base-image.ts";
+import { removeTree } from "./build-once.ts";
+import { Cgroups } from "./cgroups.ts";
+import { Machine } from "./machine.ts";
+import { seedFiles } from "./seed.ts";
+
+/** A boot takes three to five seconds of processor time: more at once only make each other late. */
+const BOOTS_AT_ONCE = 4;
+/** User data may run for long; from then on it waits more than it computes. */
+const BOOT_SLOT_SECONDS = 30;
+
+/**
+ * Droplets that boot: systemd-nspawn machines in the network of a `Region`. Nothing is remembered here of what
+ * runs: it is read from the cgroups, so that a new manager finds what an old one has left.
+ *
+ * @param log progress of what takes long (base image, packages); default: standard error.
+ * @throws Every method rejects with an Error of one line.
+ */
+export function createMachines(instance: Instance, log: Log = console.error): Machines {
+    return new BootingMachines(instance, log);
+}
+
+class BootingMachines implements Machines {
+    readonly #instance: Instance;
+    readonly #log: Log;
+    readonly #region: Region;
+    readonly #boots = pLimit(BOOTS_AT_ONCE);
+    readonly #watchers = new Map<number, FSWatcher>();
+    readonly #stopping = new Set<number>();
+    readonly #listeners: ((dropletId: number) => void)[] = [];
+    #cgroups: Promise<Cgroups> | undefined;
+    #cloud: Cloud | undefined;
+    #lowerdir = "";
+
+    constructor(instance: Instance, log: Log) {
+        this.#instance = instance;
+        this.#log = log;
+        this.#region = new Region(instance);
+    }
+
+    async start(cloud: Cloud): Promise<Set<number>> {
+        requireLinuxRoot();
+        await ensureHostPackages({ log: this.#log });
+        await raiseInotifyLimit({ log: this.#log });
+        this.#lowerdir = (await ensureBaseImage({ log: this.#log })).lowerdir;
+        await ensureMirror({ log: this.#log });
+        this.#cloud = cloud;
+        await this.#region.start(cloud);
+        await this.#removeStrangers(cloud);
+
+        const running = new Set<number>();
+        for (const { id } of cloud.droplets) {
+            if (!(await (await this.#machine(id)).isRunning())) continue;
+            running.add(id);
+            await this.#watch(id);
+        }
+        return running;
+    }
+
+    async sync(cloud: Cloud): Promise<void> {
+        this.#cloud = cloud;
+        await this.#region.sync(cloud);
+    }
+
+    async create(droplet: Droplet, { size, publicKeys, snapshot }: CreateOptions): Promise<void> {
+        const machine = await this.#machine(droplet.id);
+        const { hostname } = droplet;
+        await machine.make(
+            { hostname, memoryMiB: size.memoryMiB, vcpus: size.vcpus, lowerdir: this.#lowerdir },
+            this.#seed(droplet, publicKeys),
+            snapshot && this.#snapshotFolder(snapshot.id),
+        );
+        await this.#boot(droplet);
+    }
+
+    async powerOn(droplet: Droplet): Promise<void> {
+        if (await (await this.#machine(droplet.id)).isRunning()) return;
+        await this.#boot(droplet);
+    }
+
+    async powerOff({ id }: Droplet): Promise<void> {
+        await this.#stop(id, (machine) => machine.powerOff());
+    }
+
+    async shutdown({ id }: Droplet, timeoutSeconds: number): Promise<void> {
+        await this.#stop(id, (machine) => machine.shutdown(timeoutSeconds));
+    }
+
+    async reboot({ id }: Droplet): Promise<void> {
+        await (await this.#machine(id)).reboot();
+    }
+
+    async resize({ id }: Droplet, { memoryMiB, vcpus }: SizeSpec): Promise<void> {
+        await (await this.#machine(id)).setLimits({ memoryMiB, vcpus });
+    }
+
+    async snapshot({ id }: Droplet, snapshotId: number): Promise<{ sizeGiB: number }> {
+        const bytes = await (await this.#machine(id)).snapshot(this.#snapshotFolder(snapshotId));
+        return { sizeGiB: Math.round((bytes / 2 ** 30) * 100) / 100 };
+    }
+
+    async deleteSnapshot(snapshotId: number): Promise<void> {
+        await removeTree(this.#snapshotFolder(snapshotId));
+    }
+
+    async destroy({ id }: Droplet): Promise<void> {
+        await this.#destroy(id);
+        await this.#region.detach(id);
+    }
+
+    onExit(listener: (dropletId: number) => void): void {
+        this.#listeners.push(listener);
+    }
+
+    async detach(): Promise<void> {
+        this.#boots.clearQueue();
+        for (const id of [...this.#watchers.keys()]) this.#unwatch(id);
+        await this.#region.stop();
+    }
+
+    async purge(): Promise<void> {
+        await this.detach();
+        for (const id of await this.#present()) await this.#destroy(id);
+        await (await this.#openCgroups()).removeAll();
+        await this.#region.purge();
+        await removeTree(this.#folder("droplets"), this.#folder("snapshots"));
+    }
+
+    /** Removes every machine and snapshot of this instance that `cloud` does not know: a crash has left them. */
+    async #removeStrangers(cloud: Cloud): Promise<void> {
+        const known = new Set(cloud.droplets.map(({ id }) => id));
+        for (const id of await this.#present()) {
+            if (known.has(id)) continue;
+            this.#log(`removing droplet ${id}, left by a sandbox that ended before it could`);
+            await this.#destroy(id);
+            await this.#region.detach(id);
+        }
+        const kept = new Set(cloud.snapshots.map(({ id }) => String(id)));
+        const found = await entries(this.#folder("snapshots"));
+        await removeTree(
+            ...found
+                .filter((name) => !kept.has(name))
+                .map((name) => path.join(this.#folder("snapshots"), name)),
+        );
+    }
+
+    /** Ids of all machines of this instance of which anything is there. */
+    async #present(): Promise<number[]> {
+        const prefix = `${this.#instance.id}-`;
+        const names = [
+            ...(await entries(this.#folder("droplets"))),
+            ...(await entries("/run/netns")).flatMap((name) =>
+                name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
+            ),
+        ];
+        const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
+        return [...new Set([...ids, ...(await (await this.#openCgroups()).list())])];
+    }
+
+    /** Resolves when it is on; its slot is free for the next when its boot has ended. */
+    #boot(droplet: Droplet): Promise<void> {
+        return new Promise((resolve, reject) => {
+            void this.#boots(async () => {
+                await this.#switchOn(droplet).then(resolve, reject);
+                await this.#bootEnd(droplet.id);
+            });
+        });
+    }
+
+    async #switchOn(droplet: Droplet): Promise<void> {
+        const machine = await this.#machine(droplet.id);
+        await this.#region.attach(droplet);
+        await machine.powerOn();
+        await this.#watch(droplet.id);
+    }
+
+    async #bootEnd(id: number): Promise<void> {
+        const machine = await this.#machine(id);
+        const deadline = Date.now() + BOOT_SLOT_SECONDS * 1000;
+        while (this.#watchers.has(id) && Date.now() < deadline && !(await machine.hasBooted())) {
+            await sleep(500, undefined, { ref: false });
+        }
+    }
+
+    /** Runs an action that ends a machine: nobody is told that it ended by itself. */
+    async #stop(id: number, action: (machine: Machine) => Promise<void>): Promise<void> {
+        this.#stopping.add(id);
+        try {
+            await action(await this.#machine(id));
+            this.#unwatch(id);
+        } finally {
+            this.#stopping.delete(id);
+        }
+    }
+
+    async #destroy(id: number): Promise<void> {
+        await this.#stop(id, (machine) => machine.destroy());
+    }
+
+    /** The kernel reports a change of cgroup.events to inotify. https://docs.kernel.org/admin-guide/cgroup-v2.html */
+    async #watch(id: number): Promise<void> {
+        this.#unwatch(id);
+        const machine = await this.#machine(id);
+        const check = async () => {
+            if (this.#stopping.has(id) || (await machine.isRunning())) return;
+            if (this.#unwatch(id)) for (const listener of this.#listeners) listener(id);
+        };
+        const file = (await this.#openCgroups()).eventsFile(id);
+        this.#watchers.set(
+            id,
+            watch(file, { persistent: false }, () => void check()),
+        );
+        await check();
+    }
+
+    #unwatch(id: number): boolean {
+        this.#watchers.get(id)?.close();
+        return this.#watchers.delete(id);
+    }
+
+    #seed(droplet: Droplet, publicKeys: string[]): Record<string, string> {
+        const { addresses } = this.#instance;
+        const vpc = this.#cloud?.vpcs.find(({ id }) => id === droplet.vpcUuid);
+        if (vpc === undefined) {
+            throw new Error(
+                `droplet ${droplet.id} is in VPC ${droplet.vpcUuid}, which the sandbox does not know`,
+            );
+        }
+        return seedFiles({
+            id: droplet.id,
+            hostname: droplet.hostname,
+            publicKeys,
+            userData: droplet.userData,
+            public: {
+                address: droplet.publicIp,
+                prefixLength: prefixLength(addresses.publicCidr),
+                gateway: addresses.publicGateway,
+            },
+            anchor: { address: droplet.anchorIp, prefixLength: prefixLength(addresses.anchorCidr) },
+            private: { address: droplet.privateIp, prefixLength: prefixLength(vpc.ipRange) },
+        });
+    }
+
+    async #machine(id: number): Promise<Machine> {
+        const folder = path.join(this.#folder("droplets"), String(id));
+        return new Machine(id, {
+            folder,
+            cgroups: await this.#openCgroups(),
+            netns: netnsOf(this.#instance, id),
+        });
+    }
+
+    #openCgroups(): Promise<Cgroups> {
+        return (this.#cgroups ??= Cgroups.open(this.#instance.id));
+    }
+
+    #snapshotFolder(snapshotId: number): string {
+        return path.join(this.#folder("snapshots"), String(snapshotId));
+    }
+
+    #folder(name: string): string {
+        return path.join(this.#instance.stateDir, name);
+    }
+}
+
+async function entries(folder: string): Promise<string[]> {
+    return readdir(folder).catch(() => []);
+}
+
+function prefixLength(cidr: string): number {
+    return Number(cidr.split("/")[1]);
+}
