@@ -139,13 +139,15 @@ export class Region {
     /** Forgets every flow from or to an address: what still arrives of it is judged anew, by today's rules. */
     async cutFlows(address: string): Promise<void> {
         const sides = ["--orig-src", "--orig-dst", "--reply-src"];
-        await Promise.all(
-            sides.map((side) =>
-                this.#inRouter("conntrack", ["-D", side, address]).catch((error: unknown) => {
-                    if (!String(error).includes(" 0 flow entries")) throw error; // its exit status is 1 then
-                }),
-            ),
-        );
+        await Promise.all(sides.map((side) => this.#forget(side, address)));
+    }
+
+    async #forget(side: string, address: string): Promise<void> {
+        await this.#inRouter("conntrack", ["-D", side, address]).catch((error: unknown) => {
+            // A flow that ends between its listing and its deletion ends the whole command: once more.
+            if (String(error).includes("such conntrack doesn't exist")) return this.#forget(side, address);
+            if (!String(error).includes(" 0 flow entries")) throw error; // its exit status is 1 then
+        });
     }
 
     /** Ends what this process serves; the network stays as it is. */
