@@ -44,9 +44,13 @@ export async function findEngine({ home, log, env = process.env }: FindEngineOpt
     const refusalFile = path.join(home, "official-engine-refused");
     const official = await findOfficial({ sdk: sdkVersion(), plugins, refusalFile, log, env: userEnv });
     if ("pulumi" in official) return useOfficial(home, official, plugins, userEnv);
-    log(`Pulumi's own engine is not used: ${official.reason}`);
     try {
-        return await useOffline(home, await buildCli(log, userEnv), plugins, userEnv);
+        const cli = await buildCli(log, userEnv);
+        const env = await useOffline(home, cli, plugins, userEnv);
+        const description =
+            `Pulumi v${cliModule().version} built from its Go modules, with the sandbox's own plugins ` +
+            `${listed(plugins)}: ${official.reason}`;
+        return { kind: "offline", description, env };
     } catch (error) {
         if (!(error instanceof NoGo)) throw error;
         throw new Error(
@@ -91,7 +95,7 @@ async function useOffline(
     cli: string,
     plugins: RequiredPlugin[],
     env: NodeJS.ProcessEnv,
-): Promise<Engine> {
+): Promise<Record<string, string>> {
     const bin = path.join(home, "bin");
     const pluginsDir = path.join(home, "plugins");
     if (fs.lstatSync(pluginsDir, { throwIfNoEntry: false })?.isSymbolicLink()) fs.rmSync(pluginsDir);
@@ -105,16 +109,12 @@ async function useOffline(
         })),
     ]);
     return {
-        kind: "offline",
-        description: `Pulumi v${cliModule().version} built from its Go modules, with the sandbox's own plugins ${listed(plugins)}`,
-        env: {
-            PATH: [bin, env.PATH].join(path.delimiter),
-            PULUMI_HOME: home,
-            PULUMI_SKIP_UPDATE_CHECK: "true",
-            // Without these two the engine asks Pulumi's servers for plugins and their versions.
-            PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-            PULUMI_DISABLE_REGISTRY_RESOLVE: "true",
-        },
+        PATH: [bin, env.PATH].join(path.delimiter),
+        PULUMI_HOME: home,
+        PULUMI_SKIP_UPDATE_CHECK: "true",
+        // Without these two the engine asks Pulumi's servers for plugins and their versions.
+        PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+        PULUMI_DISABLE_REGISTRY_RESOLVE: "true",
     };
 }
 

@@ -19,11 +19,12 @@ export interface Launcher {
  * Files that are right already stay untouched: the engine may be running them.
  */
 export async function writeLaunchers(launchers: Launcher[]): Promise<void> {
-    for (const { entry, file } of launchers) {
+    const write = async ({ entry, file }: Launcher) => {
         const bundle = `${file}.cjs`;
         writeIfChanged(bundle, await bundled(path.join(import.meta.dirname, entry)), 0o644);
         writeIfChanged(file, launcher(bundle), 0o755);
-    }
+    };
+    await Promise.all(launchers.map(write));
 }
 
 async function bundled(entry: string): Promise<string> {

@@ -93,7 +93,6 @@ describe("findEngine", () => {
                 `path/pulumi is v3.100.0, and v${sdk} or newer is needed; .*the \`go\` on PATH is 1.19.8`,
             ),
         );
-        expect(lines).toHaveLength(1);
     });
 
     it("does not take what is no pulumi for one", async () => {
@@ -111,12 +110,11 @@ describe("findEngine", () => {
         );
         script("path/go", goScript('echo binary >"$out"'));
         for (const times of [1, 2]) {
-            lines.length = 0;
-            const engine = await findEngine({ home: home(), log, env });
-            expect(engine.kind).toBe("offline");
-            expect(lines.join("\n")).toContain("can't install its plugin digitalocean");
-            expect(lines.join("\n")).toContain("no such host");
-            expect(lines.join("\n").includes("to try again")).toBe(times === 2);
+            const { kind, description } = await findEngine({ home: home(), log, env });
+            expect(kind).toBe("offline");
+            expect(description).toContain("can't install its plugin digitalocean");
+            expect(description).toContain("no such host");
+            expect(description.includes("to try again")).toBe(times === 2);
         }
         expect(fs.readFileSync(path.join(root, "calls"), "utf8").match(/plugin install/g)).toHaveLength(1);
     });
@@ -125,6 +123,9 @@ describe("findEngine", () => {
         script("path/go", goScript('echo binary >"$out"'));
         const first = await findEngine({ home: home(), log, env });
         expect(first.kind).toBe("offline");
+        expect(first.description).toMatch(
+            /^Pulumi v3\.\S+ built from its Go modules, with .* digitalocean v\S+ and command v\S+: there is no `pulumi`/,
+        );
         expect(first.env).toMatchObject({
             PATH: `${home()}/bin:${env.PATH}`,
             PULUMI_HOME: home(),
