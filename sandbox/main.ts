@@ -45,7 +45,7 @@ const command = new Command()
             .choices(["nspawn", "loopback"])
             .default("nspawn"),
     )
-    .option("--port <number>", `port of the API on ${host}`, whole(1, 65535), 8080)
+    .option("--port <number>", `port of the API on ${host}; 0 takes a free one`, whole(0, 65535), 8080)
     .option("--droplet-limit <number>", "droplets the account may have at one time", whole(0, 10_000), 25)
     .option("--purge", "remove everything that this sandbox made, and exit", false);
 
@@ -88,14 +88,12 @@ async function main(options: Options): Promise<void> {
     for (const signal of ["SIGTERM", "SIGINT"]) {
         process.once(signal, () => void stop(signal));
     }
-    await api.listen({ host, port: options.port });
+    const address = new URL(await api.listen({ host, port: options.port }));
+    const port = Number(address.port);
     const { name, index, kind } = instance;
     const startedAt = new Date().toISOString();
-    writeFileSync(
-        ready,
-        JSON.stringify({ pid: process.pid, port: options.port, kind, index, name, startedAt }),
-    );
-    log(`sandbox ${name} (${kind}) is ready: http://${host}:${options.port}`);
+    writeFileSync(ready, JSON.stringify({ pid: process.pid, port, kind, index, name, startedAt }));
+    log(`sandbox ${name} (${kind}) is ready: http://${host}:${port}`);
 }
 
 function log(line: string): void {
@@ -105,9 +103,8 @@ function log(line: string): void {
 /** Machines that boot are loaded only when they are wanted: without root or Linux the API works by itself. */
 async function machinesFor(instance: Instance): Promise<Machines> {
     if (instance.kind === "loopback") return loopbackMachines();
-    const source = new URL("./droplets/machines.ts", import.meta.url).href;
-    const module = (await import(source)) as { createMachines(instance: Instance): Machines };
-    return module.createMachines(instance);
+    const { createMachines } = await import("./droplets/machines.ts");
+    return createMachines(instance, log);
 }
 
 /** The bearer token: made once, then kept, so that a client's environment outlives a restart. */
@@ -132,6 +129,10 @@ async function lock(stateDir: string): Promise<() => Promise<void>> {
         lockfile.lock(stateDir, {
             lockfilePath: path.join(stateDir, "lock"),
             retries: { retries, factor: 1, minTimeout: 1000 },
+            // A machine too busy to renew it in time is no reason to end.
+            onCompromised: (error) => {
+                log(`the lock on ${stateDir} was lost: ${error.message}`);
+            },
         });
     let release: () => Promise<void>;
     try {

@@ -25,8 +25,7 @@ type Prepare = (
 /** How long a droplet may take to stop when asked to; then the action is errored, and it runs on. */
 const shutdownSeconds = 60;
 
-/** Every action of `POST /v2/droplets/{id}/actions` that the sandbox knows. */
-export const dropletActions: Partial<Record<string, Prepare>> = {
+const table: Record<string, Prepare> = {
     power_on: (control, droplet) => async () => {
         if (droplet.status !== "active") await switchOn(control, droplet);
     },
@@ -90,6 +89,9 @@ export const dropletActions: Partial<Record<string, Prepare>> = {
             });
         },
 };
+
+/** Every action of `POST /v2/droplets/{id}/actions` that the sandbox knows, by its type. */
+export const dropletActions: ReadonlyMap<string, Prepare> = new Map(Object.entries(table));
 
 async function powerOff({ machines }: ControlPlane, droplet: Droplet): Promise<void> {
     if (droplet.status === "off") return;

@@ -85,10 +85,10 @@ function subresources(
     api.post("/v2/droplets/:id/actions", { schema }, (request, reply) => {
         const droplet = find(request.params.id);
         const { type } = request.body;
-        const prepare = dropletActions[type];
+        const prepare = dropletActions.get(type);
         if (!prepare) {
             throw unprocessable(
-                `The sandbox has no action ${JSON.stringify(type)}; it has ${Object.keys(dropletActions).join(", ")}.`,
+                `The sandbox has no action ${JSON.stringify(type)}; it has ${[...dropletActions.keys()].join(", ")}.`,
             );
         }
         control.refuseIfLocked(droplet);

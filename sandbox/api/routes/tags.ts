@@ -54,7 +54,11 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
     });
     const schema = { params: Params.Uuid, body: Body };
     const taggable = (resource: { resource_id: string; resource_type: string }) => {
-        const things = { droplet: cloud.droplets, image: control.snapshots() }[resource.resource_type];
+        const kinds = new Map<string, { id: number; tags: string[] }[]>([
+            ["droplet", cloud.droplets],
+            ["image", control.snapshots()],
+        ]);
+        const things = kinds.get(resource.resource_type);
         if (!things) {
             throw unprocessable(
                 `resource_type ${JSON.stringify(resource.resource_type)} can't be tagged in the sandbox: droplet or image can`,
