@@ -32,7 +32,7 @@ down: node_modules ## destroy the dev stack, and remove everything that `make up
 	@$(DROPSCALE) down $(ARGS)
 
 test: node_modules ## all tests; as root on Linux those that boot droplets, too
-	@$(TSX) test/run.ts $(ARGS)
+	@$(TSX) test/run.mts $(ARGS)
 
 node_modules: package-lock.json
 	@echo "· installing npm packages (no install script runs)" >&2

@@ -1,6 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./config";
+import { refusal } from "./refusal";
 
 /** What the program has to know of the account before it declares anything. */
 export interface Account {
@@ -29,7 +30,7 @@ export async function lookUpAccount(settings: Settings): Promise<Account> {
     } catch (error) {
         if (pulumi.RunError.isInstance(error)) throw error;
         const reason = (error as Error).message.replace(/\s*\n\s*/g, " ");
-        throw new pulumi.RunError(`the account could not be read: ${reason}`);
+        throw refusal(`the account could not be read: ${reason}`);
     }
 }
 
@@ -48,7 +49,7 @@ async function prices(settings: Settings): Promise<Account["monthlyPrice"]> {
         return 0;
     };
     const result = { backend: price("size"), loadBalancer: price("loadBalancerSize") };
-    if (errors.length > 0) throw new pulumi.RunError(errors.join("\n"));
+    if (errors.length > 0) throw refusal(errors.join("\n"));
     return result;
 }
 

@@ -1,6 +1,7 @@
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { serverTimeoutSeconds } from "./components/haproxy-config";
+import { refusal } from "./refusal";
 import { readUserData, renderUserData } from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
@@ -91,8 +92,7 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
     if (!/^[a-zA-Z0-9-]{1,60}$/.test(stack)) {
         problems.push(`the stack's name should be 1 to 60 letters, digits and dashes, got ${stack}`);
     }
-    if (problems.length > 0)
-        throw new pulumi.RunError(["the stack's config is wrong:", ...problems].join("\n  "));
+    if (problems.length > 0) throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
     return { ...values, prefix: `${String(values.namePrefix)}-${stack}` } as Settings;
 }
 

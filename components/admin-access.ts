@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { BlockList, isIPv4 } from "node:net";
-import * as pulumi from "@pulumi/pulumi";
+import { refusal } from "../refusal";
 
 /**
  * Refuses at once what would otherwise be minutes of dialling into a firewall that drops everything: an
@@ -16,7 +16,7 @@ export async function reachableFrom(adminCidrs: readonly string[], address: stri
     const source = await sourceAddress(address);
     if (source === undefined || contains(notOnTheInternet, source) || contains(adminCidrs, source))
         return address;
-    throw new pulumi.RunError(
+    throw refusal(
         `adminCidrs does not hold ${source}, the address from which this machine would reach the load balancer ` +
             `(${address}) by SSH; it holds ${adminCidrs.join(", ")}. ` +
             `Add it: pulumi config set --path 'adminCidrs[${adminCidrs.length}]' ${source}/32`,

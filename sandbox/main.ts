@@ -77,11 +77,15 @@ async function main(options: Options): Promise<void> {
     await refuseTakenPort(options.port);
     const api = createApi({ ...options, instance, machines, store, token: token(instance.stateDir), log });
     const ready = path.join(instance.stateDir, "sandbox.json");
+    let listening = false;
     const stop = async (signal: string) => {
         log(`${signal}: the API stops, machines stay as they are`);
         rmSync(ready, { force: true });
-        await api.close();
-        await machines.detach();
+        // Building the base image takes minutes: it is cut off, as by a crash, and the next start makes it good.
+        if (listening) {
+            await api.close();
+            await machines.detach();
+        }
         await unlock();
         process.exit(0);
     };
@@ -89,6 +93,7 @@ async function main(options: Options): Promise<void> {
         process.once(signal, () => void stop(signal));
     }
     const address = new URL(await api.listen({ host, port: options.port }));
+    listening = true;
     const port = Number(address.port);
     const { name, index, kind } = instance;
     const startedAt = new Date().toISOString();

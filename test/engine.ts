@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 import { claimIndex } from "../sandbox/claim-index.ts";
 import { type Instance, instance } from "../sandbox/instance.ts";
@@ -19,11 +20,13 @@ const program = [
     "index.ts",
     "config.ts",
     "account.ts",
+    "refusal.ts",
 ];
 
 /** What a `pulumi` command printed, and how it ended. */
 export interface Outcome {
     code: number;
+    stdout: string;
     /** stdout and stderr, one after the other. */
     text: string;
 }
@@ -90,7 +93,7 @@ export async function makeWorld(
                 [...args, "--non-interactive", "--stack", "test"],
                 options,
                 (_, stdout, stderr) => {
-                    resolve({ code: child.exitCode ?? 1, text: stdout + stderr });
+                    resolve({ code: child.exitCode ?? 1, stdout, text: stdout + stderr });
                 },
             );
             child.stdin?.end();
@@ -104,17 +107,7 @@ export async function makeWorld(
         stack.config = { ...stack.config, ...Object.fromEntries(named) };
         await writeFile(file, stringify(stack, { keepUndefined: false }));
     };
-    const created = await new Promise<Outcome>((resolve) => {
-        execFile(
-            "pulumi",
-            ["stack", "init", "test"],
-            { cwd: folder, env: environment },
-            (error, stdout, stderr) => {
-                resolve({ code: error ? 1 : 0, text: stdout + stderr });
-            },
-        );
-    });
-    if (created.code !== 0) throw new Error(created.text);
+    await promisify(execFile)("pulumi", ["stack", "init", "test"], { cwd: folder, env: environment });
     await configure({ adminCidrs: [`${where.addresses.uplinkHost}/32`], ...config });
     return {
         instance: where,
@@ -123,9 +116,9 @@ export async function makeWorld(
         configure,
         pulumi,
         outputs: async () => {
-            const { code, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
+            const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
             if (code !== 0) throw new Error(text);
-            return JSON.parse(text) as Outputs;
+            return JSON.parse(stdout) as Outputs;
         },
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };

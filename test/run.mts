@@ -23,7 +23,7 @@ interface VitestReport {
     numPendingTests: number;
 }
 
-const root = path.resolve(__dirname, "..");
+const root = path.resolve(import.meta.dirname, "..");
 const say = progress();
 
 /** What the tests themselves run: a command and its Debian package. */
