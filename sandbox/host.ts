@@ -15,7 +15,6 @@ export type HostNeeds = Readonly<Record<string, string>>;
 const HOST_PACKAGES: HostNeeds = {
     "apt-ftparchive": "apt-utils",
     conntrack: "conntrack",
-    "dpkg-scanpackages": "dpkg-dev",
     gpg: "gpg",
     ip: "iproute2",
     mmdebstrap: "mmdebstrap",

@@ -10,7 +10,7 @@ import { SEED_FOLDER } from "./seed.ts";
 /** What DigitalOcean's Debian 12 image has and user data relies on; nothing that user data should install. */
 const PACKAGES = [
     "apt-utils bsdextrautils ca-certificates cloud-init cron curl dbus debconf-utils gnupg",
-    "ifupdown init iproute2 iputils-ping less locales logrotate lsb-release",
+    "ifupdown init iproute2 iputils-ping less libpam-systemd locales logrotate lsb-release",
     "netbase netcat-openbsd openssh-server procps psmisc python3 rsync sudo systemd systemd-sysv",
     "tzdata udev vim-tiny wget xz-utils",
 ].flatMap((line) => line.split(" "));

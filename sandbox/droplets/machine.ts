@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import { execa } from "execa";
 import { run } from "../host.ts";
 import { MEMINFO } from "./base-image.ts";
@@ -55,8 +56,9 @@ export class Machine {
         copyOf?: string,
     ): Promise<void> {
         await removeTree(this.folder);
+        await mkdir(this.folder, { recursive: true, mode: 0o700 });
         for (const name of ["work", "merged", "seed"]) {
-            await mkdir(this.#file(name), { recursive: true, mode: 0o755 });
+            await mkdir(this.#file(name), { mode: 0o755 });
         }
         let { lowerdir } = spec;
         if (copyOf === undefined) {
@@ -208,7 +210,10 @@ export class Machine {
 
     async #lastWords(): Promise<string> {
         const log = await readFile(this.#file("console.log"), "utf8").catch(() => "");
-        return log.trim().split("\n").slice(-3).join(" | ") || "no word on its console";
+        return (
+            stripVTControlCharacters(log).replaceAll("\r", "").trim().split("\n").slice(-3).join(" | ") ||
+            "no word on its console"
+        );
     }
 
     async #writeSpec(spec: MachineSpec): Promise<void> {
