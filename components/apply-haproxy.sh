@@ -77,8 +77,8 @@ check_text() {
                 'Build a second load balancer instead, which takes the address over (pulumi up --replace URN, with' \
                 'the URN of the load balancer droplet from: pulumi stack --show-urns).'
     fi
-    words=$(timeout 30 haproxy -c -q -f "$NEW" 2>&1) ||
-        fail 'HAProxy refuses the new haproxy.cfg, nothing was changed:' "$words"
+    words=$(timeout 30 haproxy -c -f "$NEW" 2>&1) ||
+        fail 'HAProxy refuses the new haproxy.cfg, nothing was changed:' "$(grep -v NOTICE <<<"$words")"
 }
 
 # The name that the next start reads; PREV keeps the running text, also when an earlier run ended half way.
@@ -134,7 +134,8 @@ unit() { timeout 60 systemctl "$@" 2>&1 9>&-; }
 unit_is_down() { [[ $(unit is-active haproxy) != @(active|reloading|activating) ]]; }
 
 haproxys_words() {
-    journalctl --unit=haproxy --since="@$1" --output=cat --no-pager 2>/dev/null | grep ALERT | tail -n 8
+    journalctl --unit=haproxy --since="@$1" --output=cat --no-pager 2>/dev/null |
+        grep ALERT | grep -v 'exited with code 143' | tail -n 8
 }
 
 # Which worker serves, which generation it has, and which file holds its text.

@@ -70,9 +70,9 @@ export function markGeneration(text: string): string {
 }
 
 /**
- * `maxconn`: a busy connection costs two buffers of 16 KiB, so 10,000 cost about 350 MB of a 1 GB droplet; computed
- * from the file limit, as without this line, it would be 262,000. HAProxy raises its own file limit (two a
- * connection) and systemd's hard limit on Debian, 524,288, lets it.
+ * `maxconn`: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a 1 GB droplet; computed
+ * from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own file limit to two
+ * a connection, 16,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
  */
 const globalSection = (drainSeconds: number): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
@@ -84,7 +84,7 @@ global
     stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
-    maxconn 10000
+    maxconn 8000
 `;
 
 const defaultsSection = `\

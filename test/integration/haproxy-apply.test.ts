@@ -1,0 +1,417 @@
+import { type TestContext, describe, expect, test } from "vitest";
+import { markGeneration } from "../../components/haproxy-config";
+import { type Ended, Host, type OnOutput, configFor, debianDefault, generationOf } from "./haproxy-host/host";
+import type { Answer } from "./haproxy-host/town";
+
+const cfg = "/etc/haproxy/haproxy.cfg";
+const [a, b, c] = ["127.0.1.1", "127.0.1.2", "127.0.1.3"] as const;
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function newHost(context: TestContext, options?: { etcKiB: number }): Promise<Host> {
+    const host = await Host.start(options);
+    context.onTestFinished(() => host.stop());
+    return host;
+}
+
+/** A host that serves these servers by a first run of the script. */
+async function servingHost(context: TestContext, config: string, ...addresses: string[]): Promise<Host> {
+    const host = await newHost(context);
+    for (const address of addresses) await host.call("serve", address);
+    expect(await host.apply(config)).toMatchObject({ code: 0, stderr: "" });
+    return host;
+}
+
+/** The same configuration with other text in it and a marker that fits. */
+function edited(config: string, search: string, replacement: string): string {
+    expect(config).toContain(search);
+    return markGeneration(config.replace(/^ *description gen=.*\n/m, "").replace(search, replacement));
+}
+
+/** It said no: exit code, file and running generation are as before, and no half-made file is left. */
+async function expectUnchanged(host: Host, config: string, { code }: Ended): Promise<void> {
+    expect(code).not.toBe(0);
+    expect(await host.generation()).toBe(generationOf(config));
+    expect(await host.file(cfg)).toBe(config);
+    expect((await host.run("ls /etc/haproxy")).stdout).not.toContain("haproxy.cfg.new");
+}
+
+describe.concurrent("the script that applies haproxy.cfg", () => {
+    // The longest first: the others run beside them.
+    test("puts the old text back when no reload arrives", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        await host.run("echo 3 >/run/lose-reloads");
+        const ended = await host.apply(configFor({ 0: a }, { drainSeconds: 21 }));
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain(
+            `not loaded (after 3 reloads no worker has it); generation ${generationOf(before)} serves as before`,
+        );
+    });
+
+    test("fails while an old worker is still there, also when run again, and succeeds when it is gone", async (context) => {
+        const [before, after] = [
+            configFor({ 0: a, 1: b }, { drainSeconds: 3 }),
+            configFor({ 0: a }, { drainSeconds: 3 }),
+        ];
+        const host = await servingHost(context, before, a, b);
+        const worker = await workerPid(host);
+        const slow = Array.from({ length: 4 }, () => host.call("request", "/slow?ms=9000"));
+        await sleep(200);
+        const ended = await host.apply(after, 5, (text) => {
+            // Frozen, it outlives hard-stop-after.
+            if (text.includes("reloaded")) void host.run(`kill -STOP ${worker}`);
+        });
+        expect(ended.code).not.toBe(0);
+        expect(ended.stdout).toContain(
+            `old worker(s) ${worker} still there after 8 s of at most 8 s (connections: unknown)`,
+        );
+        expect(ended.stderr).toContain(
+            `generation ${generationOf(after)} serves, but the old worker(s) ${worker} did not end within 8 s`,
+        );
+
+        const second = await host.apply(after, 5, (text) => {
+            if (text.includes("nothing to do")) setTimeout(() => void host.run(`kill -CONT ${worker}`), 500);
+        });
+        expect(second).toMatchObject({ code: 0, stderr: "" });
+        expect(second.stdout).toMatch(/nothing to do\nold worker\(s\) ended after \d s\n/);
+        await Promise.all(slow);
+    });
+
+    test("takes over from Debian's configuration, then does nothing for the same text", async (context) => {
+        const host = await newHost(context);
+        await host.call("serve", a);
+        const config = configFor({ 0: a });
+        const first = await host.apply(config);
+        expect(first).toMatchObject({ code: 0, stderr: "" });
+        expect(first.stdout).toContain("asking 1 new server(s): web-0\nweb-0 answered after");
+        expect(first.stdout).toContain(`started: generation ${generationOf(config)}`);
+        expect(await host.generation()).toBe(generationOf(config));
+        expect((await host.call("request", "/")).body).toBe(a);
+        expect((await host.run(`stat -c '%U %G %a' ${cfg}`)).stdout).toBe("root root 644\n");
+        expect(await host.file(`${cfg}.prev`)).toBe(debianDefault);
+
+        const again = await host.apply(config);
+        expect(again).toMatchObject({ code: 0, stderr: "" });
+        expect(again.stdout).toBe(`generation ${generationOf(config)} is running already: nothing to do\n`);
+        expect(await host.file("/run/reloads")).toBe("");
+    });
+
+    test("asks only the servers that are new, and reloads", async (context) => {
+        const [two, three] = [configFor({ 0: a, 1: b }), configFor({ 0: a, 1: b, 2: c })];
+        const host = await servingHost(context, two, a, b);
+        await host.call("setHealth", a, 500); // sick, but known: no reason to refuse a third
+        await host.call("serve", c);
+        const { code, stdout, stderr } = await host.apply(three);
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        expect(stdout).toContain("asking 1 new server(s): web-2\n");
+        expect(stdout).toContain(
+            `reloaded: generation ${generationOf(three)} (was ${generationOf(two)})\nold worker(s) ended after`,
+        );
+        expect(await host.file(`${cfg}.prev`)).toBe(two);
+    });
+
+    test("asks the question that HAProxy's own check asks", async (context) => {
+        const host = await newHost(context);
+        await host.call("serve", a, 503);
+        await host.apply(configFor({ 0: a }), 1);
+        const asked = await host.call("seen", a);
+        await host.call("serve", b);
+        expect(await host.apply(configFor({ 1: b }))).toMatchObject({ code: 0 });
+        await sleep(1000);
+        await host.call("serve", c); // known from here on to HAProxy alone: nothing asks it but the check
+        await host.apply(configFor({ 1: b, 2: c }));
+        const checked = (await host.call("seen", b)).at(-1);
+        expect(checked).toEqual(asked[0]);
+        expect(checked?.headers).toEqual({ host: ["health-check"], connection: ["close"] });
+    });
+
+    test("changes nothing when a new server does not answer, and names it with its last answer", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        await host.call("serve", b, 404);
+        await host.call("serve", "127.0.1.9");
+        const ended = await host.apply(configFor({ 0: a, 1: b, 2: c, 3: "127.0.1.9" }), 2);
+        await expectUnchanged(host, before, ended);
+        expect(ended.stdout).toContain(
+            "asking 3 new server(s): web-1, web-2, web-3\nweb-3 answered after 0 s (HTTP 200)\n",
+        );
+        expect(ended.stderr).toMatch(
+            /no good answer within \d s, nothing was changed: web-1 \(HTTP 404\), web-2 \(Failed to connect to 127\.0\.1\.3 port 8080.*\)\./,
+        );
+        expect(await host.file("/run/reloads")).toBe("");
+    });
+
+    test("waits for a new server that starts late, and tells so now and then", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        await host.call("serve", b, 503);
+        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 30, (text) => {
+            if (text.includes("no good answer")) void host.call("setHealth", b, 200);
+        });
+        expect(code).toBe(0);
+        expect(stdout).toMatch(
+            /no good answer after 1\d s: web-1 \(HTTP 503\)\nweb-1 answered after 1\d s \(HTTP 200\)\n/,
+        );
+    });
+
+    test("starts a new host although one server is sick, but not without any", async (context) => {
+        const host = await newHost(context);
+        const config = configFor({ 0: a, 1: b });
+        const refused = await host.apply(config, 1);
+        expect(refused.code).not.toBe(0);
+        expect(refused.stderr).toMatch(/nothing was changed: web-0 \(.*\), web-1 \(.*\)\./);
+        expect(await host.file(cfg)).toBe(debianDefault);
+        await host.call("serve", a);
+        const { code, stdout, stderr } = await host.apply(config, 2);
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        expect(stdout).toMatch(
+            /warning: no good answer, left to HAProxy's own check: web-1 \(Failed to connect/,
+        );
+        expect((await host.call("request", "/")).body).toBe(a);
+    });
+
+    test("asks every server again when the question or the port is another", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        await host.call("setHealth", a, 404);
+        const ended = await host.apply(configFor({ 0: a }, { healthPath: "/healthz?deep=1" }), 1);
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain("web-0 (HTTP 404)");
+    });
+
+    test("leaves file and process alone when HAProxy refuses the text, and passes on its words", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        const ended = await host.apply(edited(before, "timeout connect 2s", "timeout connect soon"));
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toMatch(
+            /HAProxy refuses the new haproxy\.cfg, nothing was changed:\n\[ALERT\].*unexpected character 's' in 'timeout connect'/,
+        );
+        expect(ended.stdout).toBe("");
+        expect((await host.call("request", "/")).body).toBe(a);
+    });
+
+    test("refuses other bind, chroot and user lines", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        const ended = await host.apply(edited(before, "bind :80", "bind :81"));
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain(
+            "refused: chroot /var/lib/haproxy; user haproxy; group haproxy; stats socket",
+        );
+        expect(ended.stderr).toContain("bind :81");
+    });
+
+    test("refuses a text that was cut on its way", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        const ended = await host.apply(configFor({ 0: a }, { drainSeconds: 30 }).slice(0, -20));
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain("did not arrive whole");
+    });
+
+    test("leaves everything as it was when the disk is full, and works when it is not", async (context) => {
+        const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
+        const host = await newHost(context, { etcKiB: 24 });
+        for (const address of [a, b]) await host.call("serve", address);
+        expect(await host.apply(before)).toMatchObject({ code: 0 });
+        await host.run("dd if=/dev/zero of=/etc/haproxy/fill bs=1k count=100");
+        const ended = await host.apply(after);
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain("No space left on device");
+        await host.run("rm /etc/haproxy/fill");
+        expect(await host.apply(after)).toMatchObject({ code: 0 });
+        expect(await host.generation()).toBe(generationOf(after));
+    });
+
+    test("reloads again when a reload was lost", async (context) => {
+        const [before, after] = [configFor({ 0: a }), configFor({ 0: a }, { drainSeconds: 21 })];
+        const host = await servingHost(context, before, a);
+        await host.run("echo 1 >/run/lose-reloads");
+        const { code, stdout } = await host.apply(after);
+        expect(code).toBe(0);
+        expect(stdout).toContain(
+            "no worker with the new text after 10 s: reloading again\nreloaded: generation",
+        );
+        expect(await host.generation()).toBe(generationOf(after));
+    });
+
+    test("puts Debian's configuration back when port 80 is taken on a new host, and passes on HAProxy's words", async (context) => {
+        const host = await newHost(context);
+        await host.call("serve", a);
+        await host.call("takePort", 80);
+        const { code, stderr } = await host.apply(configFor({ 0: a }));
+        expect(code).not.toBe(0);
+        expect(stderr).toContain("cannot bind socket (Address already in use)");
+        expect(await host.file(cfg)).toBe(debianDefault);
+        expect((await host.run("systemctl is-active haproxy")).stdout).toBe("active\n");
+    });
+
+    test("rolls back when the new worker can't have a port, and serves on", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        await host.call("takePort", 90);
+        // A second port that is no bind line, for nothing else passes `haproxy -c` and then fails.
+        const withPeer = edited(
+            before,
+            "\nbackend pool\n",
+            "\npeers all\n    peer me 127.0.0.1:90\n\nbackend pool\n",
+        );
+        const ended = await host.apply(
+            edited(withPeer, "maxconn 8000\n", "maxconn 8000\n    localpeer me\n"),
+        );
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toContain(
+            `(HAProxy could not load it); generation ${generationOf(before)} serves as before`,
+        );
+        expect(ended.stderr).toContain("Address already in use");
+        expect((await host.call("request", "/")).body).toBe(a);
+        // HAProxy counts the failure until a reload succeeds: the next run is not confused by it.
+        expect(await host.apply(configFor({}))).toMatchObject({ code: 0 });
+    });
+
+    test("a second run waits for the first, and says for whom", async (context) => {
+        const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
+        const host = await servingHost(context, before, a);
+        let second: Promise<Ended> | undefined;
+        const first = await host.apply(after, 30, (text) => {
+            if (!text.includes("asking")) return;
+            second = host.apply(before, 5, (waiting) => {
+                if (waiting.includes("another run")) void host.call("serve", b);
+            });
+        });
+        expect(first).toMatchObject({ code: 0 });
+        expect(await second).toMatchObject({ code: 0 });
+        const stdout = (await second)?.stdout;
+        expect(stdout).toMatch(
+            /another run has the lock, waiting up to 120 s: pid \d+, asking new servers since \d\d:\d\d:\d\dZ\n/,
+        );
+        expect(await host.generation()).toBe(generationOf(before));
+    });
+
+    test("gives up on a lock that is never free", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        // 120 s are long: this flock waits for one.
+        await host.run(
+            "mkdir /run/bin && printf '#!/bin/bash\\nexec /usr/bin/flock \"${@/#120/1}\"\\n' >/run/bin/flock && chmod +x /run/bin/flock",
+        );
+        const holder = host.run(
+            "echo -n 'pid 7, a test since 00:00:00Z' >/run/dropscale-haproxy.lock; flock /run/dropscale-haproxy.lock sleep 3",
+        );
+        await sleep(500);
+        const { code, stderr } = await host.applyWith("PATH=/run/bin:$PATH exec bash -s", configFor({}));
+        expect(code).not.toBe(0);
+        expect(stderr).toContain(
+            "another run still has the lock after 120 s: pid 7, a test since 00:00:00Z.",
+        );
+        expect(await host.generation()).toBe(generationOf(before));
+        await holder;
+    });
+
+    test("removes a server without losing a request", async (context) => {
+        const [before, after] = [configFor({ 0: a, 1: b, 2: c }), configFor({ 0: a })];
+        const host = await servingHost(context, before, a, b, c);
+        await host.call("startLoad", 6);
+        await sleep(500);
+        const slow: Promise<Answer>[] = [];
+        let [inFlight, inFlightAtReload] = [0, 0];
+        const ask = setInterval(() => {
+            inFlight += 1;
+            slow.push(host.call("request", "/slow?ms=2000").finally(() => (inFlight -= 1)));
+        }, 100);
+        await sleep(1000);
+        const ended = await host.apply(after, 5, (text) => {
+            if (text.includes("reloaded")) inFlightAtReload = inFlight;
+        });
+        clearInterval(ask);
+        expect(ended).toMatchObject({ code: 0, stderr: "" });
+        expect(inFlightAtReload).toBeGreaterThan(5);
+        for (const leaving of [b, c]) await host.call("destroy", leaving); // what the engine does next
+        const answers = await Promise.all(slow);
+        expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+        expect(new Set(answers.map(({ body }) => body)).size).toBe(3);
+        await sleep(500);
+        const load = await host.call("endLoad");
+        expect(load?.failures).toEqual([]);
+        const count = Object.values(load?.answers ?? {}).reduce((sum, one) => sum + one, 0);
+        expect(count).toBeGreaterThan(300);
+        expect((await host.call("request", "/")).body).toBe(a);
+    });
+
+    test("goes on from a run that died between the move and the reload", async (context) => {
+        const running = configFor({ 0: a });
+        const host = await servingHost(context, running, a);
+        await host.run(
+            `ln ${cfg} ${cfg}.prev2 && mv ${cfg}.prev2 ${cfg}.prev && cat >${cfg}.new && mv ${cfg}.new ${cfg}`,
+            configFor({ 0: a, 1: b }),
+        );
+        // web-1 stands in the file, but nothing that runs knows it: it is still new.
+        const ended = await host.apply(configFor({ 0: a, 1: b }), 1);
+        expect(ended.stderr).toContain("nothing was changed: web-1");
+        expect(await host.generation()).toBe(generationOf(running));
+        await host.call("serve", b);
+        expect(await host.apply(configFor({ 0: a, 1: b }))).toMatchObject({ code: 0 });
+        expect(await host.generation()).toBe(generationOf(configFor({ 0: a, 1: b })));
+        expect(await host.file(`${cfg}.prev`)).toBe(running);
+    });
+
+    test("writes its text over one that was edited by hand", async (context) => {
+        const config = configFor({ 0: a });
+        const host = await servingHost(context, config, a);
+        await host.run(`sed -i 's/retries 3/retries 9/' ${cfg} && systemctl reload haproxy && sleep 1`);
+        expect(await host.apply(config)).toMatchObject({ code: 0, stderr: "" });
+        expect(await host.file(cfg)).toBe(config);
+        expect(await host.file("/run/reloads")).toBe("reload\nreload\n");
+    });
+
+    test("starts HAProxy where it is down and /run/haproxy is missing", async (context) => {
+        const config = configFor({ 0: a });
+        const host = await servingHost(context, config, a);
+        await host.run("systemctl stop haproxy; rm -r /run/haproxy /run/haproxy-master.sock");
+        expect(await host.apply(config)).toMatchObject({ code: 0, stderr: "" });
+        expect(await host.generation()).toBe(generationOf(config));
+    });
+
+    test("changes nothing when HAProxy runs but does not answer", async (context) => {
+        const config = configFor({ 0: a });
+        const host = await servingHost(context, config, a);
+        await host.run("mv /run/haproxy-master.sock /run/hidden");
+        const ended = await host.apply(configFor({}));
+        await host.run("mv /run/hidden /run/haproxy-master.sock");
+        await expectUnchanged(host, config, ended);
+        expect(ended.stderr).toContain("no worker answers on /run/haproxy-master.sock: nothing was changed.");
+    });
+
+    test("stops asking when the connection is gone, but ends what it has begun", async (context) => {
+        const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
+        const host = await servingHost(context, before, a);
+        const hangUp: OnOutput = (_text, script) => script.stdout?.destroy();
+        const asking = await host.apply(after, 60, hangUp);
+        await expectUnchanged(host, before, asking);
+        expect(asking.stderr).toContain("the connection is gone, nothing was changed.");
+
+        await host.call("serve", b);
+        const slow = host.call("request", "/slow?ms=2000");
+        await sleep(200);
+        const draining = await host.apply(after, 60, hangUp); // its first line says that it asks web-1, which answers
+        expect(draining.code).toBe(0);
+        expect(await host.generation()).toBe(generationOf(after));
+        expect((await slow).status).toBe(200);
+    });
+
+    test("serves the 503 page for an empty pool", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        expect(await host.apply(configFor({}))).toMatchObject({ code: 0, stderr: "" });
+        expect(await host.call("request", "/")).toMatchObject({
+            status: 503,
+            body: expect.stringContaining("Back in a moment") as string,
+        });
+    });
+});
+
+async function workerPid(host: Host): Promise<string> {
+    const { stdout } = await host.run(
+        "echo 'show proc' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock",
+    );
+    return /^(\d+) +worker/m.exec(stdout)?.[1] ?? "none";
+}

@@ -1,0 +1,227 @@
+/**
+ * A load balancer host for tests: its own mounts (/etc/haproxy, /run, /var/lib/haproxy), network and processes by
+ * Linux namespaces, Debian's HAProxy, and a stand-in for systemctl. Needs root on Linux, `haproxy`, `socat`, `curl`.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { applyHaproxyStdin } from "../../../components/haproxy-apply";
+import { renderHaproxyConfig } from "../../../components/haproxy-config";
+import type { Calls } from "./town";
+
+/** How a command ended. */
+export interface Ended {
+    code: number | null;
+    stdout: string;
+    stderr: string;
+}
+
+/** Told of each piece of output; it may hang up by destroying the process's stdout. */
+export type OnOutput = (text: string, process: ChildProcess) => void;
+
+/** What Debian's package puts into haproxy.cfg and starts, without its TLS and error file lines. */
+export const debianDefault = `global
+	log /dev/log	local0
+	chroot /var/lib/haproxy
+	stats socket /run/haproxy/admin.sock mode 660 level admin
+	stats timeout 30s
+	user haproxy
+	group haproxy
+	daemon
+
+defaults
+	log	global
+	mode	http
+	option	httplog
+	option	dontlognull
+        timeout connect 5000
+        timeout client  50000
+        timeout server  50000
+`;
+
+/** The configuration for these servers, each on port 8080: `{ 0: "127.0.1.1" }` is web-0. */
+export function configFor(
+    servers: Readonly<Record<number, string>>,
+    settings: { healthPath?: string; drainSeconds?: number } = {},
+): string {
+    return renderHaproxyConfig({
+        appPort: 8080,
+        healthPath: "/healthz",
+        drainSeconds: 20,
+        ...settings,
+        servers: Object.entries(servers).map(([slot, address]) => ({ name: `web-${slot}`, address })),
+    });
+}
+
+/** The generation that a text names. */
+export function generationOf(config: string): string {
+    return /description gen=(\w+)/.exec(config)?.[1] ?? "none";
+}
+
+/** @throws Error that says what this machine lacks; a test that can't run must not pass. */
+export function requireTools(...tools: string[]): void {
+    const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0);
+    if (missing.length > 0)
+        throw new Error(`${missing.join(", ")} not found: apt-get install ${missing.join(" ")}`);
+}
+
+/** @throws Error when this machine can't make a {@link Host}. */
+function requireNamespaces(): void {
+    if (process.platform !== "linux" || process.getuid?.() !== 0) {
+        throw new Error("a host of its own for HAProxy needs root on Linux (network and mount namespaces)");
+    }
+    requireTools("haproxy", "socat", "curl", "unshare", "nsenter", "ip");
+}
+
+const setUp = (etcKiB: number): string => `set -e
+ip link set lo up
+mount -t tmpfs -o size=${etcKiB}k tmpfs /etc/haproxy
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib/haproxy
+install -d -o haproxy -g haproxy -m 2775 /run/haproxy
+mkdir /var/lib/haproxy/dev
+cat >/etc/haproxy/haproxy.cfg
+echo ready
+exec </dev/null >/dev/null
+cat <&3
+exit`; // Process 1 there: it collects what dies, and when the test's end of the pipe closes, all ends with it.
+
+/** One host; {@link Host.stop} ends everything in it. */
+export class Host {
+    private readonly waiting = new Map<
+        number,
+        { resolve: (value: unknown) => void; reject: (error: Error) => void }
+    >();
+    private lastId = 0;
+
+    private constructor(
+        private readonly init: ChildProcess,
+        private readonly initPid: number,
+        private readonly town: ChildProcess,
+    ) {
+        town.on("message", ({ id, result, error }: { id: number; result?: unknown; error?: string }) => {
+            const call = this.waiting.get(id);
+            this.waiting.delete(id);
+            if (error === undefined) call?.resolve(result);
+            else call?.reject(new Error(error));
+        });
+        town.once("exit", () => {
+            for (const { reject } of this.waiting.values())
+                reject(new Error("the town of the host has ended"));
+        });
+    }
+
+    /**
+     * A host as it is after the package was installed: Debian's configuration in place and running.
+     *
+     * @param options `etcKiB`: room in /etc/haproxy.
+     */
+    static async start({ etcKiB = 256 } = {}): Promise<Host> {
+        requireNamespaces();
+        const init = spawn(
+            "unshare",
+            [
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "bash",
+                "-c",
+                setUp(etcKiB),
+            ],
+            { stdio: ["pipe", "pipe", "inherit", "pipe"] },
+        );
+        init.stdin?.end(debianDefault);
+        await new Promise((resolve, reject) => {
+            init.stdout?.once("data", resolve);
+            init.once("exit", (code) => {
+                reject(new Error(`the namespaces could not be made: unshare ended with ${code}`));
+            });
+        });
+        const initPid = Number(readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, "utf8"));
+        const town = spawn(
+            "nsenter",
+            [...into(initPid), process.execPath, "--import", "tsx", join(__dirname, "town.ts")],
+            {
+                stdio: ["ignore", "inherit", "inherit", "ipc"],
+            },
+        );
+        const host = new Host(init, initPid, town);
+        await new Promise((resolve, reject) => {
+            town.once("message", resolve);
+            town.once("exit", (code) => {
+                reject(new Error(`town.ts ended with ${code} before it was ready`));
+            });
+        });
+        await host.run("systemctl start haproxy");
+        return host;
+    }
+
+    /** Runs a shell command on the host. */
+    async run(command: string, input = "", onOutput?: OnOutput): Promise<Ended> {
+        const child = spawn("nsenter", [...into(this.initPid), "bash", "-c", command], {
+            env: { ...process.env, PATH: `${__dirname}:${process.env.PATH}` },
+        });
+        child.stdin.on("error", () => undefined); // it may end without reading
+        child.stdin.end(input);
+        child.stdout.on("data", (data: Buffer) => onOutput?.(data.toString(), child));
+        const [stdout, stderr, code] = await Promise.all([
+            text(child.stdout).catch(() => ""),
+            text(child.stderr),
+            new Promise<number | null>((resolve) => child.once("exit", resolve)),
+        ]);
+        return { code, stdout, stderr };
+    }
+
+    /** Runs the apply script with this text, as the program does over SSH. */
+    apply(config: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
+        return this.applyWith("exec bash -s", config, readySeconds, onOutput);
+    }
+
+    /** The same by another command. */
+    applyWith(command: string, config: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
+        return this.run(command, applyHaproxyStdin({ config, readySeconds, loadBalancerId: "1" }), onOutput);
+    }
+
+    /** Calls into the town of web servers and clients on this host's network. */
+    call<K extends keyof Calls>(
+        call: K,
+        ...args: Parameters<Calls[K]>
+    ): Promise<Awaited<ReturnType<Calls[K]>>> {
+        const id = ++this.lastId;
+        this.town.send({ id, call, args });
+        return new Promise((resolve, reject) => {
+            this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        });
+    }
+
+    /** The generation that HAProxy serves by its own word. */
+    async generation(): Promise<string> {
+        const { stdout } = await this.run(
+            "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock",
+        );
+        return /^description: gen=(\w+)$/m.exec(stdout)?.[1] ?? "none";
+    }
+
+    /** The text of a file on the host; empty when there is none. */
+    async file(path: string): Promise<string> {
+        return (await this.run(`cat ${path}`)).stdout;
+    }
+
+    /** Ends every process in the host's namespaces, which ends the namespaces and their mounts. */
+    async stop(): Promise<void> {
+        const ended = Promise.all(
+            [this.init, this.town].map((child) => new Promise((resolve) => child.once("exit", resolve))),
+        );
+        this.town.disconnect();
+        this.init.kill("SIGKILL");
+        await ended;
+    }
+}
+
+function into(pid: number): string[] {
+    return [`--target=${pid}`, "--mount", "--net", "--pid", `--wd=${__dirname}`, "--"];
+}

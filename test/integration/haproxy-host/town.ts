@@ -1,0 +1,166 @@
+/**
+ * Runs inside a host's network namespace: the web servers behind its HAProxy, and the clients in front. Each message
+ * `{ id, call, args }` from the test is answered by `{ id, result }` or `{ id, error }`.
+ */
+import * as http from "node:http";
+import * as net from "node:net";
+
+/** A request as a web server saw it. */
+export interface Seen {
+    method: string;
+    url: string;
+    /** Names in lower case; values of a repeated header in order. */
+    headers: Record<string, string[]>;
+}
+
+/** What a client got; status 0 and the reason when there was no answer. */
+export interface Answer {
+    status: number;
+    headers: http.IncomingHttpHeaders;
+    body: string;
+    error?: string;
+}
+
+/** Result of a load: requests by who answered, and what failed. */
+export interface Load {
+    answers: Record<string, number>;
+    failures: string[];
+}
+
+interface WebServer {
+    server: http.Server;
+    seen: Seen[];
+    healthStatus: number;
+}
+
+const webServers = new Map<string, WebServer>();
+let loadRuns = false;
+let load: Promise<Load> | undefined;
+
+const calls = {
+    /** A web server on address:8080: /healthz has the status given, /slow?ms=N waits, everything tells its address. */
+    serve: (address: string, healthStatus = 200): Promise<void> => {
+        const own: WebServer = { seen: [], healthStatus, server: http.createServer() };
+        own.server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+            own.seen.push({
+                method: request.method ?? "",
+                url: request.url ?? "",
+                headers: headersOf(request),
+            });
+            const url = new URL(request.url ?? "", "http://town");
+            const status =
+                url.pathname === "/healthz"
+                    ? own.healthStatus
+                    : Number(url.searchParams.get("status") ?? 200);
+            setTimeout(
+                () => response.writeHead(status).end(address),
+                Number(url.searchParams.get("ms") ?? 0),
+            );
+            request.resume();
+        });
+        webServers.set(address, own);
+        return new Promise((resolve) => own.server.listen(8080, address, resolve));
+    },
+    setHealth: (address: string, status: number) => {
+        webServer(address).healthStatus = status;
+    },
+    /** The machine is gone: its connections are reset, its port refuses. */
+    destroy: (address: string): Promise<void> => {
+        const { server } = webServer(address);
+        webServers.delete(address);
+        const closed = new Promise<void>((resolve) =>
+            server.close(() => {
+                resolve();
+            }),
+        );
+        server.closeAllConnections();
+        return closed;
+    },
+    seen: (address: string) => webServer(address).seen,
+    /** Takes port 80 of the host (or another), so that HAProxy can't have it. */
+    takePort: (port: number): Promise<void> =>
+        new Promise((resolve) =>
+            net.createServer((socket) => socket.destroy()).listen(port, "0.0.0.0", resolve),
+        ),
+    request: (path: string, options: http.RequestOptions = {}, body = "") => request(path, options, body),
+    /** Sends these bytes to port 80 and returns all that comes back until it is closed. */
+    raw: (bytes: string): Promise<string> =>
+        new Promise((resolve, reject) => {
+            let text = "";
+            const socket = net.connect(80, "127.0.0.1", () => socket.write(bytes));
+            socket.on("data", (data) => (text += data.toString("latin1")));
+            socket.on("close", () => {
+                resolve(text);
+            });
+            socket.on("error", reject);
+        }),
+    /** Keep-alive clients that ask, pause a little and ask again; ended by {@link endLoad}. */
+    startLoad: (clients: number) => {
+        loadRuns = true;
+        load = runLoad(clients);
+    },
+    endLoad: (): Promise<Load> | undefined => {
+        loadRuns = false;
+        return load;
+    },
+};
+
+/** The calls a test can make. */
+export type Calls = typeof calls;
+
+function webServer(address: string): WebServer {
+    const found = webServers.get(address);
+    if (!found) throw new Error(`no web server on ${address}`);
+    return found;
+}
+
+function headersOf(request: http.IncomingMessage): Record<string, string[]> {
+    return Object.fromEntries(
+        Object.entries(request.headersDistinct).map(([name, values]) => [name, values ?? []]),
+    );
+}
+
+function request(path: string, options: http.RequestOptions, body: string): Promise<Answer> {
+    return new Promise((resolve) => {
+        const failed = (error: Error): void => {
+            resolve({ status: 0, headers: {}, body: "", error: error.message });
+        };
+        const sent = http.request({ host: "127.0.0.1", port: 80, path, ...options }, (response) => {
+            let text = "";
+            response.on("data", (data: Buffer) => (text += data.toString()));
+            response.on("end", () => {
+                resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
+            });
+            response.on("error", failed);
+        });
+        sent.on("error", failed);
+        sent.end(body);
+    });
+}
+
+async function runLoad(clients: number): Promise<Load> {
+    const result: Load = { answers: {}, failures: [] };
+    const client = async (): Promise<void> => {
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+        while (loadRuns) {
+            const { status, body, error } = await request("/", { agent }, "");
+            if (status === 200) result.answers[body] = (result.answers[body] ?? 0) + 1;
+            else result.failures.push(error ?? `HTTP ${status}`);
+            await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        agent.destroy();
+    };
+    await Promise.all(Array.from({ length: clients }, client));
+    return result;
+}
+
+process.on("message", ({ id, call, args }: { id: number; call: keyof Calls; args: never[] }) => {
+    Promise.resolve()
+        .then(() => (calls[call] as (...values: never[]) => unknown)(...args))
+        .then(
+            (result) => process.send?.({ id, result }),
+            (error: unknown) => process.send?.({ id, error: String(error) }),
+        );
+});
+process.on("disconnect", () => process.exit());
+process.send?.({ id: 0 });
