@@ -77,6 +77,8 @@ async function main(options: Options): Promise<void> {
     await refuseTakenPort(options.port);
     const api = createApi({ ...options, instance, machines, store, token: token(instance.stateDir), log });
     const ready = path.join(instance.stateDir, "sandbox.json");
+    // What a killed process left says nothing true any more.
+    rmSync(ready, { force: true });
     let listening = false;
     const stop = async (signal: string) => {
         log(`${signal}: the API stops, machines stay as they are`);

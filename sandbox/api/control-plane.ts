@@ -3,6 +3,7 @@ import type { Machines } from "../machines.ts";
 import type { Action, Cloud, Droplet, ReservedIp, Snapshot } from "../model.ts";
 import { toNumber } from "./addresses.ts";
 import { sizeOf } from "./catalog.ts";
+import { creationOf, forgetDroplet, timestamp, unusedSnapshots } from "./cloud.ts";
 import { reason, unprocessable } from "./errors.ts";
 import type { Store } from "./store.ts";
 
@@ -67,7 +68,7 @@ export class ControlPlane {
         }
         this.save();
         await this.sync();
-        for (const droplet of unborn) void this.#rebuild(droplet);
+        for (const droplet of unborn) this.#spawn(() => this.#rebuild(droplet));
     }
 
     /** The process ends: what is still under way may fail, and must not be taken for the machines' failure. */
@@ -135,7 +136,9 @@ export class ControlPlane {
         const actions = droplets.map((droplet) => this.addAction("create", onDroplet(droplet)));
         this.cloud.droplets.push(...droplets);
         this.save();
-        droplets.forEach((droplet, index) => void this.#build(droplet, actions[index]));
+        droplets.forEach((droplet, index) => {
+            this.#spawn(() => this.#build(droplet, actions[index]));
+        });
         return actions;
     }
 
@@ -145,9 +148,11 @@ export class ControlPlane {
         droplet.locked = true;
         const action = this.addAction(type, onDroplet(droplet));
         this.save();
-        void this.#run(action, work, () => {
-            droplet.locked = false;
-        });
+        this.#spawn(() =>
+            this.#run(action, work, () => {
+                droplet.locked = false;
+            }),
+        );
         return action;
     }
 
@@ -173,7 +178,7 @@ export class ControlPlane {
         });
         reservedIp.dropletId = dropletId;
         this.save();
-        void this.#run(action, () => this.sync());
+        this.#spawn(() => this.#run(action, () => this.sync()));
         return action;
     }
 
@@ -193,7 +198,7 @@ export class ControlPlane {
         const action = this.addAction("destroy", onDroplet(droplet));
         this.#remove(droplet);
         this.save();
-        void this.#run(action, () => this.#demolish(droplet));
+        this.#spawn(() => this.#run(action, () => this.#demolish(droplet)));
     }
 
     /** Gone for the client at once; its files when nothing stands on them any more. */
@@ -234,7 +239,7 @@ export class ControlPlane {
      * The firewalls stand before the machine is switched on. If it can't be made, the droplet disappears and its
      * action is errored: a client that waits for it is told at its next look.
      */
-    async #build(droplet: Droplet, action = this.#creationOf(droplet)): Promise<void> {
+    async #build(droplet: Droplet, action = creationOf(this.cloud, droplet)): Promise<void> {
         const work = async () => {
             await this.sync();
             await this.switchOn(droplet, () => this.machines.create(droplet, this.#createOptions(droplet)));
@@ -246,9 +251,7 @@ export class ControlPlane {
             } catch (error) {
                 if (this.#stopped) return;
                 this.#remove(droplet);
-                void this.#demolish(droplet).catch((leftover: unknown) => {
-                    this.log(`droplet ${droplet.id} left something behind: ${reason(leftover)}`);
-                });
+                this.#spawn(() => this.#demolish(droplet));
                 throw error;
             }
         });
@@ -260,13 +263,6 @@ export class ControlPlane {
             this.log(`droplet ${droplet.id}: what is left of the first try does not go: ${reason(error)}`);
         });
         await this.#build(droplet);
-    }
-
-    #creationOf(droplet: Droplet): Action | undefined {
-        return this.cloud.actions.find(
-            ({ type, status, resourceId }) =>
-                type === "create" && status === "in-progress" && resourceId === droplet.id,
-        );
     }
 
     #createOptions(droplet: Droplet) {
@@ -285,18 +281,8 @@ export class ControlPlane {
     }
 
     #remove(droplet: Droplet): void {
-        const without = (ids: number[]) => ids.filter((id) => id !== droplet.id);
-        this.cloud.droplets = this.cloud.droplets.filter((other) => other !== droplet);
+        forgetDroplet(this.cloud, droplet);
         this.#departing.add(droplet);
-        for (const reservedIp of this.cloud.reservedIps) {
-            if (reservedIp.dropletId === droplet.id) reservedIp.dropletId = null;
-        }
-        for (const firewall of this.cloud.firewalls) {
-            firewall.dropletIds = without(firewall.dropletIds);
-            for (const rule of [...firewall.inbound, ...firewall.outbound]) {
-                rule.dropletIds = without(rule.dropletIds);
-            }
-        }
     }
 
     async #demolish(droplet: Droplet): Promise<void> {
@@ -307,18 +293,20 @@ export class ControlPlane {
     }
 
     async #removeUnusedSnapshots(): Promise<void> {
-        const used = new Set(this.cloud.snapshots.filter(({ deleted }) => !deleted).flatMap(lineage));
-        for (const { image } of this.occupants()) {
-            if (!("snapshotId" in image)) continue;
-            for (const snapshot of this.cloud.snapshots) {
-                if (snapshot.id === image.snapshotId) lineage(snapshot).forEach((id) => used.add(id));
-            }
-        }
-        const unused = this.cloud.snapshots.filter(({ id, deleted }) => deleted && !used.has(id));
+        const unused = unusedSnapshots(this.cloud, this.occupants());
         if (unused.length === 0) return;
         this.cloud.snapshots = this.cloud.snapshots.filter((snapshot) => !unused.includes(snapshot));
         this.save();
         for (const { id } of unused) await this.machines.deleteSnapshot(id);
+    }
+
+    /** What nobody waits for must not end the process when it fails. */
+    #spawn(work: () => Promise<void> | void): void {
+        Promise.resolve()
+            .then(work)
+            .catch((error: unknown) => {
+                this.log(`in the background: ${reason(error)}`);
+            });
     }
 
     #onExit(dropletId: number): void {
@@ -327,21 +315,13 @@ export class ControlPlane {
         const droplet = this.cloud.droplets.find(({ id }) => id === dropletId);
         if (droplet?.status !== "active") return;
         droplet.status = "off";
-        this.save();
+        this.#spawn(() => {
+            this.save();
+        });
         this.log(`droplet ${droplet.id} (${droplet.name}) ended by itself: it is off now`);
     }
 }
 
-/** A snapshot and those it grew from. */
-function lineage(snapshot: Snapshot): number[] {
-    return [snapshot.id, ...snapshot.parents];
-}
-
 function onDroplet(droplet: Droplet): Pick<Action, "resourceId" | "resourceType" | "region"> {
     return { resourceId: droplet.id, resourceType: "droplet", region: droplet.region };
-}
-
-/** Now, in the API's form: whole seconds, UTC. */
-export function timestamp(): string {
-    return new Date().toISOString().replace(/\.\d+Z$/, "Z");
 }

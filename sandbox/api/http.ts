@@ -9,6 +9,8 @@ import type {
 } from "fastify";
 import type { Static } from "typebox";
 
+import { found } from "./errors.ts";
+
 /** The server, with types of requests taken from their schemas. */
 export type Api = FastifyInstance<
     RawServerDefault,
@@ -18,11 +20,8 @@ export type Api = FastifyInstance<
     TypeBoxTypeProvider
 >;
 
-const Id = Type.Object({ id: Type.Integer() });
-const Uuid = Type.Object({ id: Type.String() });
-
 /** Path parameters of resources that are numbered, and of those that are not. */
-export const Params = { Id, Uuid };
+export const Params = { Id: Type.Object({ id: Type.Integer() }), Uuid: Type.Object({ id: Type.String() }) };
 
 /** What a list may be asked for; each list honours its own part. */
 const ListQuery = Type.Object({
@@ -60,6 +59,24 @@ export function list(
             meta: { total: all.length },
         };
     });
+}
+
+/**
+ * Serves all of a kind as a list, and each by itself. Gives the look-up that this takes, for other routes: it
+ * answers 404 for an id that `matches` none.
+ */
+export function resource<T>(
+    api: Api,
+    url: string,
+    keys: { one: string; many: string },
+    kind: { all: () => readonly T[]; matches: (thing: T, id: string) => boolean; view: (thing: T) => object },
+): (id: string) => T {
+    const find = (id: string) => found(kind.all().find((thing) => kind.matches(thing, id)));
+    list(api, url, keys.many, () => kind.all().map(kind.view));
+    api.get(`${url}/:id`, { schema: { params: Params.Uuid } }, (request) => ({
+        [keys.one]: kind.view(find(request.params.id)),
+    }));
+    return find;
 }
 
 /** Only the pages that make sense: no `first` and `prev` on the first one, no `next` and `last` on the last. */

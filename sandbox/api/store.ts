@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import type { Cloud } from "../model.ts";
+import { emptyCloud } from "./cloud.ts";
 
 /** The one `Cloud` of a sandbox, and the file it survives in. */
 export interface Store {
@@ -9,9 +10,6 @@ export interface Store {
     /** Writes the cloud to its file: whole or not at all. */
     save(): void;
 }
-
-/** Ids start here: short enough for the names of network interfaces, which end in one and have 15 characters. */
-const firstId = 10_001;
 
 /** Finished actions kept: the file must not grow without end. */
 const actionsKept = 2_000;
@@ -35,26 +33,15 @@ export function openStore(stateDir: string): Store {
 }
 
 function read(file: string): Cloud {
-    const empty: Cloud = {
-        droplets: [],
-        vpcs: [],
-        firewalls: [],
-        reservedIps: [],
-        sshKeys: [],
-        snapshots: [],
-        actions: [],
-        tags: [],
-        nextId: firstId,
-    };
     let text: string;
     try {
         text = readFileSync(file, "utf8");
     } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT") return empty;
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return emptyCloud();
         throw error;
     }
     try {
-        return { ...empty, ...(JSON.parse(text) as Cloud) };
+        return { ...emptyCloud(), ...(JSON.parse(text) as Cloud) };
     } catch (error) {
         throw new Error(`${file} is not what the sandbox wrote; remove the sandbox with --purge`, {
             cause: error,

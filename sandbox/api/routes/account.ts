@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { Type } from "@fastify/type-provider-typebox";
 import ssh2 from "ssh2";
 
-import type { SshKey } from "../../model.ts";
+import type { Action, SshKey } from "../../model.ts";
 import { regions, sizes } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { unprocessable } from "../errors.ts";
+import { type Api, list, Params, resource } from "../http.ts";
 import { actionView, regionView, sizeView, sshKeyView } from "../views.ts";
 
 /** The account itself: its limits, keys and actions, and what it may choose from. */
@@ -30,21 +30,27 @@ export function accountRoutes(api: Api, control: ControlPlane): void {
     }));
     list(api, "/v2/regions", "regions", () => regions.map(regionView));
     list(api, "/v2/sizes", "sizes", () => sizes.map(sizeView));
-    list(api, "/v2/actions", "actions", () => cloud.actions.map(actionView).reverse());
-    api.get("/v2/actions/:id", { schema: { params: Params.Id } }, (request) => ({
-        action: actionView(found(cloud.actions.find(({ id }) => id === request.params.id))),
-    }));
+    resource<Action>(
+        api,
+        "/v2/actions",
+        { one: "action", many: "actions" },
+        {
+            all: () => [...cloud.actions].reverse(),
+            matches: (action, id) => String(action.id) === id,
+            view: actionView,
+        },
+    );
     keyRoutes(api, control);
 }
 
 function keyRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
-    const find = (key: string) => found(cloud.sshKeys.find((other) => isKey(other, key)));
-
-    list(api, "/v2/account/keys", "ssh_keys", () => cloud.sshKeys.map(sshKeyView));
-    api.get("/v2/account/keys/:id", { schema: { params: Params.Uuid } }, (request) => ({
-        ssh_key: sshKeyView(find(request.params.id)),
-    }));
+    const find = resource<SshKey>(
+        api,
+        "/v2/account/keys",
+        { one: "ssh_key", many: "ssh_keys" },
+        { all: () => cloud.sshKeys, matches: isKey, view: sshKeyView },
+    );
 
     const Body = Type.Object({ name: Type.String(), public_key: Type.String() });
     api.post("/v2/account/keys", { schema: { body: Body } }, (request, reply) => {

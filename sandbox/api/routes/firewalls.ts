@@ -5,9 +5,10 @@ import { Type } from "@fastify/type-provider-typebox";
 import type { Static } from "typebox";
 
 import type { Firewall, FirewallRule } from "../../model.ts";
-import { type ControlPlane, timestamp } from "../control-plane.ts";
-import { ApiError, found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { timestamp } from "../cloud.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { ApiError, unprocessable } from "../errors.ts";
+import { type Api, Params, resource } from "../http.ts";
 import { firewallView } from "../views.ts";
 
 const nullable = <T extends Parameters<typeof Type.Array>[0]>(items: T) =>
@@ -39,12 +40,12 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9.-]+$/;
 /** Cloud firewalls. What changes here holds in the network before the answer is sent. */
 export function firewallRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
-    const find = (id: string) => found(cloud.firewalls.find((firewall) => firewall.id === id));
-
-    list(api, "/v2/firewalls", "firewalls", () => cloud.firewalls.map(firewallView));
-    api.get("/v2/firewalls/:id", { schema: { params: Params.Uuid } }, (request) => ({
-        firewall: firewallView(find(request.params.id)),
-    }));
+    const find = resource<Firewall>(
+        api,
+        "/v2/firewalls",
+        { one: "firewall", many: "firewalls" },
+        { all: () => cloud.firewalls, matches: (firewall, id) => firewall.id === id, view: firewallView },
+    );
     api.post("/v2/firewalls", { schema: { body: Body } }, async (request, reply) => {
         const firewall = {
             id: randomUUID(),

@@ -5,24 +5,26 @@ import { lowestFreeAddress, toNumber } from "../addresses.ts";
 import { regions } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { type Api, list, Params, resource } from "../http.ts";
 import { actionView, reservedIpView } from "../views.ts";
 
 /** Reserved IPs: at most one a droplet, in the droplet's region. */
 export function reservedIpRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
-    const find = (ip: string) => found(cloud.reservedIps.find((reservedIp) => reservedIp.ip === ip));
+    const find = resource<ReservedIp>(
+        api,
+        "/v2/reserved_ips",
+        { one: "reserved_ip", many: "reserved_ips" },
+        {
+            all: () => cloud.reservedIps,
+            matches: ({ ip }, id) => ip === id,
+            view: (reservedIp) => reservedIpView(control, reservedIp),
+        },
+    );
     const actionsOf = ({ ip }: ReservedIp) =>
         cloud.actions.filter(
             (action) => action.resourceType === "reserved_ip" && action.resourceId === toNumber(ip),
         );
-
-    list(api, "/v2/reserved_ips", "reserved_ips", () =>
-        cloud.reservedIps.map((reservedIp) => reservedIpView(control, reservedIp)),
-    );
-    api.get("/v2/reserved_ips/:id", { schema: { params: Params.Uuid } }, (request) => ({
-        reserved_ip: reservedIpView(control, find(request.params.id)),
-    }));
 
     const Create = Type.Object({
         region: Type.Optional(Type.String()),

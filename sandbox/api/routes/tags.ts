@@ -2,7 +2,7 @@ import { Type } from "@fastify/type-provider-typebox";
 
 import type { ControlPlane } from "../control-plane.ts";
 import { ApiError, found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { type Api, Params, resource } from "../http.ts";
 import { tagView } from "../views.ts";
 
 /** https://docs.digitalocean.com/reference/api/reference/tags/ */
@@ -26,12 +26,12 @@ export function ensureTags(control: ControlPlane, names: readonly string[]): voi
 /** Tags, and what carries them: firewalls that name a tag follow before the answer is sent. */
 export function tagRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
-    const find = (name: string) => found(cloud.tags.find((tag) => tag === name));
-
-    list(api, "/v2/tags", "tags", () => cloud.tags.map((tag) => tagView(control, tag)));
-    api.get("/v2/tags/:id", { schema: { params: Params.Uuid } }, (request) => ({
-        tag: tagView(control, find(request.params.id)),
-    }));
+    const find = resource<string>(
+        api,
+        "/v2/tags",
+        { one: "tag", many: "tags" },
+        { all: () => cloud.tags, matches: (tag, name) => tag === name, view: (tag) => tagView(control, tag) },
+    );
     api.post("/v2/tags", { schema: { body: Type.Object({ name: Type.String() }) } }, (request, reply) => {
         const { name } = request.body;
         ensureTags(control, [name]);

@@ -5,9 +5,10 @@ import { Type } from "@fastify/type-provider-typebox";
 import type { Vpc } from "../../model.ts";
 import { contains, lowestFreeRange, overlap, parseCidr, range } from "../addresses.ts";
 import { regions } from "../catalog.ts";
-import { type ControlPlane, timestamp } from "../control-plane.ts";
-import { ApiError, found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { timestamp } from "../cloud.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { ApiError, unprocessable } from "../errors.ts";
+import { type Api, list, Params, resource } from "../http.ts";
 import { vpcView } from "../views.ts";
 
 /** Rules for names and ranges: https://docs.digitalocean.com/reference/api/reference/vpcs/ */
@@ -41,13 +42,14 @@ export function addVpc(
 /** VPCs. One with members, or a region's default, can't be deleted. */
 export function vpcRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
-    const find = (id: string) => found(cloud.vpcs.find((vpc) => vpc.id === id));
+    const find = resource<Vpc>(
+        api,
+        "/v2/vpcs",
+        { one: "vpc", many: "vpcs" },
+        { all: () => cloud.vpcs, matches: (vpc, id) => vpc.id === id, view: vpcView },
+    );
     const members = (vpc: Vpc) => control.occupants().filter(({ vpcUuid }) => vpcUuid === vpc.id);
 
-    list(api, "/v2/vpcs", "vpcs", () => cloud.vpcs.map(vpcView));
-    api.get("/v2/vpcs/:id", { schema: { params: Params.Uuid } }, (request) => ({
-        vpc: vpcView(find(request.params.id)),
-    }));
     list(api, "/v2/vpcs/:id/members", "members", ({ resource_type: type }, id) =>
         type && type !== "droplet"
             ? []

@@ -128,7 +128,8 @@ export async function refusal(
 
 /** Asks until `done`; as a client that polls. */
 export async function until<T>(ask: () => Promise<T>, done: (value: T) => boolean): Promise<T> {
-    const deadline = Date.now() + 5000;
+    // Long: other tests may share the processor.
+    const deadline = Date.now() + 30_000;
     for (;;) {
         const value = await ask();
         if (done(value)) return value;

@@ -146,11 +146,11 @@ describe("a machine that ends by itself", () => {
 describe("the process", () => {
     const main = path.join(import.meta.dirname, "..", "..", "main.ts");
 
-    function start(stateDir: string, port: number, ...more: string[]) {
+    function start(stateDir: string, ...more: string[]) {
         const options = ["--name", "test", "--index", "250", "--kind", "loopback"];
         const child = spawn(
             process.execPath,
-            ["--import", "tsx", main, ...options, "--state-dir", stateDir, "--port", String(port), ...more],
+            ["--import", "tsx", main, ...options, "--state-dir", stateDir, "--port", "0", ...more],
             { cwd: path.dirname(main) },
         );
         let output = "";
@@ -158,53 +158,38 @@ describe("the process", () => {
             stream.on("data", (text) => (output += String(text)));
         const exit = once(child, "exit") as Promise<[number | null]>;
         onTestFinished(() => void child.kill("SIGKILL"));
-        const ready = () =>
-            until(
-                () =>
-                    Promise.resolve(
-                        existsSync(path.join(stateDir, "sandbox.json")) && output.includes("ready"),
-                    ),
-                Boolean,
+        const ready = async () => {
+            await until(
+                () => Promise.resolve(output),
+                (text) => text.includes(" is ready"),
             );
+            const info = readFileSync(path.join(stateDir, "sandbox.json"), "utf8");
+            return JSON.parse(info) as { pid: number; port: number };
+        };
         return { child, exit, ready, output: () => output };
-    }
-
-    async function freePort(): Promise<number> {
-        const server = createServer().listen(0, "127.0.0.1");
-        await once(server, "listening");
-        const { port } = server.address() as AddressInfo;
-        server.close();
-        await once(server, "close");
-        return port;
     }
 
     const tokenOf = (stateDir: string) => readFileSync(path.join(stateDir, "token"), "utf8").trim();
 
     it("says where it is, keeps its token and state, refuses a second one, ends at SIGTERM", async () => {
-        const [stateDir, port] = [stateFolder(), await freePort()];
-        const first = start(stateDir, port, "--droplet-limit", "7");
-        await first.ready();
-        const info = JSON.parse(readFileSync(path.join(stateDir, "sandbox.json"), "utf8")) as object;
-        expect(info).toMatchObject({
-            pid: first.child.pid,
-            port,
-            kind: "loopback",
-            index: 250,
-            name: "test",
-        });
+        const stateDir = stateFolder();
+        const first = start(stateDir, "--droplet-limit", "7");
+        const info = await first.ready();
+        expect(info).toMatchObject({ pid: first.child.pid, kind: "loopback", index: 250, name: "test" });
+        const url = `http://127.0.0.1:${info.port}/v2`;
         const token = tokenOf(stateDir);
         expect(token).toMatch(/^dop_v1_[0-9a-f]{64}$/);
         expect(statSync(path.join(stateDir, "token")).mode & 0o777).toBe(0o600);
         const headers = { authorization: `Bearer ${token}` };
-        const answer = await fetch(`http://127.0.0.1:${port}/v2/account`, { headers });
+        const answer = await fetch(`${url}/account`, { headers });
         expect(await answer.json()).toMatchObject({ account: { droplet_limit: 7 } });
-        await fetch(`http://127.0.0.1:${port}/v2/tags`, {
+        await fetch(`${url}/tags`, {
             method: "POST",
             headers: { ...headers, "content-type": "application/json" },
             body: '{"name":"kept"}',
         });
 
-        const second = start(stateDir, await freePort());
+        const second = start(stateDir);
         expect((await second.exit)[0]).toBe(1);
         expect(second.output().trim()).toMatch(
             new RegExp(`^sandbox: ${stateDir} is in use by the sandbox with pid ${first.child.pid}: .*$`),
@@ -215,33 +200,29 @@ describe("the process", () => {
         expect(existsSync(path.join(stateDir, "sandbox.json"))).toBe(false);
         expect(first.output()).not.toContain(token);
 
-        const third = start(stateDir, port);
-        await third.ready();
+        const third = start(stateDir);
+        const { port } = await third.ready();
         expect(tokenOf(stateDir)).toBe(token);
         const tags = await fetch(`http://127.0.0.1:${port}/v2/tags`, { headers });
         expect(await tags.json()).toMatchObject({ tags: [{ name: "kept" }] });
         third.child.kill("SIGINT");
         expect((await third.exit)[0]).toBe(0);
 
-        const purge = start(stateDir, port, "--purge");
+        const purge = start(stateDir, "--purge");
         expect((await purge.exit)[0]).toBe(0);
         expect(existsSync(path.join(stateDir, "cloud.json"))).toBe(false);
         expect(existsSync(path.join(stateDir, "token"))).toBe(false);
     });
 
     it("starts again after it was killed", async () => {
-        const [stateDir, port] = [stateFolder(), await freePort()];
-        const first = start(stateDir, port);
+        const stateDir = stateFolder();
+        const first = start(stateDir);
         await first.ready();
         first.child.kill("SIGKILL");
         await first.exit;
-        const second = start(stateDir, port);
-        const read = () => readFileSync(path.join(stateDir, "sandbox.json"), "utf8");
-        const deadline = Date.now() + 30_000;
-        while (!second.output().includes("is ready") && Date.now() < deadline) {
-            await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-        expect(JSON.parse(read())).toMatchObject({ pid: second.child.pid });
+        const second = start(stateDir);
+        expect((await second.ready()).pid).toBe(second.child.pid);
+        expect(second.output()).toContain("the last sandbox did not end in order");
     });
 
     it("names the port that is in use, and what to do", async () => {
@@ -249,7 +230,7 @@ describe("the process", () => {
         await once(server, "listening");
         onTestFinished(() => void server.close());
         const { port } = server.address() as AddressInfo;
-        const { exit, output } = start(stateFolder(), port);
+        const { exit, output } = start(stateFolder(), "--port", String(port));
         expect((await exit)[0]).toBe(1);
         expect(output().trim()).toBe(
             `sandbox: port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port`,
@@ -261,7 +242,7 @@ describe("the process", () => {
         [["--kind", "vm"], "Allowed choices are nspawn, loopback."],
         [["--port", "x"], "It should be a whole number from 0 to 65535."],
     ])("refuses %j in one line", async (more, message) => {
-        const { exit, output } = start(stateFolder(), 1, ...more);
+        const { exit, output } = start(stateFolder(), ...more);
         expect((await exit)[0]).toBe(1);
         expect(output()).toContain(message);
         expect(output().trim().split("\n")).toHaveLength(1);

@@ -1,0 +1,57 @@
+import type { Action, Cloud, Droplet, Snapshot } from "../model.ts";
+
+/** Ids start here: short enough for the names of network interfaces, which end in one and have 15 characters. */
+const firstId = 10_001;
+
+export function emptyCloud(): Cloud {
+    return {
+        droplets: [],
+        vpcs: [],
+        firewalls: [],
+        reservedIps: [],
+        sshKeys: [],
+        snapshots: [],
+        actions: [],
+        tags: [],
+        nextId: firstId,
+    };
+}
+
+/** Takes a droplet out of the cloud, and out of all that names it. */
+export function forgetDroplet(cloud: Cloud, droplet: Droplet): void {
+    const without = (ids: number[]) => ids.filter((id) => id !== droplet.id);
+    cloud.droplets = cloud.droplets.filter((other) => other !== droplet);
+    for (const reservedIp of cloud.reservedIps) {
+        if (reservedIp.dropletId === droplet.id) reservedIp.dropletId = null;
+    }
+    for (const firewall of cloud.firewalls) {
+        firewall.dropletIds = without(firewall.dropletIds);
+        for (const rule of [...firewall.inbound, ...firewall.outbound])
+            rule.dropletIds = without(rule.dropletIds);
+    }
+}
+
+/** Snapshots that the client deleted, and that neither a droplet nor a snapshot that is kept stands on. */
+export function unusedSnapshots({ snapshots }: Cloud, droplets: readonly Droplet[]): Snapshot[] {
+    const originOf = ({ image }: Droplet) => ("snapshotId" in image ? image.snapshotId : undefined);
+    const origins = new Set(droplets.map(originOf));
+    const used = new Set(
+        snapshots
+            .filter(({ id, deleted }) => !deleted || origins.has(id))
+            .flatMap(({ id, parents }) => [id, ...parents]),
+    );
+    return snapshots.filter(({ id }) => !used.has(id));
+}
+
+/** The action under way that makes the droplet. */
+export function creationOf({ actions }: Cloud, droplet: Droplet): Action | undefined {
+    return actions.find(
+        ({ type, status, resourceId }) =>
+            type === "create" && status === "in-progress" && resourceId === droplet.id,
+    );
+}
+
+/** Now, in the API's form: whole seconds, UTC. */
+export function timestamp(): string {
+    return new Date().toISOString().replace(/\.\d+Z$/, "Z");
+}
