@@ -1,4 +1,4 @@
-import { type handleUnaryCall, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { type handleUnaryCall, type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 
 /**
  * What every Pulumi plugin does at its start: serve gRPC on a free loopback port and print that port's number as
@@ -35,6 +35,16 @@ function killGroup(): void {
     }
 }
 
+/** An error with data for the engine beside its message. https://grpc.io/docs/guides/error/#richer-error-model */
+export class DetailedError extends Error {
+    readonly metadata: Metadata;
+
+    constructor(message: string, metadata: Metadata) {
+        super(message);
+        this.metadata = metadata;
+    }
+}
+
 /** A gRPC method as a plain function; what it throws becomes the error that the engine shows. */
 export function unary<Request, Response>(
     answer: (request: Request) => Response | Promise<Response>,
@@ -46,7 +56,11 @@ export function unary<Request, Response>(
                 callback(null, response);
             },
             (error: unknown) => {
-                callback({ code: status.UNKNOWN, details: messageOf(error) });
+                callback({
+                    code: status.UNKNOWN,
+                    details: messageOf(error),
+                    ...(error instanceof DetailedError && { metadata: error.metadata }),
+                });
             },
         );
     };

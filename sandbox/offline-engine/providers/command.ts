@@ -1,0 +1,75 @@
+/**
+ * Stand-in for pulumi-resource-command 1.2.1, for machines that can't download it: commands on this machine and,
+ * over SSH, on others. The engine starts this file as a plugin.
+ */
+import { randomBytes } from "node:crypto";
+
+import { runLocal } from "./command/local.ts";
+import { LOGGING } from "./command/output.ts";
+import { runRemote } from "./command/remote.ts";
+import { serveProvider } from "./serve.ts";
+import type { Call, Property, Resource } from "./resource.ts";
+import { text, type Properties, type Value } from "./values.ts";
+
+type Run = (command: string, state: Properties, previous: Properties, call: Call) => Promise<Properties>;
+
+// https://github.com/pulumi/pulumi-command/tree/v1.2.1/provider/pkg/provider
+const COMMON: Record<string, Property> = {
+    create: { type: "string" },
+    update: { type: "string" },
+    delete: { type: "string" },
+    triggers: { type: "list", forceNew: true },
+    stdin: { type: "string" },
+    environment: { type: "map" },
+    addPreviousOutputInEnv: { type: "boolean" },
+    logging: {
+        type: "string",
+        validate: (value) =>
+            LOGGING.includes(text(value))
+                ? undefined
+                : `expected one of ${LOGGING.join(", ")}, got ${text(value)}`,
+    },
+};
+
+function command(run: Run, inputs: Record<string, Property>): Resource {
+    const runIfGiven = (
+        script: Value | undefined,
+        state: Properties,
+        previous: Properties,
+        call: Call,
+    ): Promise<Properties> =>
+        typeof script === "string" ? run(script, state, previous, call) : Promise.resolve({});
+    return {
+        inputs: { ...COMMON, ...inputs },
+        outputs: { stdout: "string", stderr: "string" },
+        async create(given, call) {
+            // A command that failed leaves no trace in state: it runs again next time.
+            const outputs = { stdout: "", stderr: "", ...(await runIfGiven(given.create, given, {}, call)) };
+            return {
+                id: call.name + randomBytes(4).toString("hex"),
+                outputs: () => Promise.resolve(outputs),
+            };
+        },
+        update: (_id, olds, news, call) => runIfGiven(news.update ?? news.create, news, olds, call),
+        async delete(_id, state, call) {
+            await runIfGiven(state.delete, state, state, call);
+        },
+        unknownAfterUpdate: () => ["stdout", "stderr"],
+    };
+}
+
+serveProvider({
+    name: "command",
+    version: "1.2.1",
+    configure: () => undefined,
+    resources: {
+        "command:remote:Command": command(runRemote, {
+            connection: { type: "map", required: true, secret: true },
+        }),
+        "command:local:Command": command(runLocal, {
+            dir: { type: "string" },
+            interpreter: { type: "list", items: "string" },
+        }),
+    },
+    functions: {},
+});

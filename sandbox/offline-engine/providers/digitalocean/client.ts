@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pRetry from "p-retry";
+
+import { text, type Properties, type Value } from "../values.ts";
+
+/** The official provider's configuration and defaults. https://www.pulumi.com/registry/packages/digitalocean/installation-configuration/ */
+export interface ClientConfig {
+    endpoint: string;
+    token: string;
+    /** Retries of a request that met 429, 5xx (501 excepted) or no connection; 0: none. */
+    retries: number;
+    waitMinSeconds: number;
+    waitMaxSeconds: number;
+}
+
+/** From the provider's configuration, then the environment. */
+export function clientConfig(config: Properties, env: NodeJS.ProcessEnv): ClientConfig {
+    const first = (...values: (Value | undefined)[]): string => text(values.find((value) => value));
+    const number = (
+        name: string,
+        configured: Value | undefined,
+        variable: string,
+        fallback: number,
+    ): number => {
+        const given = configured ?? (env[variable] === "" ? undefined : env[variable]) ?? fallback;
+        const value = Number(given);
+        if (value >= 0) return value;
+        throw new Error(
+            `${variable} (digitalocean:${name}) should be a number from 0 on, got ${JSON.stringify(given)}`,
+        );
+    };
+    const endpoint = first(config.apiEndpoint, env.DIGITALOCEAN_API_URL, "https://api.digitalocean.com");
+    if (!URL.canParse(endpoint)) {
+        throw new Error(
+            `DIGITALOCEAN_API_URL (digitalocean:apiEndpoint) should be a URL, got ${JSON.stringify(endpoint)}`,
+        );
+    }
+    return {
+        endpoint,
+        token: first(config.token, env.DIGITALOCEAN_TOKEN, env.DIGITALOCEAN_ACCESS_TOKEN),
+        retries: number("httpRetryMax", config.httpRetryMax, "DIGITALOCEAN_HTTP_RETRY_MAX", 4),
+        waitMinSeconds: number(
+            "httpRetryWaitMin",
+            config.httpRetryWaitMin,
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN",
+            1,
+        ),
+        waitMaxSeconds: number(
+            "httpRetryWaitMax",
+            config.httpRetryWaitMax,
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX",
+            30,
+        ),
+    };
+}
+
+/** A request that failed; `status` 0: there was no answer. */
+export class ApiError extends Error {
+    readonly status: number;
+    readonly retryAfterSeconds: number | undefined;
+    /** Nothing listens on this machine's own port: waiting long won't help. */
+    readonly refusedHere: boolean;
+
+    constructor(
+        message: string,
+        failure: { status?: number; retryAfterSeconds?: number; refusedHere?: boolean },
+    ) {
+        super(message);
+        this.status = failure.status ?? 0;
+        this.retryAfterSeconds = failure.retryAfterSeconds;
+        this.refusedHere = failure.refusedHere ?? false;
+    }
+
+    get retryable(): boolean {
+        return this.status === 0 || this.status === 429 || (this.status >= 500 && this.status !== 501);
+    }
+}
+
+/** Seconds before attempt `attempt` + 1: doubling, or what the service asks for. */
+export function retryDelaySeconds(error: ApiError, attempt: number, config: ClientConfig): number {
+    if (error.refusedHere) return 0.25;
+    return (
+        error.retryAfterSeconds ?? Math.min(config.waitMaxSeconds, config.waitMinSeconds * 2 ** (attempt - 1))
+    );
+}
+
+const REQUEST_TIMEOUT_MILLISECONDS = 60_000;
+
+/** DigitalOcean's API v2: https://docs.digitalocean.com/reference/api/ */
+export class Client {
+    private config: ClientConfig | undefined;
+
+    configure(config: Properties): void {
+        this.config = clientConfig(config, process.env);
+    }
+
+    get<T>(path: string): Promise<T> {
+        return this.request<T>("GET", path);
+    }
+
+    post<T>(path: string, body: object): Promise<T> {
+        return this.request<T>("POST", path, body);
+    }
+
+    put<T>(path: string, body: object): Promise<T> {
+        return this.request<T>("PUT", path, body);
+    }
+
+    /** As GET, but undefined if there is no such thing. */
+    async find<T>(path: string): Promise<T | undefined> {
+        return this.get<T>(path).catch(undefinedIfGone);
+    }
+
+    /** That there is nothing to delete is no error. */
+    async delete(path: string, body?: object): Promise<void> {
+        await this.request("DELETE", path, body).catch(undefinedIfGone);
+    }
+
+    private async request<T>(method: string, path: string, body?: object): Promise<T> {
+        const config = this.config ?? clientConfig({}, process.env);
+        const failures: ApiError[] = [];
+        return pRetry(() => send<T>(config, method, path, body), {
+            retries: config.retries,
+            minTimeout: 0,
+            maxTimeout: 0,
+            shouldRetry: ({ error }) => error instanceof ApiError && error.retryable,
+            onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
+                if (!(error instanceof ApiError) || !error.retryable || retriesLeft === 0) return;
+                failures.push(error);
+                await sleep(retryDelaySeconds(error, attemptNumber, config) * 1000);
+            },
+        }).catch((error: unknown) => {
+            if (error instanceof ApiError && failures.length > 0) {
+                error.message += ` (gave up after ${failures.length + 1} attempts)`;
+            }
+            throw error;
+        });
+    }
+}
+
+function undefinedIfGone(error: unknown): undefined {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+}
+
+async function send<T>(
+    config: ClientConfig,
+    method: string,
+    path: string,
+    body: object | undefined,
+): Promise<T> {
+    const url = new URL(path, config.endpoint);
+    const response = await fetch(url, {
+        method,
+        headers: {
+            accept: "application/json",
+            ...(config.token && { authorization: `Bearer ${config.token}` }),
+            ...(body && { "content-type": "application/json" }),
+        },
+        ...(body && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MILLISECONDS),
+    }).catch((error: unknown) => {
+        throw connectionError(error, method, url);
+    });
+    const answer = await response.text().catch((error: unknown) => {
+        throw connectionError(error, method, url);
+    });
+    if (!response.ok) throw answerError(response, answer, `${method} ${url.href}`, config);
+    return (answer === "" ? undefined : JSON.parse(answer)) as T;
+}
+
+function connectionError(error: unknown, method: string, url: URL): ApiError {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
+    const refusedHere =
+        loopback && cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
+    const reason = refusedHere
+        ? "connection refused: is the sandbox running? `make up` starts it"
+        : cause instanceof Error
+          ? cause.message
+          : String(cause);
+    return new ApiError(`${method} ${url.href}: ${reason}`, { refusedHere });
+}
+
+/** In the official client's words: `POST URL: 422 (request "ID") MESSAGE`. */
+function answerError(response: Response, answer: string, what: string, config: ClientConfig): ApiError {
+    const requestId = response.headers.get("x-request-id");
+    const request = requestId === null ? "" : ` (request "${requestId}")`;
+    const hint = response.status === 401 ? `: ${tokenHint(config)}` : "";
+    const retryAfter = Number(response.headers.get("retry-after") ?? NaN);
+    return new ApiError(`${what}: ${response.status}${request} ${messageIn(answer)}${hint}`, {
+        status: response.status,
+        ...(retryAfter >= 0 && { retryAfterSeconds: retryAfter }),
+    });
+}
+
+function tokenHint(config: ClientConfig): string {
+    const refused = config.token === "" ? "no token is set" : "the token that is set was refused";
+    return `${refused}; set DIGITALOCEAN_TOKEN, or \`pulumi config set --secret digitalocean:token\``;
+}
+
+function messageIn(answer: string): string {
+    try {
+        const { message } = JSON.parse(answer) as { message?: unknown };
+        if (typeof message === "string") return message;
+    } catch {
+        // Not JSON (a proxy's page): shown as it is.
+    }
+    return answer.slice(0, 500);
+}

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { ApiError, type Client } from "./client.ts";
+
+/** `{ done }` ends the wait; a text is what was seen instead. */
+export type Look<T> = { done: T } | string;
+
+/**
+ * Looks again and again, after 0.5 s at first and every 10 s at last (the official provider's own limit, which
+ * stays below the service's 250 requests a minute).
+ */
+export async function poll<T>(
+    what: string,
+    timeoutSeconds: number,
+    look: () => Promise<Look<T>>,
+): Promise<T> {
+    const end = Date.now() + timeoutSeconds * 1000;
+    for (let delay = 500; ; delay = Math.min(delay * 1.5, 10_000)) {
+        await sleep(Math.min(delay, Math.max(end - Date.now(), 0)));
+        const seen = await look();
+        if (typeof seen !== "string") return seen.done;
+        if (Date.now() >= end)
+            throw new Error(
+                `timeout after ${timeoutSeconds} s while waiting for ${what} (last seen: ${seen})`,
+            );
+    }
+}
+
+/** Does it again as long as the service answers with one of `statuses`. */
+export async function repeatOn<T>(
+    statuses: number[],
+    what: string,
+    timeoutSeconds: number,
+    run: () => Promise<T>,
+): Promise<T> {
+    const attempt = (): Promise<Look<T>> =>
+        run().then(
+            (done) => ({ done }),
+            (error: unknown) => {
+                if (error instanceof ApiError && statuses.includes(error.status)) return error.message;
+                throw error;
+            },
+        );
+    const first = await attempt();
+    return typeof first === "string" ? poll(what, timeoutSeconds, attempt) : first.done;
+}
+
+export interface Action {
+    id: number;
+    status: "in-progress" | "completed" | "errored";
+}
+
+/** Waits for an action's end; `path` without the id, `/v2/actions`. */
+export async function actionDone(client: Client, path: string, id: number, what: string): Promise<void> {
+    await poll(what, 3600, async () => {
+        const { action } = await client.get<{ action: Action }>(`${path}/${id}`);
+        if (action.status === "errored")
+            throw new Error(`${what} failed: action ${id} ended in status "errored"`);
+        return action.status === "completed" ? { done: undefined } : action.status;
+    });
+}
+
+/** The error with what was tried in front of it. */
+export async function explain<T>(doing: string, run: () => Promise<T>): Promise<T> {
+    return run().catch((error: unknown) => {
+        if (error instanceof Error) error.message = `Error ${doing}: ${error.message}`;
+        throw error;
+    });
+}

@@ -1,0 +1,84 @@
+import type { Properties, Value } from "./values.ts";
+
+export type PropertyType = "string" | "integer" | "number" | "boolean" | "set" | "list" | "map" | "any";
+
+/** One input of a resource; a plain input is `{ type }`. */
+export interface Property {
+    type: PropertyType;
+    /** Type of a set's or list's elements; default: anything. */
+    items?: PropertyType;
+    required?: boolean;
+    /** The service chooses the value when none is given, so a missing one is never a difference. */
+    computed?: boolean;
+    /** A change replaces the resource; a function decides by old and new value. */
+    forceNew?: boolean | ((old: Value | undefined, next: Value | undefined) => boolean);
+    /** Always secret, whatever the program says. */
+    secret?: boolean;
+    default?: Value;
+    /** Without a value, `<logical name>-<7 hex digits>`; with one, a replacement deletes the old resource first. */
+    autoName?: boolean;
+    /** The form that the state holds, if it is not the input's own (a hash, lower case). */
+    stored?: (value: string) => string;
+    /** What is wrong with a known value, or nothing. */
+    validate?: (value: Value) => string | undefined;
+}
+
+export interface Failure {
+    property: string;
+    reason: string;
+}
+
+/** What an operation knows of its surroundings. */
+export interface Call {
+    urn: string;
+    /** The resource's logical name. */
+    name: string;
+    /** `customTimeouts` of this operation in seconds; undefined: the resource's own default. */
+    timeoutSeconds: number | undefined;
+    /** Aborted when the user cancels the run. */
+    signal: AbortSignal;
+    log: Log;
+}
+
+/** `status` is a line of progress that the CLI shows beside the resource while the operation runs. */
+export type Log = (severity: "status" | "warning" | "error", text: string) => void;
+
+/** The thing exists under `id`; if `outputs` fails, it is kept in state all the same, as not initialized. */
+export interface Created {
+    id: string;
+    outputs: () => Promise<Properties>;
+}
+
+/** Everything a provider knows about one type of resource. All values are plain: secrets are the core's task. */
+export interface Resource {
+    inputs: Record<string, Property>;
+    /** Outputs that are not inputs as well. */
+    outputs: Record<string, PropertyType>;
+    /** What is wrong with the inputs together. */
+    validate?: (inputs: Properties) => Failure[];
+    create: (inputs: Properties, call: Call) => Promise<Created>;
+    /**
+     * What the service says now; undefined: it is gone. Keys left out keep their values in state. In an import
+     * `state` is empty. Missing `read`: the state is all there is.
+     */
+    read?: (
+        id: string,
+        state: Properties,
+        call: Call,
+    ) => Promise<{ id: string; state: Properties } | undefined>;
+    /** Returns outputs that are different from before. Missing: every change replaces. */
+    update?: (id: string, olds: Properties, news: Properties, call: Call) => Promise<Properties>;
+    delete: (id: string, state: Properties, call: Call) => Promise<void>;
+    /** Outputs that a preview of an update can't know; default none. */
+    unknownAfterUpdate?: (olds: Properties, news: Properties) => string[];
+}
+
+export interface Provider {
+    name: string;
+    /** As in the npm package whose resources it serves. */
+    version: string;
+    resources: Record<string, Resource>;
+    /** Data sources by token. */
+    functions: Record<string, (args: Properties) => Promise<Properties>>;
+    configure: (config: Properties) => void;
+}

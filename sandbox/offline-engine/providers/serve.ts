@@ -1,0 +1,46 @@
+import { credentials } from "@grpc/grpc-js";
+import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb.js";
+import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
+import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
+
+import { servePlugin } from "../plugin.ts";
+import type { Log, Provider } from "./resource.ts";
+import { service, type Host } from "./service.ts";
+
+/** Serves `provider` to the engine that started this process; its address is the last argument. */
+export function serveProvider(provider: Provider): void {
+    const methods = service(provider, engineHost(process.argv.at(-1) ?? ""));
+    servePlugin(
+        (server) => {
+            server.addService(ResourceProviderService, methods);
+        },
+        () => Promise.resolve(),
+    );
+}
+
+/** Sends log lines to the engine, in order. */
+function engineHost(address: string): Host {
+    const { LogSeverity } = enginePb;
+    const severities = { status: LogSeverity.INFO, warning: LogSeverity.WARNING, error: LogSeverity.ERROR };
+    const engine = new EngineClient(address, credentials.createInsecure());
+    let last = Promise.resolve();
+    const logFor = (urn: string): Log => {
+        return (severity, text) => {
+            const request = new enginePb.LogRequest()
+                .setUrn(urn)
+                .setMessage(text)
+                .setSeverity(severities[severity])
+                .setEphemeral(severity === "status");
+            last = last.then(
+                () =>
+                    new Promise((resolve) => {
+                        // A line that the engine does not take is no reason to fail the operation.
+                        engine.log(request, () => {
+                            resolve();
+                        });
+                    }),
+            );
+        };
+    };
+    return { logFor, flush: () => last };
+}

@@ -1,0 +1,339 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+
+import { loopbackMachines } from "../../api/loopback.ts";
+import { createApi } from "../../api/server.ts";
+import { openStore } from "../../api/store.ts";
+import { instance } from "../../instance.ts";
+import { secret, UNKNOWN, type Properties } from "../../offline-engine/providers/values.ts";
+import {
+    initFailure,
+    startPlugin,
+    type Existing,
+    type Plugin,
+    type PluginResource,
+} from "./provider-harness.ts";
+
+const stateDir = mkdtempSync(path.join(tmpdir(), "provider-"));
+let slowMachines = false;
+const api = createApi({
+    instance: instance({ name: "test", index: 249, stateDir, kind: "loopback" }),
+    store: openStore(stateDir),
+    token: "dop_v1_test",
+    budget: { perHour: 100_000, perMinute: 100_000, keyListsPerMinute: 1000 },
+    machines: {
+        ...loopbackMachines(),
+        create: () =>
+            slowMachines ? new Promise((resolve) => setTimeout(resolve, 4000)) : Promise.resolve(),
+    },
+});
+let endpoint: string;
+let plugin: Plugin;
+
+beforeAll(async () => {
+    await api.listen({ host: "127.0.0.1", port: 0 });
+    endpoint = `http://127.0.0.1:${(api.server.address() as AddressInfo).port}`;
+    plugin = await startPlugin("digitalocean", {
+        DIGITALOCEAN_API_URL: endpoint,
+        DIGITALOCEAN_TOKEN: "dop_v1_test",
+    });
+});
+
+afterAll(async () => {
+    await plugin.stop();
+    await api.close();
+    rmSync(stateDir, { recursive: true });
+});
+
+const TYPES = {
+    Droplet: "digitalocean:index/droplet:Droplet",
+    Vpc: "digitalocean:index/vpc:Vpc",
+    Firewall: "digitalocean:index/firewall:Firewall",
+    SshKey: "digitalocean:index/sshKey:SshKey",
+    Tag: "digitalocean:index/tag:Tag",
+    ReservedIp: "digitalocean:index/reservedIp:ReservedIp",
+    ReservedIpAssignment: "digitalocean:index/reservedIpAssignment:ReservedIpAssignment",
+};
+const droplet = (name: string) => plugin.resource(TYPES.Droplet, name);
+const DROPLET = { image: "debian-12-x64", region: "fra1", size: "s-1vcpu-1gb" };
+const userData = "#cloud-config\n";
+
+async function make(resource: PluginResource, given: Properties): Promise<Existing> {
+    const { inputs, failures } = await resource.check(given);
+    expect(failures).toEqual({});
+    return resource.create(inputs);
+}
+
+/** What `up` and `refresh` must find unchanged. */
+async function expectSettled(resource: PluginResource, existing: Existing, given: Properties): Promise<void> {
+    const { inputs } = await resource.check(given, existing.inputs);
+    expect(inputs).toEqual(existing.inputs);
+    expect(await resource.diff(existing, inputs)).toMatchObject({ kinds: {}, changed: false });
+    expect(await resource.read(existing)).toEqual(existing);
+}
+
+const PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRvb2xpbmdrZXlmb3J0ZXN0c29ubHkxMjM0NTY3ODkw";
+
+describe("every resource is made, found unchanged, and removed", () => {
+    const cases: [type: keyof typeof TYPES, given: Properties, state: Properties][] = [
+        [
+            "Vpc",
+            { region: "fra1", ipRange: "10.99.0.0/24", description: "d" },
+            { region: "fra1", ipRange: "10.99.0.0/24", description: "d", default: false },
+        ],
+        ["SshKey", { publicKey: `${PUBLIC_KEY} someone\n` }, { publicKey: `${PUBLIC_KEY} someone` }],
+        ["Tag", { name: "web:blue" }, { name: "web:blue", totalResourceCount: 0, dropletsCount: 0 }],
+        ["ReservedIp", { region: "fra1" }, { region: "fra1" }],
+        [
+            "Firewall",
+            {
+                inboundRules: [
+                    {
+                        protocol: "tcp",
+                        portRange: "22",
+                        sourceAddresses: ["198.51.100.7/32", "192.0.2.0/24"],
+                    },
+                    { protocol: "icmp", sourceAddresses: ["0.0.0.0/0"] },
+                ],
+                outboundRules: [
+                    { protocol: "udp", portRange: "all", destinationAddresses: ["0.0.0.0/0", "::/0"] },
+                    { protocol: "tcp", portRange: "all", destinationTags: ["web"] },
+                ],
+                tags: ["web"],
+            },
+            { status: "succeeded", tags: ["web"], pendingChanges: [], dropletIds: [] },
+        ],
+        [
+            "Droplet",
+            { ...DROPLET, userData, tags: ["web", "a"], monitoring: true },
+            {
+                ...DROPLET,
+                status: "active",
+                locked: false,
+                memory: 1024,
+                vcpus: 1,
+                disk: 25,
+                priceMonthly: 6,
+                monitoring: true,
+                resizeDisk: true,
+                gracefulShutdown: false,
+                userData: createHash("sha1").update(userData).digest("hex"),
+            },
+        ],
+    ];
+
+    test.each(cases)("%s", async (type, given, state) => {
+        if (type === "Vpc") await make(plugin.resource(TYPES.Vpc, "default"), { region: "fra1" });
+        if (type === "Firewall") await make(plugin.resource(TYPES.Tag, "web"), { name: "web" });
+        const resource = plugin.resource(TYPES[type], "thing");
+        const existing = await make(resource, given);
+        expect(existing.state).toMatchObject(state);
+        if (!("name" in given) && type !== "ReservedIp")
+            expect(existing.state.name).toMatch(/^thing-[0-9a-f]{7}$/);
+        await expectSettled(resource, existing, given);
+        await resource.delete(existing);
+        expect((await resource.read(existing)).id).toBe("");
+        await resource.delete(existing);
+    });
+
+    test("ReservedIpAssignment follows the droplet it names, and leaves the address alone when it has moved on", async () => {
+        const address = await make(plugin.resource(TYPES.ReservedIp, "ip"), { region: "fra1" });
+        const [first, second] = await Promise.all([make(droplet("a"), DROPLET), make(droplet("b"), DROPLET)]);
+        const resource = plugin.resource(TYPES.ReservedIpAssignment, "assignment");
+        const given = { ipAddress: address.id, dropletId: first.id };
+        const existing = await make(resource, given);
+        expect(existing.state).toEqual({ ipAddress: address.id, dropletId: Number(first.id) });
+        await expectSettled(resource, existing, given);
+
+        const { inputs } = await resource.check({ ...given, dropletId: Number(second.id) }, existing.inputs);
+        expect(await resource.diff(existing, inputs)).toMatchObject({
+            kinds: { dropletId: "UPDATE_REPLACE" },
+            deleteBeforeReplace: false,
+        });
+        const moved = await resource.create(inputs);
+        expect((await resource.read(existing)).id).toBe("");
+        await resource.delete(existing);
+        expect(await resource.read(moved)).toEqual(moved);
+        await resource.delete(moved);
+        expect((await resource.read(moved)).id).toBe("");
+
+        const imported = await make(resource, given);
+        const byId = await resource.read({ id: `${address.id},${first.id}`, inputs: {}, state: {} });
+        expect(byId.state).toEqual(imported.state);
+        await plugin.resource(TYPES.ReservedIp, "ip").delete(address);
+    });
+});
+
+describe("Droplet", () => {
+    test("a preview knows the inputs and nothing that the service decides", async () => {
+        const { inputs } = await droplet("web-0").check({
+            ...DROPLET,
+            vpcUuid: UNKNOWN,
+            userData: secret(userData),
+        });
+        const { id, state } = await droplet("web-0").create(inputs, { preview: true });
+        expect(id).toBe("");
+        expect(state).toMatchObject({ ...DROPLET, backups: false, vpcUuid: UNKNOWN });
+        for (const name of [
+            "ipv4Address",
+            "ipv4AddressPrivate",
+            "dropletUrn",
+            "createdAt",
+            "status",
+            "priceHourly",
+        ]) {
+            expect(state[name], name).toBe(UNKNOWN);
+        }
+        expect(state.userData).toEqual(secret(createHash("sha1").update(userData).digest("hex")));
+    });
+
+    test("size, name and tags change in place, and a preview of that keeps the addresses known", async () => {
+        const existing = await make(droplet("web-1"), { ...DROPLET, tags: ["one", "two"] });
+        const wanted = { ...DROPLET, size: "s-1vcpu-2gb", name: "renamed", tags: ["two", "three"] };
+        const { inputs } = await droplet("web-1").check(wanted, existing.inputs);
+        expect(await droplet("web-1").diff(existing, inputs)).toEqual({
+            kinds: { size: "UPDATE", name: "UPDATE", "tags[0]": "DELETE", "tags[1]": "ADD" },
+            replaces: [],
+            deleteBeforeReplace: false,
+            changed: true,
+        });
+        const preview = await droplet("web-1").update(existing, inputs, { preview: true });
+        expect(preview.state).toMatchObject({ ...wanted, ipv4Address: existing.state.ipv4Address });
+        const updated = await droplet("web-1").update(existing, inputs);
+        expect(updated.state).toMatchObject({
+            name: "renamed",
+            size: "s-1vcpu-2gb",
+            memory: 2048,
+            status: "active",
+        });
+        expect([...(updated.state.tags as string[])].sort()).toEqual(["three", "two"]);
+        expect(updated.state.ipv4Address).toBe(existing.state.ipv4Address);
+    });
+
+    test("what changed behind Pulumi's back is in the refreshed inputs, user data stays", async () => {
+        const existing = await make(droplet("web-2"), { ...DROPLET, userData: secret(userData) });
+        const other = { ...existing.inputs, size: "s-1vcpu-2gb" };
+        await droplet("web-2").update(existing, other);
+        const refreshed = await droplet("web-2").read(existing);
+        expect(refreshed.inputs).toEqual(other);
+        expect(refreshed.state).toMatchObject({ size: "s-1vcpu-2gb", userData: existing.state.userData });
+        const { inputs } = await droplet("web-2").check(existing.inputs, refreshed.inputs);
+        expect((await droplet("web-2").diff(refreshed, inputs)).kinds).toEqual({ size: "UPDATE" });
+    });
+
+    test("an import has what the API tells", async () => {
+        const existing = await make(droplet("web-3"), DROPLET);
+        const imported = await droplet("web-3").read({ id: existing.id, inputs: {}, state: {} });
+        expect(imported.inputs).toMatchObject({ ...DROPLET, name: existing.state.name, __defaults: [] });
+    });
+
+    test("one that does not get ready in time is kept in state, and says what it was waiting for", async () => {
+        slowMachines = true;
+        onTestFinished(() => {
+            slowMachines = false;
+        });
+        const { inputs } = await droplet("slow").check({ ...DROPLET, userData: secret(userData) });
+        const error: unknown = await droplet("slow")
+            .create(inputs, { timeout: 1 })
+            .catch((reason: unknown) => reason);
+        const { id, state, reasons } = initFailure(error);
+        expect(id).toMatch(/^\d+$/);
+        expect(state).toMatchObject({ size: DROPLET.size });
+        expect(JSON.stringify(state)).not.toContain("cloud-config");
+        expect(reasons.join()).toMatch(
+            /timeout after 1 s while waiting for droplet \d+ to become active \(last seen: new/,
+        );
+        await droplet("slow").delete({ id, inputs, state });
+    });
+
+    test("the service's refusal is the error", async () => {
+        const { inputs } = await droplet("web").check({ ...DROPLET, size: "s-99vcpu-1gb" });
+        await expect(droplet("web").create(inputs)).rejects.toThrow(
+            /Error creating droplet: POST http.*\/v2\/droplets: 422 \(request ".+"\) /,
+        );
+    });
+});
+
+describe("getSizes", () => {
+    test("filters and sorts", async () => {
+        const { sizes } = await plugin.invoke("digitalocean:index/getSizes:getSizes", {
+            filters: [
+                { key: "regions", values: ["fra1"] },
+                { key: "slug", values: ["^s-[12]vcpu-[24]gb$"], matchBy: "re" },
+            ],
+            sorts: [{ key: "price_monthly", direction: "desc" }],
+        });
+        const found = sizes as { slug: string; priceMonthly: number; regions: string[] }[];
+        expect(found.map(({ slug }) => slug)).toEqual(["s-2vcpu-4gb", "s-2vcpu-2gb", "s-1vcpu-2gb"]);
+        expect(found[0]).toMatchObject({ priceMonthly: 24, available: true });
+    });
+
+    test("an unknown key is refused with the known ones", async () => {
+        const filters = [{ key: "colour", values: ["red"] }];
+        await expect(plugin.invoke("digitalocean:index/getSizes:getSizes", { filters })).rejects.toThrow(
+            /a size has no "colour"; it has slug/,
+        );
+    });
+});
+
+describe("without a service", () => {
+    const getSizes = async (env: Record<string, string>): Promise<Error> => {
+        const other = await startPlugin("digitalocean", env);
+        onTestFinished(() => other.stop());
+        const failed: unknown = await other
+            .invoke("digitalocean:index/getSizes:getSizes", {})
+            .catch((e: unknown) => e);
+        return failed as Error;
+    };
+
+    test("a sandbox that does not run is named within seconds", async () => {
+        const listener = createServer().listen(0, "127.0.0.1");
+        await once(listener, "listening");
+        const { port } = listener.address() as AddressInfo;
+        await new Promise((resolve) => listener.close(resolve));
+        const started = Date.now();
+        const error = await getSizes({
+            DIGITALOCEAN_API_URL: `http://127.0.0.1:${port}`,
+            DIGITALOCEAN_TOKEN: "t",
+        });
+        expect(error.message).toContain(`http://127.0.0.1:${port}/v2/sizes`);
+        expect(error.message).toContain("connection refused: is the sandbox running?");
+        expect(error.message).toContain("gave up after 5 attempts");
+        expect(Date.now() - started).toBeLessThan(8000);
+    });
+
+    test.each([
+        ["no token", {}, "no token is set; set DIGITALOCEAN_TOKEN"],
+        [
+            "a refused token",
+            { DIGITALOCEAN_TOKEN: "wrong" },
+            "the token that is set was refused; set DIGITALOCEAN_TOKEN",
+        ],
+    ])("%s", async (_what, env, hint) => {
+        const error = await getSizes({ DIGITALOCEAN_API_URL: endpoint, ...env });
+        expect(error.message).toContain(": 401 ");
+        expect(error.message).toContain("Unable to authenticate you");
+        expect(error.message).toContain(hint);
+    });
+});
+
+test("a resource that is not served is named, with those that are", async () => {
+    const volume = plugin.resource("digitalocean:index/volume:Volume", "data");
+    await expect(volume.check({})).rejects.toThrow(
+        /does not serve the resource digitalocean:index\/volume:Volume.*droplet:Droplet/,
+    );
+});
+
+test("the plugin ends within seconds when the engine is gone", async () => {
+    const other = await startPlugin("digitalocean");
+    const exited = once(other.process, "exit");
+    other.process.stdin?.destroy();
+    await exited;
+    await other.stop();
+});
