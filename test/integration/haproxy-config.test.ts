@@ -1,0 +1,187 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type HaproxyConfigArgs, renderHaproxyConfig } from "../../components/haproxy-config";
+import { Host, configFor, requireTools } from "./haproxy-host/host";
+
+const pool = (count: number): HaproxyConfigArgs["servers"] =>
+    Array.from({ length: count }, (_, slot) => ({
+        name: `web-${slot}`,
+        address: `10.10.${slot >> 8}.${slot & 255}`,
+    }));
+
+describe("the real haproxy -c", () => {
+    let folder: string;
+    beforeAll(() => {
+        requireTools("haproxy");
+        folder = mkdtempSync(join(tmpdir(), "haproxy-cfg-"));
+    });
+    afterAll(() => {
+        rmSync(folder, { recursive: true, force: true });
+    });
+
+    const check = (text: string): { code: number | null; words: string } => {
+        const path = join(folder, "haproxy.cfg");
+        writeFileSync(path, text);
+        // -dW: a warning is an error
+        const { status, stdout, stderr } = spawnSync("haproxy", ["-dW", "-c", "-f", path], {
+            encoding: "utf8",
+        });
+        return { code: status, words: stdout + stderr };
+    };
+
+    test.each<[string, HaproxyConfigArgs]>([
+        ["no server", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: [] }],
+        ["three servers", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: pool(3) }],
+        ["1,000 servers", { appPort: 65_535, healthPath: "/", drainSeconds: 3600, servers: pool(1000) }],
+        [
+            "every character of a path",
+            { appPort: 1, healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-", drainSeconds: 65, servers: pool(1) },
+        ],
+    ])("accepts %s without a warning", (_, args) => {
+        expect(check(renderHaproxyConfig(args))).toEqual({ code: 0, words: "Configuration file is valid\n" });
+    });
+
+    test("would refuse a mistake", () => {
+        const text = renderHaproxyConfig({
+            appPort: 80,
+            healthPath: "/",
+            drainSeconds: 75,
+            servers: pool(1),
+        });
+        expect(check(text.replace("redispatch", "redespatch")).code).toBe(1);
+    });
+});
+
+describe("what clients and servers see", () => {
+    const [a, b] = ["127.0.1.1", "127.0.1.2"];
+    let host: Host;
+    beforeAll(async () => {
+        host = await Host.start();
+        await host.call("serve", a);
+        // What the journal would get.
+        await host.run(
+            "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
+        );
+        expect(await host.apply(configFor({ 0: a, 1: b }), 1)).toMatchObject({ code: 0 });
+    });
+    afterAll(() => host.stop());
+
+    test("headers that a client invents about itself are dropped, ours are set, the rest passes", async () => {
+        await host.call("request", "/headers", {
+            headers: {
+                "X-Forwarded-For": ["1.1.1.1", "2.2.2.2"],
+                "X-Forwarded-Proto": "https",
+                "X-Forwarded-Host": "evil.example",
+                X_Forwarded_For: "3.3.3.3",
+                Forwarded: "for=1.1.1.1",
+                "X-Real-IP": "1.1.1.1",
+                Proxy: "http://evil.example",
+                "X-Forwarder": "kept",
+                "Proxy-Authorization": "kept",
+                Host: "shop.example",
+            },
+        });
+        const seen = (await host.call("seen", a)).find(({ url }) => url === "/headers");
+        expect(seen?.headers).toEqual({
+            host: ["shop.example"],
+            "x-forwarded-for": ["127.0.0.1"],
+            "x-forwarded-proto": ["http"],
+            "x-forwarder": ["kept"],
+            "proxy-authorization": ["kept"],
+        });
+    });
+
+    test("a request is one line in the journal, a health check none", async () => {
+        await host.call("request", "/logged?once=1");
+        const lines = (await host.file("/run/journal"))
+            .split(/(?=<\d+>)/)
+            .filter((line) => line.includes("logged"));
+        expect(lines).toHaveLength(1);
+        expect(lines[0]).toMatch(
+            /haproxy\[\d+\]: 127\.0\.0\.1:\d+ .* web pool\/web-[01] .* 200 .* "GET \/logged\?once=1 HTTP\/1\.1"/,
+        );
+        expect(await host.file("/run/journal")).not.toContain("/healthz");
+    });
+
+    test("a server that answers nothing costs no request, and is left out", async () => {
+        const answers = [];
+        for (let count = 0; count < 30; count++) answers.push(await host.call("request", "/"));
+        expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(Array(30).fill(`200 ${a}`));
+    });
+
+    test("answers of the servers pass unchanged, 413 and 500 too, and name no HAProxy", async () => {
+        for (const status of [404, 413, 500]) {
+            const answer = await host.call(
+                "request",
+                `/?status=${status}`,
+                { method: "POST" },
+                "x".repeat(100_000),
+            );
+            expect(answer).toMatchObject({ status, body: a });
+            expect(JSON.stringify(answer.headers)).not.toMatch(/haproxy/i);
+        }
+    });
+
+    test("a POST is sent once, a GET again", async () => {
+        await host.call("request", "/post?status=503", { method: "POST" });
+        await host.call("request", "/get?status=503");
+        const urls = (await host.call("seen", a)).map(({ url }) => url);
+        expect(urls.filter((url) => url === "/post?status=503")).toHaveLength(1);
+        expect(urls.filter((url) => url === "/get?status=503").length).toBeGreaterThan(1);
+    });
+
+    test.each([
+        ["nonsense", "nonsense\r\n\r\n"],
+        ["two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"],
+        ["a header that fills the buffer", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`],
+    ])("%s is answered with 400", async (_, bytes) => {
+        const answer = await host.call("raw", bytes);
+        expect(answer).toMatch(/^HTTP\/1\.1 400 Bad request\r\n/);
+        expect(answer).not.toMatch(/haproxy/i);
+    });
+
+    test("a request that never ends is answered with 408 after 5 s, a connection without one with nothing", async () => {
+        const began = Date.now();
+        const [slow, silent] = await Promise.all([
+            host.call("raw", "GET / HTTP/1.1\r\nHost: a\r\n"),
+            host.call("raw", ""),
+        ]);
+        expect(slow).toMatch(/^HTTP\/1\.1 408 Request Time-out\r\n/);
+        expect(silent).toBe("");
+        expect(Date.now() - began).toBeGreaterThan(4500);
+    });
+
+    test("statistics are for root on the host alone", async () => {
+        expect((await host.run("stat -c '%U %a' /run/haproxy/admin.sock")).stdout).toBe("root 600\n");
+        const listening = (await host.run("ss -Hltnp | grep haproxy | awk '{ print $4 }'")).stdout;
+        expect(listening).toBe("0.0.0.0:80\n");
+        expect((await host.run("echo 'show stat' | socat - /run/haproxy/admin.sock")).stdout).toMatch(
+            /^pool,web-0,/m,
+        );
+    });
+
+    // The last ones: they take the servers away.
+    const expectPage = async (): Promise<void> => {
+        const answer = await host.call("request", "/anything");
+        expect(answer.status).toBe(503);
+        expect(answer.headers).toMatchObject({
+            "content-type": "text/html; charset=utf-8",
+            "retry-after": "10",
+            "cache-control": "no-store",
+        });
+        expect(answer.body).toMatch(/^<!doctype html>.*Back in a moment.*<\/html>$/);
+    };
+
+    test("when every server is down, the 503 page of our own", async () => {
+        await host.call("destroy", a);
+        await expectPage();
+    });
+
+    test("for a pool of none, the same page", async () => {
+        expect(await host.apply(configFor({}))).toMatchObject({ code: 0 });
+        await expectPage();
+    });
+});

@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { applyHaproxyCommand, applyHaproxyStdin } from "../../components/haproxy-apply";
+import { type HaproxyConfigArgs, markGeneration, renderHaproxyConfig } from "../../components/haproxy-config";
+
+const args: HaproxyConfigArgs = {
+    appPort: 8080,
+    healthPath: "/healthz",
+    drainSeconds: 75,
+    servers: [
+        { name: "web-10", address: "10.10.0.13" },
+        { name: "web-2", address: "10.10.0.12" },
+        { name: "web-0", address: "10.10.0.11" },
+    ],
+};
+
+const render = (change: Partial<HaproxyConfigArgs> = {}): string =>
+    renderHaproxyConfig({ ...args, ...change });
+const serverLines = (text: string): string[] =>
+    text.split("\n").filter((line) => line.startsWith("    server "));
+const generation = (text: string): string =>
+    /^ {4}description gen=([0-9a-f]{16})$/m.exec(text)?.[1] ?? "none";
+
+/** Pools of any size and order, each name and each address once. */
+const pools = fc
+    .uniqueArray(fc.nat({ max: 9999 }), { maxLength: 50 })
+    .map((slots) =>
+        slots.map((slot) => ({ name: `web-${slot}`, address: `10.0.${slot >> 8}.${slot & 255}` })),
+    );
+
+describe("renderHaproxyConfig", () => {
+    test("the whole file", async () => {
+        await expect(render()).toMatchFileSnapshot("haproxy.cfg.snap");
+    });
+
+    test.each([
+        "    hard-stop-after 75s",
+        "    option idle-close-on-response",
+        "    timeout server 60s",
+        "    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host health-check",
+        "    http-check expect status 200-299",
+        "    http-request set-header X-Forwarded-For %[src]",
+        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        "    bind :80",
+    ])("has the line %s", (line) => {
+        expect(render().split("\n")).toContain(line);
+    });
+
+    test("sorts servers by slot number, each with its user timeout", () => {
+        expect(serverLines(render())).toEqual([
+            "    server web-0 10.10.0.11:8080 tcp-ut 3s",
+            "    server web-2 10.10.0.12:8080 tcp-ut 3s",
+            "    server web-10 10.10.0.13:8080 tcp-ut 3s",
+        ]);
+    });
+
+    test("ends with one newline, and drops what a client says of itself before it adds its own", () => {
+        const text = render();
+        expect(text).toMatch(/[^\n]\n$/);
+        expect(text.indexOf("del-header")).toBeLessThan(text.indexOf("set-header"));
+    });
+
+    test("is the same for any order of servers, with each of them once", () => {
+        fc.assert(
+            fc.property(
+                pools.chain((pool) =>
+                    fc.tuple(fc.constant(pool), fc.shuffledSubarray(pool, { minLength: pool.length })),
+                ),
+                ([pool, shuffled]) => {
+                    const text = render({ servers: pool });
+                    expect(render({ servers: shuffled })).toBe(text);
+                    expect(serverLines(text).toSorted()).toEqual(
+                        pool
+                            .map(({ name, address }) => `    server ${name} ${address}:8080 tcp-ut 3s`)
+                            .toSorted(),
+                    );
+                },
+            ),
+        );
+    });
+
+    test("names another generation exactly when the rest is another", () => {
+        const settings = fc.record({
+            appPort: fc.constantFrom(80, 8080),
+            healthPath: fc.constantFrom("/", "/healthz"),
+            drainSeconds: fc.integer({ min: 65, max: 67 }),
+            servers: fc.subarray([...args.servers]),
+        });
+        const rest = (text: string): string => text.replace(/^ {4}description gen=.*\n/m, "");
+        fc.assert(
+            fc.property(settings, settings, (one, other) => {
+                const [a, b] = [renderHaproxyConfig(one), renderHaproxyConfig(other)];
+                expect(generation(a) === generation(b)).toBe(rest(a) === rest(b));
+            }),
+        );
+    });
+
+    test("the generation is the SHA-256 of the other lines, as the apply script computes it", () => {
+        const others = render().replace(/^ {4}description gen=.*\n/m, "");
+        expect(generation(render())).toBe(createHash("sha256").update(others).digest("hex").slice(0, 16));
+        expect(markGeneration(others)).toBe(render());
+    });
+
+    test.each<[Partial<HaproxyConfigArgs>, string]>([
+        [{ healthPath: "/a\nserver x 1.2.3.4:80" }, "healthPath should be a path"],
+        [{ healthPath: "healthz" }, "healthPath should be a path"],
+        [{ healthPath: "/$HOME" }, "healthPath should be a path"],
+        [{ appPort: 65_536 }, "appPort should be a port from 1 to 65535, got 65536"],
+        [{ drainSeconds: 7.5 }, "drainSeconds should be a whole number above 0, got 7.5"],
+        [
+            { servers: [{ name: "web", address: "10.0.0.1" }] },
+            "a server's name should be a word, a dash and a number",
+        ],
+        [
+            { servers: [{ name: "web-0", address: "" }] },
+            'the address of web-0 should be an IPv4 address, got ""',
+        ],
+        [
+            { servers: ["web-0", "web-1"].map((name) => ({ name, address: "10.0.0.1" })) },
+            `each server's address should be used once, got "10.0.0.1"`,
+        ],
+        [
+            { servers: ["10.0.0.1", "10.0.0.2"].map((address) => ({ name: "web-0", address })) },
+            `each server's name should be used once, got "web-0"`,
+        ],
+    ])("refuses %j", (change, message) => {
+        expect(() => render(change)).toThrow(message);
+    });
+});
+
+describe("what runs on the load balancer", () => {
+    test("names it, gives the parameter, the script, and after its last line the text", () => {
+        const stdin = applyHaproxyStdin({ config: render(), readySeconds: 300, loadBalancerId: "12345" });
+        expect(stdin).toMatch(/^# load balancer 12345\nREADY_SECONDS=300\n#!\/usr\/bin\/env bash\n/);
+        expect(stdin.endsWith(`\nmain; exit $?\n${render()}`)).toBe(true);
+    });
+
+    test("is bounded by more than its parts", () => {
+        expect(applyHaproxyCommand({ readySeconds: 300 })).toBe("timeout --kill-after=10 4500 bash -s");
+    });
+
+    test.each(["", "1\nrm -rf /", "a b"])("refuses %j as a droplet's id", (loadBalancerId) => {
+        expect(() => applyHaproxyStdin({ config: "", readySeconds: 1, loadBalancerId })).toThrow(
+            "a droplet's id",
+        );
+    });
+
+    test("refuses half seconds", () => {
+        expect(() => applyHaproxyStdin({ config: "", readySeconds: 1.5, loadBalancerId: "1" })).toThrow(
+            "readySeconds should be a whole number, got 1.5",
+        );
+    });
+});
