@@ -76,10 +76,14 @@ class BootingMachines implements Machines {
 
     async create(droplet: Droplet, { size, publicKeys, snapshot }: CreateOptions): Promise<void> {
         const machine = await this.#machine(droplet.id);
-        const { hostname } = droplet;
+        const { hostname, vpcUuid } = droplet;
+        const vpc = this.#cloud?.vpcs.find(({ id }) => id === vpcUuid);
+        if (vpc === undefined) {
+            throw new Error(`droplet ${droplet.id} is in VPC ${vpcUuid}, which the sandbox does not know`);
+        }
         await machine.make(
             { hostname, memoryMiB: size.memoryMiB, vcpus: size.vcpus, lowerdir: this.#lowerdir },
-            this.#seed(droplet, publicKeys),
+            seedFiles({ droplet, vpc, addresses: this.#instance.addresses, publicKeys }),
             snapshot && this.#snapshotFolder(snapshot.id),
         );
         await this.#boot(droplet);
@@ -230,29 +234,6 @@ class BootingMachines implements Machines {
         return this.#watchers.delete(id);
     }
 
-    #seed(droplet: Droplet, publicKeys: string[]): Record<string, string> {
-        const { addresses } = this.#instance;
-        const vpc = this.#cloud?.vpcs.find(({ id }) => id === droplet.vpcUuid);
-        if (vpc === undefined) {
-            throw new Error(
-                `droplet ${droplet.id} is in VPC ${droplet.vpcUuid}, which the sandbox does not know`,
-            );
-        }
-        return seedFiles({
-            id: droplet.id,
-            hostname: droplet.hostname,
-            publicKeys,
-            userData: droplet.userData,
-            public: {
-                address: droplet.publicIp,
-                prefixLength: prefixLength(addresses.publicCidr),
-                gateway: addresses.publicGateway,
-            },
-            anchor: { address: droplet.anchorIp, prefixLength: prefixLength(addresses.anchorCidr) },
-            private: { address: droplet.privateIp, prefixLength: prefixLength(vpc.ipRange) },
-        });
-    }
-
     async #machine(id: number): Promise<Machine> {
         const folder = path.join(this.#folder("droplets"), String(id));
         return new Machine(id, {
@@ -277,8 +258,4 @@ class BootingMachines implements Machines {
 
 async function entries(folder: string): Promise<string[]> {
     return readdir(folder).catch(() => []);
-}
-
-function prefixLength(cidr: string): number {
-    return Number(cidr.split("/")[1]);
 }

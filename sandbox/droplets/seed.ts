@@ -1,32 +1,33 @@
+import type { Addresses } from "../instance.ts";
+import type { Droplet, Vpc } from "../model.ts";
+
 /** Where cloud-init's NoCloud data source looks for its files in a droplet. */
 export const SEED_FOLDER = "/var/lib/cloud/seed/nocloud";
 
 /** What cloud-init learns about a droplet at boot. */
 export interface Seed {
-    id: number;
-    hostname: string;
+    droplet: Pick<Droplet, "id" | "hostname" | "userData" | "publicIp" | "anchorIp" | "privateIp">;
+    /** The droplet's. */
+    vpc: Pick<Vpc, "ipRange">;
+    addresses: Pick<Addresses, "publicCidr" | "publicGateway" | "anchorCidr">;
     /** authorized_keys lines of root. */
     publicKeys: string[];
-    /** As the client sent it; not looked at. */
-    userData: string;
-    public: { address: string; prefixLength: number; gateway: string };
-    anchor: { address: string; prefixLength: number };
-    private: { address: string; prefixLength: number };
 }
 
 /**
- * Files of the NoCloud seed, by name. An `id` that cloud-init has not seen on this disk makes it a first boot:
- * a copy of another droplet gets its own host keys, host name and addresses.
+ * Files of the NoCloud seed, by name; user data as the client sent it. An id that cloud-init has not seen on
+ * this disk makes it a first boot: a copy of another droplet gets its own host keys, host name and addresses.
  * https://cloudinit.readthedocs.io/en/22.4.2/topics/datasources/nocloud.html
  */
 export function seedFiles(seed: Seed): Record<string, string> {
+    const { id, hostname, userData } = seed.droplet;
     const metaData = {
-        "instance-id": String(seed.id),
-        "local-hostname": seed.hostname,
+        "instance-id": String(id),
+        "local-hostname": hostname,
         "public-keys": seed.publicKeys,
     };
     return {
-        "user-data": seed.userData,
+        "user-data": userData,
         "vendor-data": "",
         "meta-data": JSON.stringify(metaData),
         "network-config": JSON.stringify(networkConfig(seed)),
@@ -38,20 +39,21 @@ export function seedFiles(seed: Seed): Record<string, string> {
  * devices, and a veth is none.
  * https://cloudinit.readthedocs.io/en/22.4.2/topics/network-config-format-v1.html
  */
-function networkConfig(seed: Seed): object {
-    const cidr = (of: { address: string; prefixLength: number }) => `${of.address}/${of.prefixLength}`;
+function networkConfig({ droplet, vpc, addresses }: Seed): object {
+    const subnet = (address: string, range: string) => ({
+        type: "static",
+        address: `${address}/${range.split("/")[1] ?? "32"}`,
+    });
+    const eth0 = [
+        { ...subnet(droplet.publicIp, addresses.publicCidr), gateway: addresses.publicGateway },
+        subnet(droplet.anchorIp, addresses.anchorCidr),
+    ];
+    const eth1 = [subnet(droplet.privateIp, vpc.ipRange)];
     return {
         version: 1,
         config: [
-            {
-                type: "physical",
-                name: "eth0",
-                subnets: [
-                    { type: "static", address: cidr(seed.public), gateway: seed.public.gateway },
-                    { type: "static", address: cidr(seed.anchor) },
-                ],
-            },
-            { type: "physical", name: "eth1", subnets: [{ type: "static", address: cidr(seed.private) }] },
+            { type: "physical", name: "eth0", subnets: eth0 },
+            { type: "physical", name: "eth1", subnets: eth1 },
         ],
     };
 }

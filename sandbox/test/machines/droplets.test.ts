@@ -5,12 +5,12 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { claimIndex } from "../../claim-index.ts";
 import { createMachines } from "../../droplets/machines.ts";
 import { instance as makeInstance, type Instance } from "../../instance.ts";
 import type { Machines } from "../../machines.ts";
 import type { Cloud, Droplet, SizeSpec, Snapshot } from "../../model.ts";
 
-const INDEX = 202;
 const SMALL: SizeSpec = { slug: "s-1vcpu-512mb-10gb", vcpus: 1, memoryMiB: 512, diskGiB: 10 };
 const LARGE: SizeSpec = { slug: "s-2vcpu-2gb", vcpus: 2, memoryMiB: 2048, diskGiB: 60 };
 const NGINX = `#cloud-config
@@ -22,10 +22,10 @@ runcmd:
   - echo run >>/root/first-boots
 `;
 
-const one = droplet(11, NGINX.replace("PAGE", "one"));
-const two = droplet(12, NGINX.replace("PAGE", "two"));
-const copy = droplet(13, "#!/bin/sh\necho script >/root/script\n", { image: { snapshotId: 50 } });
-
+let one: Droplet;
+let two: Droplet;
+let copy: Droplet;
+let claim: Awaited<ReturnType<typeof claimIndex>>;
 let folder: string;
 let instance: Instance;
 let cloud: Cloud;
@@ -50,7 +50,7 @@ function droplet(id: number, userData: string, change: Partial<Droplet> = {}): D
         sshKeyIds: [],
         userData,
         features: [],
-        publicIp: `198.18.${INDEX}.${id}`,
+        publicIp: `198.18.${instance.index}.${id}`,
         privateIp: `10.114.0.${id}`,
         anchorIp: `10.17.0.${id}`,
         ...change,
@@ -143,15 +143,20 @@ async function traces(): Promise<string[]> {
 
 beforeAll(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), "droplets-"));
+    claim = await claimIndex();
+    const { index } = claim;
     instance = makeInstance({
         name: "test",
-        index: INDEX,
+        index,
         stateDir: path.join(folder, "state"),
         kind: "nspawn",
     });
     await mkdir(instance.stateDir);
     await execa("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path.join(folder, "key")]);
     publicKey = (await readFile(path.join(folder, "key.pub"), "utf8")).trim();
+    one = droplet(11, NGINX.replace("PAGE", "one"));
+    two = droplet(12, NGINX.replace("PAGE", "two"));
+    copy = droplet(13, "#!/bin/sh\necho script >/root/script\n", { image: { snapshotId: 50 } });
     cloud = emptyCloud();
     machines = manager();
     expect(await machines.start(cloud)).toEqual(new Set());
@@ -159,6 +164,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
     await machines.purge();
+    await claim.release();
     await rm(folder, { recursive: true, force: true });
 });
 
@@ -321,10 +327,14 @@ describe("snapshots", () => {
 
 describe("a manager that ended", () => {
     it("leaves droplets running; the next adopts them, and removes what its cloud does not know", async () => {
+        const bootTime = "cut -d' ' -f22 /proc/1/stat";
         await machines.powerOff(two);
-        const before = await inside(one, "cat /proc/1/stat | cut -d' ' -f22");
+        const first = await inside(one, bootTime);
         await machines.detach();
         expect(await (await fetch(`http://${one.publicIp}/`)).text()).toBe("one");
+        await inside(one, "nohup sh -c 'sleep 0.3; systemctl reboot' >/dev/null 2>&1 &");
+        await until("rebooted", async () => (await inside(one, bootTime).catch(() => first)) !== first, 40);
+        const before = await inside(one, bootTime);
 
         cloud = { ...cloud, droplets: [one, two] };
         machines = manager();
@@ -335,7 +345,7 @@ describe("a manager that ended", () => {
             ),
         ).toEqual([]);
         expect(await readdir(path.join(instance.stateDir, "droplets"))).toEqual(["11", "12"]);
-        expect(await inside(one, "cat /proc/1/stat | cut -d' ' -f22")).toBe(before);
+        expect(await inside(one, bootTime)).toBe(before);
 
         exits = [];
         await inside(one, "nohup sh -c 'sleep 0.3; systemctl poweroff' >/dev/null 2>&1 &");

@@ -5,21 +5,26 @@ import { hierarchies } from "../../droplets/cgroups.ts";
 import { memInfo, seedFiles, type Seed } from "../../droplets/seed.ts";
 import { missingHostPackages } from "../../host.ts";
 
-const seed: Seed = {
+const droplet = {
     id: 7,
     hostname: "web-0-3f2a1b7",
-    publicKeys: ["ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two"],
     userData: "#cloud-config\npackages: [nginx]\n",
-    public: { address: "198.18.9.2", prefixLength: 24, gateway: "198.18.9.1" },
-    anchor: { address: "10.17.0.2", prefixLength: 16 },
-    private: { address: "10.114.0.2", prefixLength: 20 },
+    publicIp: "198.18.9.2",
+    anchorIp: "10.17.0.2",
+    privateIp: "10.114.0.2",
+};
+const seed: Seed = {
+    droplet,
+    vpc: { ipRange: "10.114.0.0/20" },
+    addresses: { publicCidr: "198.18.9.0/24", publicGateway: "198.18.9.1", anchorCidr: "10.17.0.0/16" },
+    publicKeys: ["ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two"],
 };
 
 describe("seed", () => {
     it.each(["", "#cloud-config\nruncmd: [date]", "#!/bin/sh\necho é € \\n", "\n #cloud-config\r\n\t"])(
         "hands user data on as it was given: %j",
         (userData) => {
-            expect(seedFiles({ ...seed, userData })["user-data"]).toBe(userData);
+            expect(seedFiles({ ...seed, droplet: { ...droplet, userData } })["user-data"]).toBe(userData);
         },
     );
 
