@@ -81,7 +81,8 @@ const ended = (code: number | NodeJS.Signals) =>
 async function exitCode(child: ChildProcess, cancelled: AbortSignal): Promise<number | NodeJS.Signals> {
     child.stdout?.pipe(process.stdout, { end: false });
     child.stderr?.pipe(process.stderr, { end: false });
-    const closed = once(child, "close");
+    // A program that can't be started makes this one fail too; the wait for "exit" below reports it.
+    const closed = once(child, "close").catch(() => undefined);
     const stop = () => {
         child.kill("SIGINT");
         setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();

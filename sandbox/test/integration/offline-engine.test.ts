@@ -13,10 +13,12 @@ let project: string;
 
 beforeAll(async () => {
     home = fs.mkdtempSync(path.join(os.tmpdir(), "offline-engine-"));
-    // Whatever `pulumi` this machine has, the offline engine is what is tested here.
-    const folders = (process.env.PATH ?? "").split(path.delimiter);
-    const PATH = folders.filter((folder) => !fs.existsSync(path.join(folder, "pulumi"))).join(path.delimiter);
-    engine = await findEngine({ home, log: console.log, env: { ...process.env, PATH } });
+    // Whatever `pulumi` this machine has: the first one on PATH is too old, so that the offline engine is used.
+    const old = path.join(home, "old");
+    fs.mkdirSync(old);
+    fs.writeFileSync(path.join(old, "pulumi"), "#!/bin/sh\necho v3.0.0\n", { mode: 0o755 });
+    const env = { ...process.env, PATH: [old, process.env.PATH].join(path.delimiter) };
+    engine = await findEngine({ home, log: console.log, env });
 }, 1_200_000);
 afterAll(() => {
     fs.rmSync(home, { recursive: true });
