@@ -1,0 +1,73 @@
+import { Agent, request } from "node:http";
+
+/** One answer as a client sees it; `error` where there was none. */
+export interface Answer {
+    status?: number;
+    headers?: Record<string, string | string[] | undefined>;
+    body?: string;
+    error?: string;
+}
+
+/** A GET over a connection of its own, or over one of `agent`'s. Never rejects. */
+export function get(
+    url: string,
+    options: { agent?: Agent; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+    return new Promise((resolve) => {
+        const { agent = false, headers = {} } = options;
+        const call = request(url, { agent, headers, timeout: 10_000 }, (response) => {
+            let body = "";
+            response.on("data", (chunk: Buffer) => (body += chunk.toString()));
+            response.once("error", (error) => {
+                resolve({ error: error.message });
+            });
+            response.once("end", () => {
+                resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+            });
+        });
+        call.once("timeout", () => call.destroy(new Error("no answer in 10 s")));
+        call.once("error", (error) => {
+            resolve({ error: error.message });
+        });
+        call.end();
+    });
+}
+
+/** Clients that never stop asking, over kept-alive and fresh connections, and remember what failed. */
+export class Visitors {
+    requests = 0;
+    readonly failures: string[] = [];
+    private stopped = false;
+    private readonly loops: Promise<void>[];
+
+    constructor(url: string) {
+        const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+        this.loops = [kept, kept, undefined, undefined].map((agent) => this.ask(url, agent));
+    }
+
+    /** Ends them; resolves when the last answer is in. */
+    async stop(): Promise<void> {
+        this.stopped = true;
+        await Promise.all(this.loops);
+    }
+
+    private async ask(url: string, agent: Agent | undefined): Promise<void> {
+        while (!this.stopped) {
+            const { status, error } = await get(url, agent ? { agent } : {});
+            this.requests++;
+            if (status !== 200)
+                this.failures.push(`${new Date().toISOString()} ${error ?? `status ${status ?? 0}`}`);
+            await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+    }
+}
+
+/** Asks until `count` different servers have answered, at most 200 times. Returns their host names, sorted. */
+export async function serversAnswering(url: string, count: number): Promise<string[]> {
+    const seen = new Set<string>();
+    for (let i = 0; i < 200 && seen.size < count; i++) {
+        const host = /<h1>(.*)<\/h1>/.exec((await get(url)).body ?? "")?.[1];
+        if (host) seen.add(host.replace(/-[0-9a-f]{7}$/, ""));
+    }
+    return [...seen].sort();
+}

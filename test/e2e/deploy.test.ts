@@ -1,0 +1,228 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import * as path from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { keygenScript, splitKeyPair } from "../../components/deploy-key";
+import { runOverSsh } from "../../tools/ssh";
+import { makeWorld, type World } from "../engine.ts";
+import { get, serversAnswering, Visitors } from "./client";
+
+interface Droplet {
+    id: number;
+    name: string;
+    tags: string[];
+    networks: { v4: { type: string; ip_address: string }[] };
+}
+
+/** One stack from nothing to nothing, in the order in which a person would go. Every step builds on the last. */
+describe("a stack on droplets that boot", () => {
+    let world: World;
+    let url: string;
+    let visitors: Visitors | undefined;
+
+    beforeAll(async () => {
+        world = await makeWorld("nspawn");
+    });
+    afterAll(async () => {
+        await world.close();
+    });
+    /** Somebody visits the site through every change; nobody may notice. */
+    beforeEach(() => {
+        visitors = url ? new Visitors(url) : undefined;
+    });
+    afterEach(noVisitorNoticed);
+    async function noVisitorNoticed(): Promise<void> {
+        await visitors?.stop();
+        expect(visitors?.failures ?? []).toEqual([]);
+        visitors = undefined;
+    }
+
+    const up = async () => {
+        const outcome = await world.pulumi(["up", "--yes", "--skip-preview"]);
+        expect(outcome.code, outcome.text).toBe(0);
+        return outcome.text;
+    };
+    const droplets = async () => (await world.api("droplets")).droplets as Droplet[];
+    const backends = async () => (await droplets()).filter(({ name }) => name.startsWith("web-"));
+    const serverNames = async () => (await world.outputs()).servers.map(({ name }) => name);
+    const onLoadBalancer = async (command: string) => {
+        const { loadBalancerIp, deployKey, hostKey } = await world.outputs();
+        return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+    };
+
+    it("goes up: three servers, each of which answers", async () => {
+        await up();
+        const outputs = await world.outputs();
+        expect(outputs).toMatchObject({ monthlyCost: 24, url: `http://${outputs.loadBalancerIp}` });
+        expect(outputs.servers).toHaveLength(3);
+        expect(await serversAnswering(outputs.url, 3)).toEqual(["web-0", "web-1", "web-2"]);
+        url = outputs.url;
+    });
+
+    it("serves a page that tells which server it came from", async () => {
+        const { body = "" } = await get(url);
+        const { servers } = await world.outputs();
+        const server = servers.find(({ dropletId }) => body.includes(`<dd>${dropletId}</dd>`));
+        expect(server, body).toBeDefined();
+        expect(body).toContain(`<dd>${server?.privateIp ?? ""}</dd>`);
+        expect(body).toContain("<dd>fra1</dd>");
+        expect((await get(`${url}/healthz`)).body).toBe("ok\n");
+    });
+
+    it("is closed: backends answer to nobody but the load balancer", async () => {
+        for (const { networks } of await backends()) {
+            const address = networks.v4.find(({ type }) => type === "public")?.ip_address ?? "";
+            for (const port of [22, 80])
+                expect(await connects(address, port), `${address}:${port}`).toBe(false);
+        }
+    });
+
+    it("logs requests, and only those who may can reach the load balancer's SSH with its own host key", async () => {
+        await get(`${url}/?who=logged`);
+        expect(
+            await onLoadBalancer("journalctl --unit haproxy --no-pager --output cat | grep who=logged"),
+        ).toMatch(/web pool\/web-\d .* 200 .* "GET \/\?who=logged HTTP\/1.1"/);
+        const { loadBalancerIp, deployKey } = await world.outputs();
+        const other = splitKeyPair(
+            execFileSync("sh", ["-c", keygenScript("x")], { encoding: "utf8" }),
+        ).publicKey;
+        await expect(
+            runOverSsh("true", { host: loadBalancerIp, privateKey: deployKey, hostKey: other }),
+        ).rejects.toThrow(/it shows the host key .*, expected /);
+    });
+
+    it("changes nothing on a second up, nor after a refresh", async () => {
+        for (const refresh of [[], ["--refresh"]]) {
+            const { code, text } = await world.pulumi([
+                "up",
+                "--yes",
+                "--skip-preview",
+                "--expect-no-changes",
+                ...refresh,
+            ]);
+            expect(code, text).toBe(0);
+        }
+    });
+
+    it("shows five in the preview: the count, the two names, the cost", async () => {
+        await world.configure({ replicas: 5 });
+        const { code, text } = await world.pulumi(["preview", "--diff"]);
+        expect(code, text).toBe(0);
+        expect(text).toMatch(/replicas\s*: 3 => 5/);
+        expect(text).toMatch(/\+ web-3\s*: "s-1vcpu-1gb"/);
+        expect(text).toMatch(/\+ web-4\s*: "s-1vcpu-1gb"/);
+        expect(text).toMatch(/monthlyCost\s*: 24 => 36/);
+        expect(text).toContain("+ 2 to create");
+        expect(await droplets()).toHaveLength(4);
+    });
+
+    it("grows to five, and all five answer", async () => {
+        const before = (await backends()).map(({ id }) => id);
+        await up();
+        expect(await serversAnswering(url, 5)).toEqual(["web-0", "web-1", "web-2", "web-3", "web-4"]);
+        expect((await backends()).map(({ id }) => id)).toEqual(expect.arrayContaining(before));
+    });
+
+    it("takes out exactly the server that is retired", async () => {
+        const before = await backends();
+        await world.configure({ replicas: 3, retired: [1, 4] });
+        await up();
+        expect(await serverNames()).toEqual(["web-0", "web-2", "web-3"]);
+        const kept = before.filter(({ name }) => /^web-[023]-/.test(name)).map(({ id }) => id);
+        expect((await backends()).map(({ id }) => id).sort()).toEqual(kept.sort());
+    });
+
+    it("shrinks to two from the end", async () => {
+        await world.configure({ replicas: 2 });
+        await up();
+        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
+        expect(await backends()).toHaveLength(2);
+    });
+
+    it("refuses a haproxy.cfg that HAProxy refuses, in HAProxy's words, and goes on serving", async () => {
+        const file = path.join(world.folder, "components/haproxy-config.ts");
+        const text = readFileSync(file, "utf8");
+        const running = await onLoadBalancer("sha256sum /etc/haproxy/haproxy.cfg");
+        writeFileSync(file, text.replace("balance random(2)", "balance nonsense"));
+        const { code, text: said } = await world.pulumi(["up", "--yes", "--skip-preview"]);
+        writeFileSync(file, text);
+        expect(code).not.toBe(0);
+        expect(said).toContain("HAProxy refuses the new haproxy.cfg, nothing was changed");
+        expect(said).toContain("balance only supports 'roundrobin'");
+        expect(await onLoadBalancer("sha256sum /etc/haproxy/haproxy.cfg")).toBe(running);
+        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
+        await up();
+    });
+
+    it("lets no server in whose cloud-init failed: names it and its last answer, the old ones serve", async () => {
+        writeFileSync(path.join(world.folder, "userdata/broken.yaml"), "#cloud-config\nruncmd: [exit 1]\n");
+        await world.configure({ userdata: "broken", readySeconds: 20 });
+        const before = (await backends()).map(({ id }) => id);
+        const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview"]);
+        expect(code).not.toBe(0);
+        expect(text).toMatch(
+            /no good answer within 20 s, nothing was changed: web-0 \(.*connect.*\), web-2 \(/,
+        );
+        expect((await backends()).map(({ id }) => id)).toEqual(expect.arrayContaining(before));
+        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
+
+        await world.configure({ userdata: undefined, readySeconds: undefined });
+        await up();
+        expect(await backends()).toHaveLength(2);
+    });
+
+    it("serves a page of its own when there is no server, and comes back", async () => {
+        await noVisitorNoticed();
+        await world.configure({ replicas: 0 });
+        await up();
+        const { status, headers } = await get(url);
+        expect(status).toBe(503);
+        expect(headers).toHaveProperty("retry-after");
+        expect(await backends()).toEqual([]);
+        await world.configure({ replicas: 1 });
+        await up();
+        expect(await serversAnswering(url, 1)).toEqual(["web-0"]);
+    });
+
+    it("is told at once that adminCidrs lack this machine's address", async () => {
+        await noVisitorNoticed();
+        await world.configure({ adminCidrs: ["203.0.113.0/24"] });
+        const { code, text } = await world.pulumi(["preview"]);
+        expect(code).not.toBe(0);
+        expect(text).toContain(`adminCidrs does not hold ${world.instance.addresses.uplinkHost}`);
+        await world.configure({ adminCidrs: [`${world.instance.addresses.uplinkHost}/32`] });
+    });
+
+    it("leaves nothing after destroy but the region's default VPC, which nobody can delete", async () => {
+        await noVisitorNoticed();
+        const { code, text } = await world.pulumi(["destroy", "--yes", "--skip-preview", "--refresh"]);
+        expect(code, text).toBe(0);
+        for (const kind of ["droplets", "firewalls", "reserved_ips", "tags"]) {
+            expect(await world.api(kind), kind).toMatchObject({ [kind]: [] });
+        }
+        expect(await world.api("account/keys")).toMatchObject({ ssh_keys: [] });
+        expect((await world.api("vpcs")).vpcs).toMatchObject([{ name: "dropscale-test", default: true }]);
+        const namespaces = execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).split("\n");
+        expect(namespaces.filter((line) => line.startsWith(`${world.instance.id}-`))).toEqual([]);
+    });
+});
+
+/** Whether a TCP connection opens within two seconds. */
+function connects(host: string, port: number): Promise<boolean> {
+    return new Promise((resolve) => {
+        const socket = connect({ host, port, timeout: 2000 });
+        const done = (open: boolean) => {
+            socket.destroy();
+            resolve(open);
+        };
+        socket.once("connect", () => {
+            done(true);
+        });
+        for (const event of ["timeout", "error"]) {
+            socket.once(event, () => {
+                done(false);
+            });
+        }
+    });
+}
