@@ -49,8 +49,6 @@ export class Region {
         await this.#sysctl({
             "ipv4.ip_forward": 1,
             "ipv4.conf.all.rp_filter": 1,
-            "ipv6.conf.all.disable_ipv6": 1,
-            "ipv6.conf.default.disable_ipv6": 1,
         });
         await ip(
             [
@@ -71,7 +69,8 @@ export class Region {
     /**
      * Makes firewalls, tags, VPCs and reserved IPs what `cloud` says, in one transaction; calls queue up.
      * Flows through a reserved IP that moved are cut: their new droplet answers with a reset, and the client
-     * connects again, where it would otherwise hold on to the old droplet for as long as the connection lives.
+     * connects again. Otherwise it would hold on to the old droplet for as long as its connection lives, which
+     * may be for ever; DigitalOcean does not say what becomes of it there.
      */
     async sync(cloud: Cloud): Promise<void> {
         this.#cloud = cloud;
@@ -161,11 +160,10 @@ export class Region {
         requireLinuxRoot();
         await this.stop();
         const { id } = this.#instance;
-        if (await exists(`/sys/class/net/${uplinkOf(this.#instance)}`))
-            await ip([`link del ${uplinkOf(this.#instance)}`]);
+        const ours = (names: string[]) => names.filter((name) => name === id || name.startsWith(`${id}-`));
+        await ip(ours(await readdir("/sys/class/net")).map((link) => `link del ${link}`));
         const namespaces = (await exists(NETNS_FOLDER)) ? await readdir(NETNS_FOLDER) : [];
-        const ours = namespaces.filter((name) => name === id || name.startsWith(`${id}-`));
-        await ip(ours.map((name) => `netns del ${name}`));
+        await ip(ours(namespaces).map((namespace) => `netns del ${namespace}`));
         await ip([...this.#blackholes("replace"), ...this.#blackholes("del")]); // del alone fails on a missing one
         await run("nft", ["-f", "-"], { input: `table inet ${id}\ndelete table inet ${id}\n` });
     }
@@ -184,7 +182,7 @@ export class Region {
         const uplink = uplinkOf(this.#instance);
         await ip([
             `addr replace ${uplinkHost}/24 dev ${uplink}`,
-            `link set ${uplink} up addrgenmode none`, // no IPv6 on it
+            `link set ${uplink} up`,
             `route replace ${publicCidr} via ${uplinkRouter} dev ${uplink} src ${uplinkHost}`,
         ]);
     }

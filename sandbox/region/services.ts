@@ -31,7 +31,7 @@ export async function startServices(
     const sockets = await listenInRouter(instance);
     sockets.dns.on("message", (query, client) => {
         const answer = dnsAnswer(query);
-        if (answer) sockets.dns.send(answer, client.port, client.address);
+        if (answer) sockets.dns.send(answer, client.port, client.address, () => undefined); // who got none asks again
     });
     app.server.listen(sockets.http);
     return {
@@ -64,7 +64,10 @@ export function dnsAnswer(query: Buffer): Buffer | undefined {
 }
 
 function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
-    const app = fastify({ rewriteUrl: ({ url = "/" }) => (url.startsWith("/") ? url : proxied(url)) });
+    const app = fastify({
+        forceCloseConnections: true,
+        rewriteUrl: ({ url = "/" }) => (url.startsWith("/") ? url : proxied(url)),
+    });
     const dropletAt = (address: string) =>
         cloud().droplets.find(({ publicIp, anchorIp }) => [publicIp, anchorIp].includes(address));
 
@@ -94,6 +97,7 @@ function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
     );
     // apt asks for https sources this way. https://manpages.debian.org/bookworm/apt/apt-transport-https.1.en.html
     app.server.on("connect", (request: { url?: string }, socket: net.Socket) => {
+        socket.on("error", () => undefined); // a client that left need not be told
         socket.end(`HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n${noInternet(request.url ?? "")}`);
     });
     return app;
