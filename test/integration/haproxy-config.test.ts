@@ -41,7 +41,10 @@ describe("the real haproxy -c", () => {
             { appPort: 1, healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-", drainSeconds: 65, servers: pool(1) },
         ],
     ])("accepts %s without a warning", (_, args) => {
-        expect(check(renderHaproxyConfig(args))).toEqual({ code: 0, words: "Configuration file is valid\n" });
+        expect(check(renderHaproxyConfig(args))).toMatchObject({
+            code: 0,
+            words: expect.not.stringMatching(/WARNING|ALERT/) as string,
+        });
     });
 
     test("would refuse a mistake", () => {
