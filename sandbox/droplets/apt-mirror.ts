@@ -62,12 +62,13 @@ export async function ensureMirror({ log }: { log: Log }): Promise<{ folder: str
     await buildOnce({
         target: folder,
         title: "the package mirror",
+        takes: "about half a minute",
         recipe: { ...RECIPE, base: path.basename(path.dirname(lowerdir)) },
         needsMiB: 1000,
         log,
         build: async (mirror) => {
             await download(lowerdir, mirror, log);
-            await writeIndexes(mirror);
+            await writeIndexes(mirror, await aptKey({ log }));
         },
     });
     return { folder };
@@ -114,8 +115,7 @@ async function fillPool(archives: string, pool: string): Promise<void> {
     }
 }
 
-async function writeIndexes(mirror: string): Promise<void> {
-    const key = await aptKey();
+async function writeIndexes(mirror: string, key: { folder: string }): Promise<void> {
     const gpg = ["--homedir", key.folder, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback"];
     try {
         for (const { folder, suite, label } of ARCHIVES) {

@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cacheDir } from "../instance.ts";
 import { requireLinuxRoot, run, type Log } from "../host.ts";
@@ -77,24 +76,38 @@ const MMDEBSTRAP = [
 /** Everything that decides what the image looks like, but the packages' versions. */
 const RECIPE = { suite: SUITE, options: MMDEBSTRAP, packages: PACKAGES, files: FILES, customize: CUSTOMIZE };
 
+/** gpg's user id, algorithm, use and expiry. */
+const KEY = ["dropscale sandbox", "rsa3072", "sign", "never"];
+const PUBLIC_KEY = "sandbox.asc";
+
 /**
  * Where the key lies that signs the package mirror: private part in `folder` (a GNUPGHOME), public part in
  * `publicKey`. Made at the first call; a lost key makes a new base image and a new mirror.
  */
-export async function aptKey(): Promise<{ folder: string; publicKey: string }> {
-    const folder = path.join(cacheDir(), "apt-key");
-    const publicKey = path.join(folder, "sandbox.asc");
-    if (existsSync(publicKey)) return { folder, publicKey };
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await chmod(folder, 0o700);
-    const gpg = ["--homedir", folder, "--batch", "--pinentry-mode", "loopback", "--passphrase", ""];
-    try {
-        await run("gpg", [...gpg, "--quick-generate-key", "dropscale sandbox", "rsa3072", "sign", "never"]);
-        await writeFile(publicKey, (await run("gpg", [...gpg, "--armor", "--export"])) + "\n");
-    } finally {
-        await stopAgent(folder);
-    }
-    return { folder, publicKey };
+export async function aptKey({ log }: { log: Log }): Promise<{ folder: string; publicKey: string }> {
+    const target = path.join(cacheDir(), "apt-key");
+    await buildOnce({
+        target,
+        title: "the key of the package mirror",
+        takes: "a few seconds",
+        recipe: KEY,
+        needsMiB: 1,
+        log,
+        build: async (folder) => {
+            await chmod(folder, 0o700);
+            const gpg = ["--homedir", folder, "--batch", "--quiet", "--pinentry-mode", "loopback"];
+            try {
+                await run("gpg", [...gpg, "--passphrase", "", "--quick-generate-key", ...KEY]);
+                await writeFile(
+                    path.join(folder, PUBLIC_KEY),
+                    (await run("gpg", [...gpg, "--armor", "--export"])) + "\n",
+                );
+            } finally {
+                await stopAgent(folder);
+            }
+        },
+    });
+    return { folder: target, publicKey: path.join(target, PUBLIC_KEY) };
 }
 
 /** gpg leaves an agent behind for each home folder. */
@@ -112,12 +125,13 @@ export async function stopAgent(folder: string): Promise<void> {
  */
 export async function ensureBaseImage({ log }: { log: Log }): Promise<{ lowerdir: string }> {
     requireLinuxRoot();
-    const { publicKey } = await aptKey();
+    const { publicKey } = await aptKey({ log });
     const recipe = { ...RECIPE, key: await readFile(publicKey, "utf8") };
     const target = path.join(cacheDir(), `base-${recipeHash(recipe)}`);
     await buildOnce({
         target,
         title: "the Debian 12 base image",
+        takes: "a minute or two",
         recipe,
         needsMiB: 800,
         log,

@@ -15,6 +15,8 @@ export interface Build {
     target: string;
     /** What it is, for people: "the base image". */
     title: string;
+    /** How long it takes, for people: "about a minute". */
+    takes: string;
     /** Anything whose change makes another result; `recipeHash` of it is kept in the folder. */
     recipe: unknown;
     /** Free space that the build needs. */
@@ -79,7 +81,7 @@ async function buildUnderLock(job: Build): Promise<void> {
     await removeTree(...stale.map((entry) => path.join(parent, entry)));
     await requireSpace(job);
 
-    log(`making ${title} in ${target} (once; a minute or two)`);
+    log(`making ${title} in ${target} (once, ${job.takes})`);
     const started = Date.now();
     const folder = path.join(parent, prefix + String(process.pid));
     try {

@@ -51,11 +51,7 @@ class BootingMachines implements Machines {
     }
 
     async start(cloud: Cloud): Promise<Set<number>> {
-        requireLinuxRoot();
-        await ensureHostPackages({ log: this.#log });
-        await raiseInotifyLimit({ log: this.#log });
-        this.#lowerdir = (await ensureBaseImage({ log: this.#log })).lowerdir;
-        await ensureMirror({ log: this.#log });
+        this.#lowerdir = (await prepareHost({ log: this.#log })).lowerdir;
         this.#cloud = cloud;
         await this.#region.start(cloud);
         await this.#removeStrangers(cloud);

@@ -21,6 +21,7 @@ function job(change: Partial<Build> = {}): Build {
     return {
         target: path.join(folder, "cache/thing"),
         title: "the thing",
+        takes: "a moment",
         recipe: 1,
         needsMiB: 1,
         build: async (into) => {
@@ -42,6 +43,7 @@ describe("buildOnce", () => {
         expect(builds).toBe(1);
         expect(await made()).toBe("whole");
         expect(lines).toHaveLength(2);
+        expect(lines[0]).toMatch(/^making the thing in .*\/cache\/thing \(once, a moment\)$/);
         expect(lines[1]).toMatch(/^made the thing in \d+\.\d s$/);
         expect(await cache()).toEqual(["thing"]);
     });
