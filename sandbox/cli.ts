@@ -2,9 +2,8 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Command } from "commander";
 import { ExecaError } from "execa";
-import { ensureBaseImage } from "./droplets/base-image.ts";
-import { ensureMirror } from "./droplets/apt-mirror.ts";
-import { ensureHostPackages, requireLinuxRoot } from "./host.ts";
+import { prepareHost } from "./droplets/prepare.ts";
+import { requireLinuxRoot } from "./host.ts";
 import { type Instance, instance } from "./instance.ts";
 import { findEngine } from "./offline-engine/engine.ts";
 import { purgeSandbox, startSandbox } from "./process.ts";
@@ -43,13 +42,9 @@ const environmentFile = path.join(dev.stateDir, "environment.json");
 
 async function up(say: Progress, quiet: boolean): Promise<void> {
     requireLinuxRoot();
-    await ensureHostPackages(say);
     const [engine] = await Promise.all([
         say.step("Pulumi engine", () => findEngine({ home: home, log: say.log })),
-        say.step("Debian 12 for droplets, and packages for them", async () => {
-            await ensureBaseImage(say);
-            await ensureMirror(say);
-        }),
+        say.step("Debian 12 for droplets, and packages for them", () => prepareHost(say)),
     ]);
     say.log(`engine: ${engine.description}`);
     const sandbox = await say.step("local DigitalOcean", () => startSandbox(dev, { port }));

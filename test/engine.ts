@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 import { claimIndex } from "../sandbox/claim-index.ts";
+import { prepareHost } from "../sandbox/droplets/prepare.ts";
 import { type Instance, instance } from "../sandbox/instance.ts";
 import { findEngine } from "../sandbox/offline-engine/engine.ts";
 import { purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/process.ts";
@@ -74,6 +75,7 @@ export async function makeWorld(
         stateDir: path.join(temporary, "sandbox"),
         kind,
     });
+    if (kind === "nspawn") await prepareHost({ log: console.error });
     const engine = await findEngine({ home: path.join(temporary, "pulumi"), log: console.error });
     const sandbox = await startSandbox(where, { port: 0 });
     await mkdir(stateBackend(where), { recursive: true });

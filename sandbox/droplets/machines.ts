@@ -3,17 +3,16 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import { ensureHostPackages, raiseInotifyLimit, requireLinuxRoot, type Log } from "../host.ts";
+import type { Log } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { netnsOf } from "../region/names.ts";
 import { Region } from "../region/region.ts";
-import { ensureMirror } from "./apt-mirror.ts";
-import { ensureBaseImage } from "./base-image.ts";
 import { removeTree } from "./build-once.ts";
 import { Cgroups } from "./cgroups.ts";
 import { Machine } from "./machine.ts";
+import { prepareHost } from "./prepare.ts";
 import { seedFiles } from "./seed.ts";
 
 /** A boot takes three to five seconds of processor time: more at once only make each other late. */

@@ -18,14 +18,15 @@ interface Droplet {
 /** One stack from nothing to nothing, in the order in which a person would go. Every step builds on the last. */
 describe("a stack on droplets that boot", () => {
     let world: World;
+    let made: World | undefined;
     let url: string;
     let visitors: Visitors | undefined;
 
     beforeAll(async () => {
-        world = await makeWorld("nspawn");
+        world = made = await makeWorld("nspawn");
     });
     afterAll(async () => {
-        await world.close();
+        await made?.close();
     });
     /** Somebody visits the site through every change; nobody may notice. */
     beforeEach(() => {
