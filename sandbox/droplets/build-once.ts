@@ -77,7 +77,7 @@ async function buildUnderLock(job: Build): Promise<void> {
     const { target, title, recipe, log } = job;
     const parent = path.dirname(target);
     const prefix = `${path.basename(target)}.tmp-`;
-    const stale = (await readdir(parent)).filter((entry) => entry.startsWith(prefix));
+    const stale = (await readdir(parent)).filter((entry) => entry.startsWith(prefix) || isOrphan(entry));
     await removeTree(...stale.map((entry) => path.join(parent, entry)));
     await requireSpace(job);
 
@@ -98,6 +98,12 @@ async function buildUnderLock(job: Build): Promise<void> {
         await removeTree(folder, `${folder}-old`);
     }
     log(`made ${title} in ${seconds(started)}`);
+}
+
+/** Left by a build of any other target, whose process is no more. */
+function isOrphan(entry: string): boolean {
+    const pid = /\.tmp-(\d+)(-old)?$/.exec(entry)?.[1];
+    return pid !== undefined && !existsSync(`/proc/${pid}`);
 }
 
 async function requireSpace(job: Build): Promise<void> {

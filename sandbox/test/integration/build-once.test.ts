@@ -70,10 +70,12 @@ describe("buildOnce", () => {
         const left = path.join(folder, "cache/thing.tmp-12345");
         await mkdir(left, { recursive: true });
         await writeFile(path.join(left, "made"), "ha");
+        await mkdir(path.join(folder, "cache/other.tmp-99999999"), { recursive: true }); // no process has this id
+        await mkdir(path.join(folder, `cache/another.tmp-${process.pid}`), { recursive: true });
         await mkdir(path.join(folder, "cache/thing"), { recursive: true }); // without the mark of a finished build
         await buildOnce(job());
         expect(await made()).toBe("whole");
-        expect(await cache()).toEqual(["thing"]);
+        expect(await cache()).toEqual([`another.tmp-${process.pid}`, "thing"]);
     });
 
     it("builds once for two that want it at the same time", async () => {
