@@ -2,11 +2,14 @@
  * Stand-in for pulumi-resource-digitalocean 4.68.0, for machines that can't download it: the resources and
  * functions below, over DigitalOcean's API alone. The engine starts this file as a plugin.
  */
-import { getSizes, sshKey, tag } from "./digitalocean/account.ts";
+import { SSH_KEY, TAG } from "./digitalocean/account.ts";
 import { Client } from "./digitalocean/client.ts";
 import { droplet } from "./digitalocean/droplet.ts";
 import { firewall } from "./digitalocean/firewall.ts";
-import { getVpc, reservedIp, reservedIpAssignment, vpc } from "./digitalocean/network.ts";
+import { reservedIp, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
+import { restResource } from "./digitalocean/rest.ts";
+import { getSizes } from "./digitalocean/sizes.ts";
+import { getVpc, vpc } from "./digitalocean/vpc.ts";
 import { serveProvider } from "./serve.ts";
 
 const client = new Client();
@@ -21,8 +24,8 @@ serveProvider({
         "digitalocean:index/droplet:Droplet": droplet(client),
         "digitalocean:index/vpc:Vpc": vpc(client),
         "digitalocean:index/firewall:Firewall": firewall(client),
-        "digitalocean:index/sshKey:SshKey": sshKey(client),
-        "digitalocean:index/tag:Tag": tag(client),
+        "digitalocean:index/sshKey:SshKey": restResource(client, SSH_KEY),
+        "digitalocean:index/tag:Tag": restResource(client, TAG),
         "digitalocean:index/reservedIp:ReservedIp": reservedIp(client),
         "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": reservedIpAssignment(client),
     },

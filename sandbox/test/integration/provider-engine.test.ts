@@ -24,7 +24,7 @@ const region = "fra1";
 const tag = new digitalocean.Tag("tag", { name: "tiny-web" });
 // The first VPC of a region is its default, which can't be deleted.
 const vpc = new digitalocean.Vpc("vpc", { region });
-const key = new digitalocean.SshKey("key", { publicKey: "${"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRvb2xpbmdrZXlmb3J0ZXN0c29ubHkxMjM0NTY3ODkw"}" });
+const key = new digitalocean.SshKey("key", { publicKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRvb2xpbmdrZXlmb3J0ZXN0c29ubHkxMjM0NTY3ODkw" });
 const all = ["0.0.0.0/0", "::/0"];
 const firewall = new digitalocean.Firewall("firewall", {
     tags: [tag.name],

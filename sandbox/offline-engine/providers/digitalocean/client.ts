@@ -111,6 +111,17 @@ export class Client {
         return this.get<T>(path).catch(undefinedIfGone);
     }
 
+    /** All items of a list, page by page; `key` is the answer's key with the items in it. */
+    async list<T>(path: string, key: string): Promise<T[]> {
+        type Page = Record<string, T[]> & { links?: { pages?: { next?: string } } };
+        const all: T[] = [];
+        for (let page = 1; ; page++) {
+            const answer = await this.get<Page>(`${path}?page=${page}&per_page=200`);
+            all.push(...(answer[key] ?? []));
+            if (answer.links?.pages?.next === undefined) return all;
+        }
+    }
+
     /** That there is nothing to delete is no error. */
     async delete(path: string, body?: object): Promise<void> {
         await this.request("DELETE", path, body).catch(undefinedIfGone);

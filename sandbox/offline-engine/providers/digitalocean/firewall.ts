@@ -1,8 +1,8 @@
-import type { Failure, Property, Resource } from "../resource.ts";
+import type { Failure, Resource } from "../resource.ts";
 import { isEmpty, isRecord, text, type Properties, type Value } from "../values.ts";
 import type { Client } from "./client.ts";
-import { explain } from "./poll.ts";
 import { nonEmpty, oneOf, strings, tagName, TAGS } from "./properties.ts";
+import { restResource, type Rest } from "./rest.ts";
 
 interface ApiRule {
     protocol: string;
@@ -41,43 +41,26 @@ const DIRECTIONS = {
 type Direction = keyof typeof DIRECTIONS;
 
 // https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/firewall/firewalls.go
-const inputs: Record<string, Property> = {
-    name: { type: "string", autoName: true, validate: nonEmpty },
-    dropletIds: { type: "set", items: "integer" },
-    inboundRules: { type: "set", items: "map", validate: ruleProblem("inboundRules") },
-    outboundRules: { type: "set", items: "map", validate: ruleProblem("outboundRules") },
-    tags: TAGS,
+const FIREWALL: Rest<ApiFirewall> = {
+    noun: "firewall",
+    path: "/v2/firewalls",
+    key: "firewall",
+    inputs: {
+        name: { type: "string", autoName: true, validate: nonEmpty },
+        dropletIds: { type: "set", items: "integer" },
+        inboundRules: { type: "set", items: "map", validate: ruleProblem("inboundRules") },
+        outboundRules: { type: "set", items: "map", validate: ruleProblem("outboundRules") },
+        tags: TAGS,
+    },
+    outputs: { createdAt: "string", pendingChanges: "list", status: "string" },
+    id: ({ id }) => id,
+    state,
+    body,
+    changes: body,
 };
 
 export function firewall(client: Client): Resource {
-    const path = (id: string): string => `/v2/firewalls/${id}`;
-    const read = async (id: string): Promise<Properties | undefined> => {
-        const found = await explain("retrieving firewall", () =>
-            client.find<{ firewall: ApiFirewall }>(path(id)),
-        );
-        return found && state(found.firewall);
-    };
-    return {
-        inputs,
-        outputs: { createdAt: "string", pendingChanges: "list", status: "string" },
-        validate: atLeastOneRule,
-        async create(given) {
-            const created = await explain("creating firewall", () =>
-                client.post<{ firewall: ApiFirewall }>("/v2/firewalls", body(given)),
-            );
-            const { id } = created.firewall;
-            return { id, outputs: async () => (await read(id)) ?? state(created.firewall) };
-        },
-        async read(id) {
-            const found = await read(id);
-            return found && { id, state: found };
-        },
-        async update(id, _olds, given) {
-            await explain("updating firewall", () => client.put(path(id), body(given)));
-            return (await read(id)) ?? {};
-        },
-        delete: (id) => explain("deleting firewall", () => client.delete(path(id))),
-    };
+    return { ...restResource(client, FIREWALL), validate: atLeastOneRule };
 }
 
 function atLeastOneRule(given: Properties): Failure[] {
