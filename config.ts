@@ -1,5 +1,6 @@
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
+import { maxDrainSeconds } from "./components/haproxy-apply";
 import { serverTimeoutSeconds } from "./components/haproxy-config";
 import { refusal } from "./refusal";
 import { readUserData, renderUserData } from "./userdata/render";
@@ -40,7 +41,7 @@ const rules = {
     ),
     readySeconds: wholeNumber(10, 3600),
     // Shorter, and HAProxy would cut requests that it still lets run.
-    drainSeconds: wholeNumber(serverTimeoutSeconds + 5, 3600),
+    drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),
     adminCidrs: ipv4Ranges,
 } satisfies Record<string, Rule<unknown>>;
 

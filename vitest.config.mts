@@ -1,24 +1,31 @@
 import { defineConfig } from "vitest/config";
 
-// One project a kind of test: `vitest run --project unit`. What each needs is said in README.md, "Tests".
+// `make test` runs all three; one alone: `npx vitest run --project unit`.
 export default defineConfig({
     test: {
         projects: [
-            { test: { name: "unit", include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"] } },
             {
-                // Starts processes of its own (the API, plugins, HAProxy); no root needed where it can be helped.
+                // Nothing but this process.
+                test: { name: "unit", include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"] },
+            },
+            {
+                // Processes of the test's own on loopback: the API, the engine and its plugins, sshd. No root.
                 test: {
                     name: "integration",
                     include: ["test/integration/**/*.test.ts", "sandbox/test/integration/**/*.test.ts"],
                     testTimeout: 120_000,
-                    hookTimeout: 300_000,
+                    hookTimeout: 900_000,
                 },
             },
             {
-                // Boots droplets: root on Linux only.
+                // Namespaces and droplets that boot: root on Linux.
                 test: {
-                    name: "machines",
-                    include: ["test/e2e/**/*.test.ts", "sandbox/test/machines/**/*.test.ts"],
+                    name: "root",
+                    include: [
+                        "test/host/**/*.test.ts",
+                        "test/e2e/**/*.test.ts",
+                        "sandbox/test/machines/**/*.test.ts",
+                    ],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
                     fileParallelism: false,

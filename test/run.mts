@@ -27,7 +27,15 @@ const root = path.resolve(import.meta.dirname, "..");
 const say = progress();
 
 /** What the tests themselves run: a command and its Debian package. */
-const testPackages = { haproxy: "haproxy", shellcheck: "shellcheck", sshd: "openssh-server" };
+const testPackages = {
+    haproxy: "haproxy",
+    shellcheck: "shellcheck",
+    sshd: "openssh-server",
+    socat: "socat",
+    curl: "curl",
+    unshare: "util-linux",
+    ss: "iproute2",
+};
 
 /** Checks of the text of the project; each counts as one test. */
 const checks: Record<string, string[]> = {
@@ -35,17 +43,21 @@ const checks: Record<string, string[]> = {
     "types of the sandbox": ["tsc", "-p", "sandbox"],
     lint: ["eslint", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
+    "shell scripts": ["shellcheck", "components/apply-haproxy.sh", "sandbox/droplets/launch.sh", ".ci/run"],
 };
 
-/** Runs a program of node_modules; its output goes to the terminal. Resolves with its exit code. */
+/** Runs a program of node_modules or of the host; its output goes to the terminal. Resolves with its exit code. */
 function run(command: string, args: string[]): Promise<number> {
-    const bin = path.join(root, "node_modules/.bin", command);
-    const child = spawn(bin, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-    return new Promise((resolve) =>
+    const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}` };
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+    return new Promise((resolve) => {
+        child.once("error", () => {
+            resolve(127);
+        });
         child.once("close", (code) => {
             resolve(code ?? 1);
-        }),
-    );
+        });
+    });
 }
 
 async function runCheck(title: string, [command = "", ...args]: string[]): Promise<Counts> {
@@ -109,7 +121,7 @@ async function main(): Promise<void> {
         counts.push(await runTests("unit", folder));
         if (missing.length === 0) counts.push(await runTests("integration", folder));
         else leftOut.push(`integration tests: these Debian packages are missing: ${missing.join(", ")}`);
-        if (reason === undefined) counts.push(await runTests("machines", folder));
+        if (reason === undefined) counts.push(await runTests("root", folder));
         else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
     } finally {
         rmSync(folder, { recursive: true });
