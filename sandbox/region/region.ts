@@ -49,6 +49,7 @@ export class Region {
         await this.#sysctl({
             "ipv4.ip_forward": 1,
             "ipv4.conf.all.rp_filter": 1,
+            [`ipv4.conf.${UPLINK_IN_ROUTER}.rp_filter`]: 1,
         });
         await ip(
             [
@@ -112,6 +113,9 @@ export class Region {
         await this.#sysctl(
             Object.fromEntries(
                 Object.values(ports).flatMap(({ outside }) => [
+                    // Strict: who takes another's address is not heard. Said for each, as what it inherits from
+                    // the host may be looser, and would win. https://docs.kernel.org/networking/ip-sysctl.html
+                    [`ipv4.conf.${outside}.rp_filter`, 1],
                     // The droplet takes its whole subnet for its neighbours; the router answers for them, at once.
                     [`ipv4.conf.${outside}.proxy_arp`, 1],
                     [`ipv4.neigh.${outside}.proxy_delay`, 0],

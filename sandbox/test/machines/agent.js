@@ -10,6 +10,7 @@ import { clearTimeout, setTimeout } from "node:timers";
 
 const held = new Map();
 let served = 0;
+const heard = [];
 
 /** Resolves with what comes first: the next data as text, or the code of what went wrong. */
 function answerOf(socket, timeoutMs) {
@@ -82,8 +83,8 @@ const actions = {
             return { status: 0, headers: {}, text: error.code ?? error.message };
         }
     },
-    async datagram({ host, port, hex, timeoutMs }) {
-        const socket = dgram.createSocket("udp4");
+    async datagram({ host, port, from, hex, timeoutMs }) {
+        const socket = dgram.createSocket("udp4").bind(0, from);
         const answer = new Promise((resolve) => {
             socket.on("message", (message) => resolve(message.toString("hex")));
             socket.on("error", (error) => resolve(error.code));
@@ -94,6 +95,13 @@ const actions = {
         socket.close();
         return result;
     },
+    /** Keeps the sources of all datagrams to a port, for `heard`. */
+    async hear({ port }) {
+        const socket = dgram.createSocket("udp4").bind(port);
+        socket.on("message", (message, { address }) => heard.push(address));
+        await once(socket, "listening");
+    },
+    heard: () => heard,
 };
 
 process.on("message", async ({ id, action, options }) => {

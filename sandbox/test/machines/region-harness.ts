@@ -80,6 +80,17 @@ export class Agent {
     datagram(host: string, port: number, hex: string): Promise<string> {
         return this.#ask("datagram", { host, port, hex, timeoutMs: TIMEOUT_MS }) as Promise<string>;
     }
+    /** Sends one datagram, from an address of its own or another's, to somebody who does not answer. */
+    async whisper(host: string, port: number, from: string): Promise<void> {
+        await this.#ask("datagram", { host, port, from, hex: "00", timeoutMs: SILENCE_MS });
+    }
+    /** Keeps the sources of all datagrams to a UDP port, for `heard`. */
+    hear(port: number): Promise<void> {
+        return this.#ask("hear", { port }) as Promise<void>;
+    }
+    heard(): Promise<string[]> {
+        return this.#ask("heard") as Promise<string[]>;
+    }
 
     async end(): Promise<void> {
         if (this.#child.exitCode !== null) return;

@@ -187,6 +187,34 @@ describe("cloud firewalls", () => {
         expect(await lb.agent.dialInVain(web.privateIp, 80)).toMatch(BLOCKED);
     });
 
+    it("are not deceived by another's address, whatever the host's own rp_filter is", async () => {
+        await run("nsenter", [
+            `--net=/run/netns/${sandbox.id}`,
+            "sysctl",
+            "-qw",
+            "net.ipv4.conf.default.rp_filter=2",
+        ]);
+        await agents.get(7)?.end();
+        await boot(dropletOf(cloud, 7));
+        const inbound = [rule("udp", "514", { tags: ["lb"] })];
+        await setFirewalls(firewall("log", { dropletIds: [6] }, { inbound, outbound: ALL_OUT }));
+        const [friend, log, liar] = [droplet(5), droplet(6), droplet(7)];
+        await log.agent.hear(514);
+        for (const [device, own, victims, target] of [
+            ["eth0", liar.publicIp, friend.publicIp, log.publicIp],
+            ["eth1", liar.privateIp, friend.privateIp, log.privateIp],
+        ] as const) {
+            await run("ip", ["-n", netnsOf(sandbox, 7), "addr", "add", `${victims}/32`, "dev", device]);
+            await liar.agent.whisper(target, 514, victims);
+            await liar.agent.whisper(target, 514, own);
+            await run("ip", ["-n", netnsOf(sandbox, 7), "addr", "del", `${victims}/32`, "dev", device]);
+            expect(await log.agent.heard()).not.toContain(victims);
+            await friend.agent.whisper(target, 514, victims);
+            expect((await log.agent.heard()).at(-1)).toBe(victims);
+            expect(await log.agent.heard()).not.toContain(own);
+        }
+    });
+
     it("let flows that exist go on when the rules change", async () => {
         const web = droplet(6);
         expect(await host.hold(web.publicIp, 80)).toBe(web.name);
@@ -244,9 +272,17 @@ describe("VPCs", () => {
         expect(await stranger.agent.dialInVain(web.privateIp, 80)).toMatch(BLOCKED);
         expect(await web.agent.dialInVain(stranger.privateIp, 80)).toMatch(BLOCKED);
         expect(await stranger.agent.dial(web.publicIp, 80)).toBe(web.name);
-        const others = `${web.privateIp.replace(/\d+$/, "0")}/20`;
-        await run("ip", ["-n", netnsOf(sandbox, 8), "route", "add", others, "dev", "eth1"]);
+
+        // Two that know of each other's range, and send there by their private side.
+        for (const [from, to] of [
+            [web, stranger],
+            [stranger, web],
+        ] as const) {
+            const route = ["route", "add", `${to.privateIp}/32`, "dev", "eth1"];
+            await run("ip", ["-n", netnsOf(sandbox, from.id), ...route]);
+        }
         expect(await stranger.agent.dialInVain(web.privateIp, 80)).toMatch(BLOCKED);
+        expect(await web.agent.dialInVain(stranger.privateIp, 80)).toMatch(BLOCKED);
     });
 
     it("are shown to their droplets by the gateway and no one else", async () => {
@@ -391,6 +427,9 @@ describe("nothing gets out", () => {
         const { agent } = droplet(6);
         for (const address of addresses)
             expect(await agent.dialInVain(address, port), address).toMatch(BLOCKED);
+        const router = new Agent(sandbox.id); // the host's own guard stands behind the router's rules
+        expect(await router.dialInVain(sandbox.addresses.uplinkHost, port)).toBe("timeout");
+        await router.end();
         expect(await host.served()).toBe(before);
         expect(await host.dial("127.0.0.1", port)).toBe("the host");
     });
