@@ -14,6 +14,10 @@ const NETNS_FOLDER = "/run/netns";
 /** Worse than any route that a person or a routing daemon sets, so that it counts only when theirs is gone. */
 const LAST_RESORT_METRIC = 4_278_198_272;
 
+/** Where a flow has the addresses of its droplet, which are behind the NAT, and where a reserved IP. */
+const OWN_SIDES = ["--orig-src", "--reply-src"];
+const RESERVED_SIDES = ["--orig-dst", "--reply-dst"];
+
 /**
  * The network of one sandbox: a router in a namespace of its own, with one cable to the host ("the Internet")
  * and two to each droplet (public and VPC side). There is no bridge: every packet between droplets crosses the
@@ -83,7 +87,7 @@ export class Region {
                 (address) => this.#holders.get(address) !== holders.get(address),
             );
             this.#holders = holders;
-            for (const address of moved) await this.cutFlows(address);
+            await Promise.all(moved.map((address) => this.#cut(address, RESERVED_SIDES)));
         });
     }
 
@@ -136,12 +140,15 @@ export class Region {
     /** Removes a droplet's namespace and cables and ends its flows. No error when there is nothing. */
     async detach(dropletId: number): Promise<void> {
         const addresses = await this.#removePorts(dropletId);
-        await Promise.all(addresses.map((address) => this.cutFlows(address)));
+        await Promise.all(addresses.map((address) => this.#cut(address, OWN_SIDES)));
     }
 
     /** Forgets every flow from or to an address: what still arrives of it is judged anew, by today's rules. */
     async cutFlows(address: string): Promise<void> {
-        const sides = ["--orig-src", "--orig-dst", "--reply-src"];
+        await this.#cut(address, [...OWN_SIDES, ...RESERVED_SIDES]);
+    }
+
+    async #cut(address: string, sides: string[]): Promise<void> {
         await Promise.all(sides.map((side) => this.#forget(side, address)));
     }
 

@@ -327,7 +327,10 @@ describe("a reserved IP", () => {
     });
 
     it("answers nobody while no droplet holds it", async () => {
-        const ip = await assign(null);
+        const ip = await assign(6);
+        expect(await host.hold(ip, 80)).toBe("droplet-6");
+        await region.sync({ ...cloud, reservedIps: [] });
+        expect(await host.sayInVain(ip, 80, "still there?")).toMatch(BLOCKED);
         expect(await host.dialInVain(ip, 80)).toMatch(BLOCKED);
     });
 });
