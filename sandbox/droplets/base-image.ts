@@ -73,6 +73,12 @@ const MMDEBSTRAP = [
     ...["man", "doc", "info", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
 ];
 
+/**
+ * Arguments of setpriv(1): when this process is killed, so are mmdebstrap and all that it started, and nothing
+ * stays mounted in the tree. Else the next build could not remove what this one left.
+ */
+const DIES_WITH_US = ["--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
 /** Everything that decides what the image looks like, but the packages' versions. */
 const RECIPE = { suite: SUITE, options: MMDEBSTRAP, packages: PACKAGES, files: FILES, customize: CUSTOMIZE };
 
@@ -144,8 +150,8 @@ async function buildTree(root: string, publicKey: string, log: Log): Promise<voi
     const { sources, options } = await hostApt({ log });
     const key = `cp ${quote(publicKey)} "$1/etc/apt/trusted.gpg.d/sandbox.asc"`;
     const files = Object.entries(FILES).map(([file, lines]) => writeHook(file, lines));
-    await run("mmdebstrap", [
-        ...MMDEBSTRAP,
+    await run("setpriv", [
+        ...[...DIES_WITH_US, "mmdebstrap", ...MMDEBSTRAP],
         `--include=${PACKAGES.join(",")}`,
         ...options.map((option) => `--aptopt=${option}`),
         ...[...CUSTOMIZE, key, ...files].map((hook) => `--customize-hook=${hook}`),
