@@ -5,7 +5,7 @@ const folder = "/run/dropscale";
 
 /**
  * Takes the first index of {@link instance} that no other run on this machine has taken, so that test runs side
- * by side do not meet. 0 is never given out: it is `make up`'s. A claim whose process died lapses after 30 s.
+ * by side do not meet. 0 is never given out: it is `make up`'s. A claim whose process died lapses after two minutes.
  *
  * @throws Error if all 199 are taken.
  */
@@ -15,7 +15,7 @@ export async function claimIndex(): Promise<{ index: number; release: () => Prom
         try {
             const release = await lockfile.lock(`${folder}/index-${index}`, {
                 realpath: false,
-                stale: 30_000,
+                stale: 120_000,
             });
             return { index, release };
         } catch (error) {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 
@@ -64,6 +64,7 @@ async function main(options: Options): Promise<void> {
     // Makes the state folder, which the lock lies in.
     const store = openStore(instance.stateDir);
     const unlock = await lock(instance.stateDir);
+    if (instance.kind === "nspawn") takeIndex(instance, options.purge);
     const machines = await machinesFor(instance);
     if (options.purge) {
         await machines.purge();
@@ -156,6 +157,24 @@ async function lock(stateDir: string): Promise<() => Promise<void>> {
     }
     writeFileSync(pidFile, String(process.pid));
     return release;
+}
+
+/**
+ * Machines live on without a process, and everything of an index that its sandbox does not know is removed at start:
+ * two state folders must not share one.
+ */
+function takeIndex({ id, index, stateDir }: Instance, purge: boolean): void {
+    const file = `/run/dropscale/${id}.owner`;
+    const owner = existsSync(file) ? readFileSync(file, "utf8") : stateDir;
+    if (owner !== stateDir && existsSync(path.join(owner, "cloud.json"))) {
+        throw new Refusal(
+            `index ${index} belongs to the sandbox in ${owner}, whose droplets may still run: remove that one first ` +
+                "(`make down` in its checkout)",
+        );
+    }
+    mkdirSync(path.dirname(file), { recursive: true });
+    if (purge) rmSync(file, { force: true });
+    else writeFileSync(file, stateDir);
 }
 
 function isAlive(pid: number): boolean {

@@ -51,7 +51,14 @@ export function pulumi(env: Readonly<Record<string, string>>, cwd = projectFolde
     const options = { cwd, env, stdin: "ignore" } satisfies Options;
     return {
         run: async (...args) => {
-            await execa("pulumi", args, { ...options, stdout: "inherit", stderr: "inherit" });
+            // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it.
+            const wait = () => undefined;
+            process.on("SIGINT", wait);
+            try {
+                await execa("pulumi", args, { ...options, stdout: "inherit", stderr: "inherit" });
+            } finally {
+                process.off("SIGINT", wait);
+            }
         },
         read: async (...args) => {
             const { stdout } = await execa("pulumi", [...args, "--non-interactive"], options);

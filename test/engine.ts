@@ -42,6 +42,8 @@ export interface World {
     configure: (changes: Record<string, unknown>) => Promise<void>;
     /** Runs `pulumi` on the stack, without a terminal. */
     pulumi: (args: string[], env?: Record<string, string>) => Promise<Outcome>;
+    /** Runs another command of the checkout in the environment of `make env`; its stdout. */
+    run: (command: string, args: string[]) => Promise<string>;
     /** The stack's outputs, secrets in plain text. */
     outputs: () => Promise<Outputs>;
     /** GET of the API, its body. */
@@ -117,6 +119,10 @@ export async function makeWorld(
         folder,
         configure,
         pulumi,
+        run: async (command, args) => {
+            const bin = path.join(root, "node_modules/.bin", command);
+            return (await promisify(execFile)(bin, args, { cwd: folder, env: environment })).stdout;
+        },
         outputs: async () => {
             const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
             if (code !== 0) throw new Error(text);

@@ -93,6 +93,16 @@ describe("a stack on droplets that boot", () => {
         ).rejects.toThrow(/it shows the host key .*, expected /);
     });
 
+    it("shows in `make status` what DigitalOcean and HAProxy say of each server", async () => {
+        const text = await world.run("tsx", [path.resolve(__dirname, "../../tools/status.ts"), "test"]);
+        expect(text).toContain(`${url}   $24 a month`);
+        for (const { name, dropletId, privateIp } of (await world.outputs()).servers) {
+            expect(text).toMatch(
+                new RegExp(`${name} .* ${dropletId} .* ${privateIp} .* s-1vcpu-1gb .* active .* UP `),
+            );
+        }
+    });
+
     it("changes nothing on a second up, nor after a refresh", async () => {
         for (const refresh of [[], ["--refresh"]]) {
             const { code, text } = await world.pulumi([

@@ -2,9 +2,8 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { buildOnce, removeTree, type Build } from "../../droplets/build-once.ts";
+import { buildOnce, type Build } from "../../droplets/build-once.ts";
 
 let folder: string;
 let lines: string[];
@@ -90,38 +89,5 @@ describe("buildOnce", () => {
         );
         expect(builds).toBe(0);
         expect(existsSync(path.join(folder, "cache/thing"))).toBe(false);
-    });
-});
-
-// Mounts need root, and everything else here does not.
-describe.runIf(process.getuid?.() === 0)("buildOnce on a full disk", () => {
-    it("says so, leaves nothing, and succeeds when there is room", async () => {
-        const disk = path.join(folder, "cache");
-        await mkdir(disk);
-        await execa("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]);
-        try {
-            const build = (into: string) => writeFile(path.join(into, "made"), Buffer.alloc(60 * 2 ** 20));
-            await expect(buildOnce(job({ build }))).rejects.toThrow(
-                /^disk full: the thing needs 1 MiB in .*cache/,
-            );
-            expect(await cache()).toEqual([]);
-            await buildOnce(job());
-            expect(await made()).toBe("whole");
-        } finally {
-            await execa("umount", [disk]);
-        }
-    });
-
-    it("never removes what is mounted inside a tree", async () => {
-        const inner = path.join(folder, "cache/tree/proc");
-        await mkdir(inner, { recursive: true });
-        await execa("mount", ["-t", "tmpfs", "tmpfs", inner]);
-        try {
-            await writeFile(path.join(inner, "precious"), "");
-            await removeTree(path.join(folder, "cache/tree")).catch(() => undefined);
-            expect(existsSync(path.join(inner, "precious"))).toBe(true);
-        } finally {
-            await execa("umount", [inner]);
-        }
     });
 });
