@@ -10,7 +10,6 @@ import { purgeSandbox, startSandbox } from "./process.ts";
 import { type Progress, progress } from "./progress.ts";
 import {
     clearStaleLock,
-    parallel,
     projectFolder,
     pulumi,
     type Pulumi,
@@ -43,7 +42,7 @@ const environmentFile = path.join(dev.stateDir, "environment.json");
 async function up(say: Progress, quiet: boolean): Promise<void> {
     requireLinuxRoot();
     const [engine] = await Promise.all([
-        say.step("Pulumi engine", () => findEngine({ home: home, log: say.log })),
+        say.step("Pulumi engine", () => findEngine({ home, log: say.log })),
         say.step("Debian 12 for droplets, and packages for them", () => prepareHost(say)),
     ]);
     say.log(`engine: ${engine.description}`);
@@ -54,7 +53,7 @@ async function up(say: Progress, quiet: boolean): Promise<void> {
     await selectStack(dev, read);
     if (await clearStaleLock(dev, stack, { run, read })) say.log("cleared the lock of a run that was killed");
     await say.step("pulumi up", async () => {
-        await (quiet ? read : run)("up", "--yes", "--skip-preview", "--stack", stack, ...parallel);
+        await (quiet ? read : run)("up", "--yes", "--skip-preview", "--stack", stack);
     });
     const outputs = JSON.parse(await read("stack", "output", "--json", "--stack", stack)) as Outputs;
     process.stdout.write(summary(outputs));
@@ -83,7 +82,7 @@ Next:
 
 /** The real preview of the dev stack, as if nothing had been made yet. */
 async function preview(say: Progress): Promise<void> {
-    const engine = await findEngine({ home: home, log: say.log });
+    const engine = await findEngine({ home, log: say.log });
     const sandbox = await startSandbox(previewOnly, { port: 0 });
     try {
         const { run, read } = pulumi(stackEnvironment(previewOnly, engine, sandbox));
@@ -116,15 +115,9 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
         await clearStaleLock(dev, stack, { run, read });
         await say.step("pulumi destroy", () =>
             // With --refresh it ends well whatever is gone already.
-            (quiet ? read : run)(
-                "destroy",
-                "--yes",
-                "--skip-preview",
-                "--refresh",
-                "--stack",
-                stack,
-                ...parallel,
-            ).then(() => undefined),
+            (quiet ? read : run)("destroy", "--yes", "--skip-preview", "--refresh", "--stack", stack).then(
+                () => undefined,
+            ),
         );
     }
     await say.step("removing the local DigitalOcean", () => purgeSandbox(dev));

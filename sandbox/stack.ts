@@ -25,8 +25,8 @@ export function stackEnvironment(
         PULUMI_CONFIG_PASSPHRASE: "dropscale",
         DIGITALOCEAN_API_URL: url,
         DIGITALOCEAN_TOKEN: token,
-        // The real service's rate limit does not hold here.
-        DIGITALOCEAN_REQUESTS_PER_SECOND: "0",
+        // The default, 4 a core, would make a pool in batches.
+        PULUMI_PARALLEL: "64",
     };
 }
 
@@ -66,9 +66,6 @@ export function pulumi(env: Readonly<Record<string, string>>, cwd = projectFolde
         },
     };
 }
-
-/** How many resources the engine works on at once: its default, 4 a core, would make a pool in batches. */
-export const parallel = ["--parallel", "64"];
 
 /**
  * Takes away the lock that a killed run left on a stack. One that lives keeps it.
