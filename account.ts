@@ -21,11 +21,14 @@ export interface OwnVpc {
 /**
  * Looks up sizes and VPCs. Runs in previews as well.
  *
- * @throws RunError when the API refuses, can't be reached, or does not have a size.
+ * @throws RunError when the API refuses, can't be reached, or does not have the region, a size or the VPC.
  */
 export async function lookUpAccount(settings: Settings): Promise<Account> {
     try {
-        const [monthlyPrice, ownVpc] = await Promise.all([prices(settings), findOwnVpc(settings)]);
+        const [monthlyPrice, ownVpc] = await Promise.all([
+            prices(settings),
+            settings.vpcId ? checkVpc(settings) : findOwnVpc(settings),
+        ]);
         return { monthlyPrice, ownVpc };
     } catch (error) {
         if (pulumi.RunError.isInstance(error)) throw error;
@@ -36,6 +39,9 @@ export async function lookUpAccount(settings: Settings): Promise<Account> {
 
 async function prices(settings: Settings): Promise<Account["monthlyPrice"]> {
     const { sizes } = await digitalocean.getSizes();
+    const regions = [...new Set(sizes.flatMap((size) => size.regions))].sort();
+    if (!regions.includes(settings.region))
+        throw refusal(`'region' should be one of ${regions.join(", ")}, got ${settings.region}`);
     const errors: string[] = [];
     const price = (key: "size" | "loadBalancerSize"): number => {
         const found = sizes.find(({ slug }) => slug === settings[key]);
@@ -51,6 +57,18 @@ async function prices(settings: Settings): Promise<Account["monthlyPrice"]> {
     const result = { backend: price("size"), loadBalancer: price("loadBalancerSize") };
     if (errors.length > 0) throw refusal(errors.join("\n"));
     return result;
+}
+
+/** That the VPC of the config is there, and in the region: a droplet can be in no other. */
+async function checkVpc({ vpcId, region }: Settings): Promise<OwnVpc> {
+    const vpc = await digitalocean.getVpc({ id: vpcId }).catch((error: unknown) => {
+        if (/\b404\b/.test((error as Error).message))
+            throw refusal(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
+        throw error;
+    });
+    if (vpc.region !== region)
+        throw refusal(`'vpcId' should be a VPC in region ${region}, got ${vpcId}, which is in ${vpc.region}`);
+    return { isRegionDefault: false };
 }
 
 async function findOwnVpc(settings: Settings): Promise<OwnVpc> {

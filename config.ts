@@ -1,7 +1,7 @@
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { maxDrainSeconds } from "./components/haproxy-apply";
-import { serverTimeoutSeconds } from "./components/haproxy-config";
+import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { refusal } from "./refusal";
 import { readUserData, renderUserData } from "./userdata/render";
 
@@ -34,11 +34,7 @@ const rules = {
     loadBalancerSize: sizeSlug,
     userdata: userDataText,
     appPort: wholeNumber(1, 65_535),
-    // It stands in haproxy.cfg and in a shell script: no blank, quote, backslash, `$` or `#`.
-    healthPath: matching(
-        /^\/[\w.~!*+,;=:@%/?&-]{0,200}$/,
-        "a path that starts with / and has at most 200 further characters, without blanks, quotes, # and $",
-    ),
+    healthPath: matching(healthPathForm.pattern, healthPathForm.description),
     readySeconds: wholeNumber(10, 3600),
     // Shorter, and HAProxy would cut requests that it still lets run.
     drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),
@@ -51,6 +47,8 @@ type Key = keyof typeof rules;
 export type Settings = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
     /** `<namePrefix>-<stack>`: first part of every name and tag in the account. */
     readonly prefix: string;
+    /** The text of userdata/haproxy.yaml; the load balancer's host key is still to be added. */
+    readonly loadBalancerUserData: string;
 };
 
 /**
@@ -90,11 +88,21 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
     for (const key of Object.keys(raw).filter((name) => !(name in rules))) {
         problems.push(`'${key}' is no key of this program; the keys are ${Object.keys(rules).join(", ")}`);
     }
-    if (!/^[a-zA-Z0-9-]{1,60}$/.test(stack)) {
-        problems.push(`the stack's name should be 1 to 60 letters, digits and dashes, got ${stack}`);
+    // Tags differing in case alone are one tag, and stacks that share one would share their firewalls.
+    // https://docs.digitalocean.com/reference/api/digitalocean/#tag/Tags
+    if (!/^[a-z0-9-]{1,60}$/.test(stack)) {
+        problems.push(
+            `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
+        );
+    }
+    const loadBalancerUserData = readUserData("haproxy");
+    try {
+        renderUserData(loadBalancerUserData, { ssh_keys: {} });
+    } catch (error) {
+        problems.push(`userdata/haproxy.yaml: ${(error as Error).message}`);
     }
     if (problems.length > 0) throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
-    return { ...values, prefix: `${String(values.namePrefix)}-${stack}` } as Settings;
+    return { ...values, prefix: `${String(values.namePrefix)}-${stack}`, loadBalancerUserData } as Settings;
 }
 
 function wholeNumber(min: number, max: number): Rule<number> {

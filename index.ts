@@ -7,7 +7,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { readUserData, renderUserData } from "./userdata/render";
+import { renderUserData } from "./userdata/render";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
@@ -33,7 +33,9 @@ export = async () => {
         userData: pulumi
             .all([keys.host.privateKey, keys.host.publicKey])
             .apply(([ed25519_private, ed25519_public]) =>
-                renderUserData(readUserData("haproxy"), { ssh_keys: { ed25519_private, ed25519_public } }),
+                renderUserData(settings.loadBalancerUserData, {
+                    ssh_keys: { ed25519_private, ed25519_public },
+                }),
             ),
         network,
         sshKeyId: keys.sshKeyId,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 
 /** Inputs of {@link renderHaproxyConfig}. */
-export interface HaproxyConfigArgs {
+export interface RenderHaproxyOptions {
     /** TCP port on which every server serves both the site and the health path. */
     appPort: number;
     /** Path (and query) that a healthy server answers with 200-299, such as `/healthz`. */
@@ -25,6 +25,13 @@ export const serverTimeoutSeconds = 60;
  */
 const healthHost = "health-check";
 
+/** What a health path may be: it becomes one word of haproxy.cfg, and a URL in a file that curl reads. */
+export const healthPathForm = {
+    pattern: /^\/[\w.~!*+,;=:@%/?&-]{0,200}$/,
+    description:
+        "a path that starts with / and has at most 200 further characters, without blanks, quotes, # and $",
+};
+
 /** The body of every 503 that HAProxy makes itself. One line, and no `'`: it stands in strong quotes. */
 const unavailablePage = [
     '<!doctype html><html lang="en"><meta charset="utf-8">',
@@ -41,7 +48,7 @@ const unavailablePage = [
  *
  * @throws Error for a value that would not be one word of the configuration, and for a name or an address used twice.
  */
-export function renderHaproxyConfig(args: HaproxyConfigArgs): string {
+export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     check(args);
     const servers = [...args.servers].sort(
         (a, b) => slotOf(a.name) - slotOf(b.name) || (a.name < b.name ? -1 : 1),
@@ -145,19 +152,13 @@ function slotOf(name: string): number {
 }
 
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
-function check({ appPort, healthPath, drainSeconds, servers }: HaproxyConfigArgs): void {
+function check({ appPort, healthPath, drainSeconds, servers }: RenderHaproxyOptions): void {
     const wrong = (what: string, found: unknown, allowed: string): never => {
         throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
     };
     if (!Number.isInteger(appPort) || appPort < 1 || appPort > 65_535)
         wrong("appPort", appPort, "a port from 1 to 65535");
-    if (!/^\/[\w.~!*+,;=:@%/?&-]*$/.test(healthPath)) {
-        wrong(
-            "healthPath",
-            healthPath,
-            "a path that starts with / and has no blank, quote, backslash, # or $",
-        );
-    }
+    if (!healthPathForm.pattern.test(healthPath)) wrong("healthPath", healthPath, healthPathForm.description);
     if (!Number.isInteger(drainSeconds) || drainSeconds < 1)
         wrong("drainSeconds", drainSeconds, "a whole number above 0");
     for (const { name, address } of servers) {

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type HaproxyConfigArgs, renderHaproxyConfig } from "../../components/haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy-config";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 
-const pool = (count: number): HaproxyConfigArgs["servers"] =>
+const pool = (count: number): RenderHaproxyOptions["servers"] =>
     Array.from({ length: count }, (_, slot) => ({
         name: `web-${slot}`,
         address: `10.10.${slot >> 8}.${slot & 255}`,
@@ -32,7 +32,7 @@ describe("the real haproxy -c", () => {
         return { code: status, words: stdout + stderr };
     };
 
-    test.each<[string, HaproxyConfigArgs]>([
+    test.each<[string, RenderHaproxyOptions]>([
         ["no server", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: [] }],
         ["three servers", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: pool(3) }],
         ["1,000 servers", { appPort: 65_535, healthPath: "/", drainSeconds: 3600, servers: pool(1000) }],

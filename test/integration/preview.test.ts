@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopSandbox } from "../../sandbox/process.ts";
@@ -14,13 +14,12 @@ describe("a preview", () => {
         await world.close();
     });
 
-    it("shows count, names, sizes and cost in plain values, and no secret", async () => {
+    it("shows count, names, sizes and cost in plain values, and no token", async () => {
         const { code, text } = await world.pulumi(["preview", "--diff"]);
         expect(code, text).toBe(0);
         expect(text).toMatch(/replicas\s*: 3/);
         expect(text).toMatch(/web-2\s*: "s-1vcpu-1gb"/);
         expect(text).toMatch(/monthlyCost\s*: 24/);
-        expect(text).not.toContain("PRIVATE KEY-----\\n");
         expect(text).not.toContain(world.sandbox.token);
     });
 
@@ -57,11 +56,71 @@ describe("a preview", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
+    it("refuses a VPC and a region that the account does not have", async () => {
+        const vpcId = "5a4981aa-9653-4bd1-bef5-d6bff52042e4";
+        await world.configure({ vpcId });
+        const vpc = await world.pulumi(["preview"]);
+        await world.configure({ vpcId: undefined, region: "xyz9" });
+        const region = await world.pulumi(["preview"]);
+        await world.configure({ region: undefined });
+        expect(vpc.text).toContain(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
+        expect(region.text).toMatch(/'region' should be one of .*fra1, .*got xyz9/);
+        for (const { code, text } of [vpc, region]) {
+            expect(code).not.toBe(0);
+            expect(text).not.toMatch(/\n\s+at /);
+        }
+    });
+
+    it("refuses user data with a leading blank, of the backends and of the load balancer at once", async () => {
+        const files = ["nginx", "haproxy"].map((name) => path.join(world.folder, `userdata/${name}.yaml`));
+        const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+        for (const [i, file] of files.entries()) await writeFile(file, ` ${texts[i] ?? ""}`);
+        const { code, text } = await world.pulumi(["preview"]);
+        for (const [i, file] of files.entries()) await writeFile(file, texts[i] ?? "");
+        expect(code).not.toBe(0);
+        expect(text).toMatch(/'userdata' should be .*user data should start with the line "#cloud-config"/);
+        expect(text).toMatch(/userdata\/haproxy\.yaml: user data should start with the line "#cloud-config"/);
+        expect(text).not.toMatch(/\n\s+at /);
+    });
+
     it("says that a token is refused", async () => {
         const { code, text } = await world.pulumi(["preview"], { DIGITALOCEAN_TOKEN: "wrong" });
         expect(code).not.toBe(0);
         expect(text).toMatch(/the account could not be read: .*Unable to authenticate you/);
         expect(text).not.toMatch(/\n\s+at /);
+    });
+
+    it("and all that is kept shows no private key, also when the keys are made", async () => {
+        // All but what needs a machine: the commands on the load balancer, and what waits for them.
+        const made = await world.pulumi([
+            "up",
+            "--yes",
+            "--skip-preview",
+            ...["--exclude", "**load-balancer-ready", "--exclude-dependents"],
+        ]);
+        expect(made.code, made.text).toBe(0);
+        const plain = JSON.parse((await world.pulumi(["stack", "export", "--show-secrets"])).stdout) as {
+            deployment: { resources: { type: string; outputs?: { stdout?: { plaintext: string } } }[] };
+        };
+        const privateKeys = plain.deployment.resources
+            .filter(({ type }) => type === "command:local:Command")
+            .map(({ outputs }) => JSON.parse(outputs?.stdout?.plaintext ?? '""') as string);
+        expect(privateKeys).toHaveLength(2);
+        const seen = [
+            made,
+            await world.pulumi(["preview", "--diff"]),
+            await world.pulumi(["preview", "--json"]),
+            await world.pulumi(["stack", "export"]),
+            await world.pulumi(["stack", "output", "--json"]),
+        ];
+        for (const key of privateKeys) {
+            // The line of the private half; the first ones hold the public one.
+            const line = key.split("\n")[4] ?? "";
+            expect(line).toMatch(/^[\w+/]{60,}$/);
+            for (const { text } of seen) expect(text).not.toContain(line);
+        }
+        const destroyed = await world.pulumi(["destroy", "--yes", "--skip-preview"]);
+        expect(destroyed.code, destroyed.text).toBe(0);
     });
 
     it("says how to start the sandbox when it does not run", async () => {

@@ -14,7 +14,7 @@ function refusal(changes: Record<string, unknown>, stack = "dev"): string {
 
 describe("settings", () => {
     it("are the defaults of Pulumi.yaml where the stack sets nothing", () => {
-        const { userdata, ...settings } = parseSettings(stackConfig(), "dev");
+        const { userdata, loadBalancerUserData, ...settings } = parseSettings(stackConfig(), "dev");
         expect(settings).toEqual({
             prefix: "dropscale-dev",
             replicas: 3,
@@ -33,6 +33,7 @@ describe("settings", () => {
             adminCidrs: ["203.0.113.0/24"],
         });
         expect(userdata).toMatch(/^#cloud-config\n/);
+        expect(loadBalancerUserData).toMatch(/^#cloud-config\n/);
     });
 
     it.each([
@@ -101,9 +102,11 @@ describe("settings", () => {
         expect(refusal({ replica: 5 })).toContain(
             "'replica' is no key of this program; the keys are replicas,",
         );
-        expect(refusal({}, "my_stack")).toContain(
-            "the stack's name should be 1 to 60 letters, digits and dashes, got my_stack",
-        );
+        for (const stack of ["my_stack", "Prod", ""]) {
+            expect(refusal({}, stack)).toContain(
+                `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
+            );
+        }
     });
 
     it("list every wrong value in one message", () => {

@@ -2,9 +2,13 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { applyHaproxyCommand, applyHaproxyStdin } from "../../components/haproxy-apply";
-import { type HaproxyConfigArgs, markGeneration, renderHaproxyConfig } from "../../components/haproxy-config";
+import {
+    type RenderHaproxyOptions,
+    markGeneration,
+    renderHaproxyConfig,
+} from "../../components/haproxy-config";
 
-const args: HaproxyConfigArgs = {
+const args: RenderHaproxyOptions = {
     appPort: 8080,
     healthPath: "/healthz",
     drainSeconds: 75,
@@ -15,7 +19,7 @@ const args: HaproxyConfigArgs = {
     ],
 };
 
-const render = (change: Partial<HaproxyConfigArgs> = {}): string =>
+const render = (change: Partial<RenderHaproxyOptions> = {}): string =>
     renderHaproxyConfig({ ...args, ...change });
 const serverLines = (text: string): string[] =>
     text.split("\n").filter((line) => line.startsWith("    server "));
@@ -102,7 +106,7 @@ describe("renderHaproxyConfig", () => {
         expect(markGeneration(others)).toBe(render());
     });
 
-    test.each<[Partial<HaproxyConfigArgs>, string]>([
+    test.each<[Partial<RenderHaproxyOptions>, string]>([
         [{ healthPath: "/a\nserver x 1.2.3.4:80" }, "healthPath should be a path"],
         [{ healthPath: "healthz" }, "healthPath should be a path"],
         [{ healthPath: "/$HOME" }, "healthPath should be a path"],

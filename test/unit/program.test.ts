@@ -133,6 +133,21 @@ describe.each([
     });
 });
 
+describe("what only the account can tell", () => {
+    it("refuses a region that there is not, and names those that there are", async () => {
+        await expect(runProgram({ config: { region: "xyz9" } })).rejects.toThrow(
+            /^'region' should be one of fra1, nyc3, got xyz9$/,
+        );
+    });
+
+    it("refuses a VPC of another region", async () => {
+        const vpcId = "5a4981aa-9653-4bd1-bef5-d6bff52042e4";
+        await expect(runProgram({ config: { region: "nyc3", vpcId } })).rejects.toThrow(
+            `'vpcId' should be a VPC in region nyc3, got ${vpcId}, which is in fra1`,
+        );
+    });
+});
+
 describe("one more replica", () => {
     it("adds a droplet and touches no other", async () => {
         const droplets = async (replicas: number) => {
