@@ -6,14 +6,21 @@ import { serverName, slots } from "./slots";
 
 /** Inputs of {@link BackendPool}. */
 export interface BackendPoolArgs {
+    /** How many droplets. */
     replicas: number;
+    /** Slots never to use. */
     retired: number[];
+    /** Slug of a region. */
     region: string;
+    /** Slug of an image, or a snapshot's number; a change replaces all. */
     image: string;
+    /** Slug of a size; a change replaces all. */
     size: string;
     /** The text that every backend gets; a change replaces them all. */
     userData: string;
+    /** Its firewalls are there before any droplet. */
     network: Network;
+    /** Id of the account's key that root's logins need. */
     sshKeyId: pulumi.Input<string>;
 }
 

@@ -9,9 +9,13 @@ import type { LoadBalancer } from "./load-balancer";
 export interface HaproxyConfigArgs {
     loadBalancer: LoadBalancer;
     pool: BackendPool;
+    /** TCP port of every backend. */
     appPort: number;
+    /** Path that a healthy backend answers with 200-299. */
     healthPath: string;
+    /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
+    /** How long requests of a leaving backend may still run, in seconds. */
     drainSeconds: number;
 }
 

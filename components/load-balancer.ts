@@ -7,14 +7,21 @@ import type { Network } from "./network";
 
 /** Inputs of {@link LoadBalancer}. */
 export interface LoadBalancerArgs {
+    /** Slug of a region. */
     region: string;
+    /** Slug of an image, or a snapshot's number; a change builds a second droplet that takes over. */
     image: string;
+    /** Slug of a size; a change builds a second droplet that takes over. */
     size: string;
     /** Holds the host's private key: a secret. */
     userData: pulumi.Input<string>;
+    /** Its firewalls are there before the droplet. */
     network: Network;
+    /** Id of the account's key that is the public half of `deploy`. */
     sshKeyId: pulumi.Input<string>;
+    /** With which root is reached. */
     deploy: KeyPair;
+    /** What the droplet shows, by its user data. */
     host: KeyPair;
     /** IPv4 ranges that may reach SSH: checked against this machine's address before anything dials. */
     adminCidrs: string[];
@@ -69,8 +76,8 @@ export class LoadBalancer extends pulumi.ComponentResource {
             `${name}-ready`,
             {
                 connection: this.connection,
-                create: `timeout --kill-after=10 ${setupSeconds} bash -s`,
-                stdin: this.dropletId.apply(waitForCloudInit),
+                create: `timeout --kill-after=10 ${setupSeconds + 30} bash -s`,
+                stdin: this.dropletId.apply((id) => waitForCloudInit(id, setupSeconds)),
                 addPreviousOutputInEnv: false,
             },
             { parent: this },
@@ -80,18 +87,20 @@ export class LoadBalancer extends pulumi.ComponentResource {
 }
 
 /**
- * Waits until cloud-init is through. Exit 2 means "done, with warnings" and is fine.
+ * A script that waits until cloud-init is through, and fails with the reason if it is not within so many seconds. Exit 2 means "done, with warnings" and is fine.
  * https://cloudinit.readthedocs.io/en/latest/explanation/return_codes.html
  * The droplet's id stands in it so that the preview shows that it runs again on a replaced droplet.
  */
-function waitForCloudInit(dropletId: string): string {
+export function waitForCloudInit(dropletId: string, seconds: number): string {
     return `# load balancer ${dropletId}
-cloud-init status --wait >/dev/null
-code=$?
-if [ $code -ne 0 ] && [ $code -ne 2 ]; then
-    echo "cloud-init failed on the load balancer; the end of /var/log/cloud-init-output.log:" >&2
-    tail -n 20 /var/log/cloud-init-output.log >&2
-    exit 1
-fi
+timeout ${seconds} cloud-init status --wait >/dev/null
+case $? in
+0 | 2) exit 0 ;;
+124) what='did not end within ${seconds} s' ;;
+*) what='failed' ;;
+esac
+echo "cloud-init $what on the load balancer; the end of /var/log/cloud-init-output.log:" >&2
+tail -n 20 /var/log/cloud-init-output.log >&2
+exit 1
 `;
 }

@@ -6,6 +6,7 @@ import type { OwnVpc } from "../account";
 export interface NetworkArgs {
     /** First part of every name: `<namePrefix>-<stack>`. */
     prefix: string;
+    /** Slug of a region. */
     region: string;
     /** An existing VPC to use. @default a VPC of our own */
     vpcId?: string;

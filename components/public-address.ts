@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 /** Inputs of {@link PublicAddress}. */
 export interface PublicAddressArgs {
+    /** Slug of the droplet's region. */
     region: string;
     /** The droplet that gets the address. */
     dropletId: pulumi.Input<string>;
