@@ -11,7 +11,7 @@ export interface SshTarget {
 /**
  * Runs one command and returns what it printed.
  *
- * @throws Error if the host does not answer within 10 s, shows another key, or the command fails.
+ * @throws Error if the host does not answer within 10 s or stops to, shows another key, or the command fails.
  */
 export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTarget): Promise<string> {
     const [type = "", expected = ""] = hostKey.split(" ");
@@ -24,7 +24,7 @@ export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTa
                 seen === expected ? error.message : `it shows the host key ${seen}, expected ${expected}`;
             reject(new Error(`SSH to root@${host}: ${reason}`));
         };
-        client.once("error", fail);
+        client.on("error", fail);
         client.once("ready", () => {
             client.exec(command, (error, channel) => {
                 if (error) {
@@ -47,6 +47,7 @@ export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTa
             username: "root",
             privateKey,
             readyTimeout: 10_000,
+            keepaliveInterval: 5_000,
             algorithms: { serverHostKey: [type as "ssh-ed25519"] },
             hostVerifier: (key: Buffer) => {
                 seen = key.toString("base64");

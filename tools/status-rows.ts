@@ -52,15 +52,20 @@ export function parseStatistics(json: string): HaproxyServer[] {
         }));
 }
 
-/** The table of `make status`: every server of the stack, then those that only HAProxy knows. */
+/**
+ * The table of `make status`: every server of the stack, then those that only HAProxy knows.
+ *
+ * @param droplets One for each server, in the same order; `undefined` for one that is gone.
+ * @param haproxy `undefined` where HAProxy could not be asked.
+ */
 export function statusRows(
     servers: readonly StackServer[],
     droplets: readonly (DropletFacts | undefined)[],
-    haproxy: readonly HaproxyServer[],
+    haproxy: readonly HaproxyServer[] | undefined,
 ): StatusRow[] {
     const known = servers.map(({ name, dropletId, privateIp }, i) => {
         const droplet = droplets[i];
-        const seen = haproxy.find((server) => server.name === name);
+        const seen = haproxy?.find((server) => server.name === name);
         return {
             healthy: droplet?.status === "active" && seen?.status.startsWith("UP") === true,
             cells: [
@@ -69,11 +74,11 @@ export function statusRows(
                 privateIp,
                 droplet?.size ?? "?",
                 droplet?.status ?? "gone",
-                ...haproxyCells(seen),
+                ...(haproxy ? haproxyCells(seen) : ["?", "?", "?", "?"]),
             ],
         };
     });
-    const strangers = haproxy.filter(({ name }) => !servers.some((server) => server.name === name));
+    const strangers = (haproxy ?? []).filter(({ name }) => !servers.some((server) => server.name === name));
     return [
         ...known,
         ...strangers.map((server) => ({

@@ -30,7 +30,8 @@ async function main(stack: string): Promise<void> {
     const outputs = await readOutputs(stack);
     const [droplets, haproxy] = await Promise.all([
         Promise.all(outputs.servers.map(({ dropletId }) => readDroplet(dropletId))),
-        readHaproxy(outputs),
+        // An outage is when people look: what the API says is shown all the same.
+        readHaproxy(outputs).catch((error: unknown) => error as Error),
     ]);
     const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
     const table = new Table({
@@ -47,15 +48,22 @@ async function main(stack: string): Promise<void> {
         ],
         style: { head: [], border: [], compact: true },
     });
-    for (const { healthy, cells } of statusRows(outputs.servers, droplets, haproxy)) {
+    const seen = haproxy instanceof Error ? undefined : haproxy;
+    for (const { healthy, cells } of statusRows(outputs.servers, droplets, seen)) {
         table.push(healthy ? cells : cells.map((cell) => colours.red(cell)));
     }
     console.log(`${outputs.url}   $${outputs.monthlyCost} a month\n${table.toString()}`);
+    if (haproxy instanceof Error) throw haproxy;
 }
 
 async function readOutputs(stack: string): Promise<StackOutputs> {
     const options = ["stack", "output", "--json", "--show-secrets", "--non-interactive", "--stack", stack];
-    const { stdout } = await promisify(execFile)("pulumi", options);
+    const { stdout } = await promisify(execFile)("pulumi", options).catch((error: unknown) => {
+        const { code, stderr } = error as { code?: unknown; stderr?: string };
+        if (code === "ENOENT")
+            throw new Error("there is no `pulumi` on PATH: https://www.pulumi.com/docs/install/");
+        throw stderr ? new Error(stderr.trim().replace(/^error: /, "")) : error;
+    });
     const outputs = JSON.parse(stdout) as Partial<StackOutputs>;
     if (!outputs.deployKey) throw new Error(`stack ${stack} has no outputs yet: \`pulumi up\` makes them`);
     return outputs as StackOutputs;
@@ -68,6 +76,10 @@ async function readDroplet(id: string): Promise<DropletFacts | undefined> {
     const answer = await fetch(`${base}/v2/droplets/${id}`, {
         headers: { authorization: `Bearer ${token}` },
         signal: AbortSignal.timeout(10_000),
+    }).catch((error: unknown) => {
+        const { message, cause } = error as Error;
+        const reason = cause instanceof Error ? cause.message : message;
+        throw new Error(`${base} does not answer: ${reason} (\`make up\` starts the local one)`);
     });
     if (answer.status === 404) return undefined;
     if (!answer.ok)

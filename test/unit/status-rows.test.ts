@@ -37,6 +37,12 @@ describe("the status table", () => {
         expect(row?.cells.slice(4, 6)).toEqual(shown);
     });
 
+    it("marks every server where HAProxy could not be asked, and still shows its droplet", () => {
+        const [row] = statusRows([server(0)], [active], undefined);
+        expect(row?.healthy).toBe(false);
+        expect(row?.cells.slice(3)).toEqual(["s-1vcpu-1gb", "active", "?", "?", "?", "?"]);
+    });
+
     it("shows a server that only HAProxy knows", () => {
         const rows = statusRows([server(0)], [active], [seen("web-0"), seen("web-7")]);
         expect(rows[1]).toMatchObject({ healthy: false });
