@@ -1,11 +1,20 @@
-import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
 import lockfile from "proper-lockfile";
 
 const folder = "/run/dropscale";
 
+/** Whether a sandbox has left state under this index: main.ts keeps the folder's path there. */
+async function hasSandbox(index: number): Promise<boolean> {
+    const stateDir = await readFile(`${folder}/ds${index}.owner`, "utf8").catch(() => "");
+    return stateDir !== "" && existsSync(path.join(stateDir, "cloud.json"));
+}
+
 /**
  * Takes the first index of {@link instance} that no other run on this machine has taken, so that test runs side
- * by side do not meet. 0 is never given out: it is `make up`'s. A claim whose process died lapses after two minutes.
+ * by side do not meet. 0 is never given out: it is `make up`'s. A claim whose process died lapses after two minutes;
+ * its index is still passed over as long as the state of its sandbox is there, for droplets may live on.
  *
  * @throws Error if all 199 are taken.
  */
@@ -17,7 +26,8 @@ export async function claimIndex(): Promise<{ index: number; release: () => Prom
                 realpath: false,
                 stale: 120_000,
             });
-            return { index, release };
+            if (!(await hasSandbox(index))) return { index, release };
+            await release();
         } catch (error) {
             if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
         }

@@ -6,6 +6,23 @@ import { claimIndex } from "../../claim-index.ts";
 import { instance } from "../../instance.ts";
 import { purgeSandbox, startSandbox } from "../../process.ts";
 
+it("an index whose sandbox was left behind is passed over by tests", async () => {
+    const first = await claimIndex();
+    const folder = await mkdtemp(path.join(os.tmpdir(), "owner-"));
+    const ownerFile = `/run/dropscale/ds${first.index}.owner`;
+    try {
+        await writeFile(path.join(folder, "cloud.json"), "{}");
+        await writeFile(ownerFile, folder);
+        await first.release();
+        const second = await claimIndex();
+        await second.release();
+        expect(second.index).toBeGreaterThan(first.index);
+    } finally {
+        await rm(ownerFile, { force: true });
+        await rm(folder, { recursive: true, force: true });
+    }
+});
+
 it("an index whose droplets may still run is not taken by another checkout", async () => {
     const { index, release } = await claimIndex();
     const folder = await mkdtemp(path.join(os.tmpdir(), "owner-"));
