@@ -52,7 +52,6 @@ export async function startSandbox(
     const running = await findSandbox(instance.stateDir);
     if (running) return running;
     await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
-    await rm(path.join(instance.stateDir, "sandbox.json"), { force: true });
     const logFile = path.join(instance.stateDir, "sandbox.log");
     const log = await open(logFile, "a", 0o600);
     const limit = options.dropletLimit === undefined ? [] : ["--droplet-limit", String(options.dropletLimit)];
@@ -67,12 +66,13 @@ export async function startSandbox(
     await log.close();
     child.unref();
     const deadline = Date.now() + startSeconds * 1000;
-    while (child.exitCode === null && Date.now() < deadline) {
+    const lives = () => child.exitCode === null && child.signalCode === null;
+    while (lives() && Date.now() < deadline) {
         const sandbox = await findSandbox(instance.stateDir);
         if (sandbox) return sandbox;
         await sleep(100);
     }
-    if (child.exitCode === null) child.kill("SIGTERM");
+    if (lives()) child.kill("SIGTERM");
     const lines = (await readFile(logFile, "utf8")).trimEnd().split("\n").slice(-5);
     throw new Error(`the sandbox did not start; the end of ${logFile}:\n  ${lines.join("\n  ")}`);
 }
@@ -96,13 +96,13 @@ export async function purgeSandbox(instance: Instance): Promise<void> {
     await rm(instance.stateDir, { recursive: true, force: true });
 }
 
-/** Whether a process of that id exists. */
+/** Whether a process of that id exists, another user's too. */
 export function isAlive(pid: number): boolean {
     try {
         process.kill(pid, 0);
         return true;
-    } catch {
-        return false;
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code === "EPERM";
     }
 }
 
