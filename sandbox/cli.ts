@@ -6,6 +6,7 @@ import { prepareHost } from "./droplets/prepare.ts";
 import { requireLinuxRoot } from "./host.ts";
 import { type Instance, instance } from "./instance.ts";
 import { findEngine } from "./offline-engine/engine.ts";
+import { powerOnDroplets } from "./power-on.ts";
 import { purgeSandbox, startSandbox } from "./process.ts";
 import { type Progress, progress } from "./progress.ts";
 import {
@@ -51,7 +52,14 @@ async function up(say: Progress, quiet: boolean): Promise<void> {
     await writeFile(environmentFile, JSON.stringify(env), { mode: 0o600 });
     const { run, read } = pulumi(env);
     await selectStack(dev, read);
-    if (await clearStaleLock(dev, stack, { run, read })) say.log("cleared the lock of a run that was killed");
+    if (await clearStaleLock(dev, stack, { run, read })) {
+        say.log("cleared the lock of a run that was killed");
+        // What it had half done stands in the state as pending, and would fail the next run.
+        const refresh = ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", stack];
+        await say.step("pulumi refresh", () => read(...refresh));
+    }
+    const off = await powerOnDroplets(sandbox);
+    if (off.length > 0) say.log(`switched on what was off: ${off.join(", ")}`);
     await say.step("pulumi up", async () => {
         await (quiet ? read : run)("up", "--yes", "--skip-preview", "--stack", stack);
     });
@@ -112,6 +120,8 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
     if (env) {
         await say.step("local DigitalOcean", () => startSandbox(dev, { port }));
         const { run, read } = pulumi(env);
+        // An `up` that was stopped early may have made none yet.
+        await selectStack(dev, read);
         await clearStaleLock(dev, stack, { run, read });
         await say.step("pulumi destroy", () =>
             // With --refresh it ends well whatever is gone already.
