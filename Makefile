@@ -36,4 +36,4 @@ test: node_modules ## all tests; as root on Linux those that boot droplets, too
 
 node_modules: package-lock.json
 	@echo "· installing npm packages (no install script runs)" >&2
-	@npm ci --loglevel=error >&2 && touch node_modules
+	@npm ci --engine-strict --loglevel=error >&2 && touch node_modules

@@ -6,7 +6,12 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { ensureHostPackages, missingHostPackages, requireLinuxRoot } from "../sandbox/host.ts";
+import {
+    ensureHostPackages,
+    type HostNeeds,
+    missingHostPackages,
+    requireLinuxRoot,
+} from "../sandbox/host.ts";
 import { progress } from "../sandbox/progress.ts";
 
 interface Counts {
@@ -27,10 +32,10 @@ const root = path.resolve(import.meta.dirname, "..");
 const say = progress();
 
 /** What the tests themselves run: a command and its Debian package. */
-const testPackages = {
+const checkPackages = { shellcheck: "shellcheck" };
+const integrationPackages = { sshd: "openssh-server" };
+const rootPackages = {
     haproxy: "haproxy",
-    shellcheck: "shellcheck",
-    sshd: "openssh-server",
     socat: "socat",
     curl: "curl",
     unshare: "util-linux",
@@ -43,8 +48,8 @@ const checks: Record<string, string[]> = {
     "types of the sandbox": ["tsc", "-p", "sandbox"],
     lint: ["eslint", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
-    "shell scripts": ["shellcheck", "components/apply-haproxy.sh", "sandbox/droplets/launch.sh", ".ci/run"],
 };
+const shellCheck = ["shellcheck", "components/apply-haproxy.sh", "sandbox/droplets/launch.sh", ".ci/run"];
 
 /** Runs a program of node_modules or of the host; its output goes to the terminal. Resolves with its exit code. */
 function run(command: string, args: string[]): Promise<number> {
@@ -110,17 +115,23 @@ async function main(): Promise<void> {
     const reason = noMachines();
     if (reason === undefined) {
         await ensureHostPackages({ log: say.log });
-        await ensureHostPackages({ log: say.log, needs: testPackages });
+        const needs = { ...checkPackages, ...integrationPackages, ...rootPackages };
+        await ensureHostPackages({ log: say.log, needs });
     }
-    const missing = await missingHostPackages(testPackages);
     const leftOut: string[] = [];
     const counts: Counts[] = [];
+    /** Leaves a part out if this machine lacks what it runs. */
+    const unlessMissing = async (title: string, needs: HostNeeds, part: () => Promise<Counts>) => {
+        const missing = await missingHostPackages(needs);
+        if (missing.length === 0) counts.push(await part());
+        else leftOut.push(`${title}: these Debian packages are missing: ${missing.join(", ")}`);
+    };
     for (const [title, command] of Object.entries(checks)) counts.push(await runCheck(title, command));
+    await unlessMissing("shell scripts", checkPackages, () => runCheck("shell scripts", shellCheck));
     const folder = mkdtempSync(path.join(tmpdir(), "dropscale-test-"));
     try {
         counts.push(await runTests("unit", folder));
-        if (missing.length === 0) counts.push(await runTests("integration", folder));
-        else leftOut.push(`integration tests: these Debian packages are missing: ${missing.join(", ")}`);
+        await unlessMissing("integration tests", integrationPackages, () => runTests("integration", folder));
         if (reason === undefined) counts.push(await runTests("root", folder));
         else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
     } finally {
@@ -134,4 +145,7 @@ async function main(): Promise<void> {
     process.exitCode = failed > 0 ? 1 : 0;
 }
 
-void main();
+main().catch((error: unknown) => {
+    console.error(`error: ${(error as Error).message}`);
+    process.exitCode = 1;
+});
