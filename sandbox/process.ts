@@ -17,6 +17,8 @@ export interface RunningSandbox {
 const sandboxFolder = path.dirname(fileURLToPath(import.meta.url));
 /** How long it may take from start to listening, in seconds: adopting fifty droplets takes a few. */
 const startSeconds = 120;
+/** How long it may take to end in order, in seconds: it answers what it was asked, and writes its state. */
+const stopSeconds = 60;
 
 /** The sandbox whose state lies in `stateDir`, if it runs. */
 export async function findSandbox(stateDir: string): Promise<RunningSandbox | undefined> {
@@ -77,12 +79,25 @@ export async function startSandbox(
     throw new Error(`the sandbox did not start; the end of ${logFile}:\n  ${lines.join("\n  ")}`);
 }
 
-/** Ends the sandbox's process, if it runs; its droplets live on. */
+/**
+ * Ends the sandbox's process, if it runs; its droplets live on.
+ *
+ * @throws Error if it is still there after {@link stopSeconds}.
+ */
 export async function stopSandbox(stateDir: string): Promise<void> {
     const running = await findSandbox(stateDir);
     if (!running) return;
     process.kill(running.pid, "SIGTERM");
-    while (isAlive(running.pid)) await sleep(50);
+    const deadline = Date.now() + stopSeconds * 1000;
+    while (isAlive(running.pid)) {
+        if (Date.now() > deadline) {
+            throw new Error(
+                `the sandbox with pid ${running.pid} did not end within ${stopSeconds} s; end it with ` +
+                    `\`kill -9 ${running.pid}\` and try again (its log is sandbox.log in ${stateDir})`,
+            );
+        }
+        await sleep(50);
+    }
 }
 
 /** Removes all that a sandbox made on this machine: processes, namespaces, mounts, files. */

@@ -81,8 +81,15 @@ export async function clearStaleLock(instance: Instance, stack: string, { read }
             pid: number;
             hostname: string;
         };
-        if (lock.hostname !== os.hostname() || isAlive(lock.pid)) return false;
+        if (lock.hostname !== os.hostname() || (isAlive(lock.pid) && (await mayBePulumi(lock.pid))))
+            return false;
     }
     if (files.length > 0) await read("cancel", "--yes", "--stack", stack);
     return files.length > 0;
+}
+
+/** After a reboot a lock's pid is soon another program's. Where there is no /proc to tell, it may be pulumi. */
+async function mayBePulumi(pid: number): Promise<boolean> {
+    const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "pulumi");
+    return name.startsWith("pulumi");
 }
