@@ -1,4 +1,5 @@
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 
 /** One answer as a client sees it; `error` where there was none. */
 export interface Answer {
@@ -70,4 +71,23 @@ export async function serversAnswering(url: string, count: number): Promise<stri
         if (host) seen.add(host.replace(/-[0-9a-f]{7}$/, ""));
     }
     return [...seen].sort();
+}
+
+/** Whether a TCP connection opens within two seconds. */
+export function connects(host: string, port: number): Promise<boolean> {
+    return new Promise((resolve) => {
+        const socket = connect({ host, port, timeout: 2000 });
+        const done = (open: boolean) => {
+            socket.destroy();
+            resolve(open);
+        };
+        socket.once("connect", () => {
+            done(true);
+        });
+        for (const event of ["timeout", "error"]) {
+            socket.once(event, () => {
+                done(false);
+            });
+        }
+    });
 }

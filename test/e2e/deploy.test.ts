@@ -1,12 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/ssh";
 import { makeWorld, type World } from "../engine.ts";
-import { get, serversAnswering, Visitors } from "./client";
+import { connects, get, serversAnswering, Visitors } from "./client";
 
 interface Droplet {
     id: number;
@@ -205,7 +204,39 @@ describe("a stack on droplets that boot", () => {
         await world.configure({ adminCidrs: [`${world.instance.addresses.uplinkHost}/32`] });
     });
 
+    it("replaces the load balancer: the address stays, and moves only when the second one serves", async () => {
+        await noVisitorNoticed();
+        const before = (await droplets()).find(({ name }) => name.startsWith("load-balancer-"))?.id;
+        const clients = new Visitors(url);
+        await world.configure({ loadBalancerSize: "s-1vcpu-2gb" });
+        await up();
+        await clients.stop();
+        const balancers = (await droplets()).filter(({ name }) => name.startsWith("load-balancer-"));
+        expect(balancers).toHaveLength(1);
+        expect(balancers[0]?.id).not.toBe(before);
+        expect((await world.outputs()).url).toBe(url);
+        // What is in flight or kept alive on the first one is cut at the move, once for each of the four clients.
+        expect(clients.failures.length, clients.failures.join("\n")).toBeLessThanOrEqual(4);
+        expect(await serversAnswering(url, 1)).toEqual(["web-0"]);
+    });
+
     it("leaves nothing after destroy but the region's default VPC, which nobody can delete", async () => {
+        await destroy();
+        const namespaces = execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).split("\n");
+        expect(namespaces.filter((line) => line.startsWith(`${world.instance.id}-`))).toEqual([]);
+    });
+
+    it("takes that VPC over when it comes up again", async () => {
+        const { vpcs } = (await world.api("vpcs")) as { vpcs: { id: string }[] };
+        await up();
+        expect(await serversAnswering((await world.outputs()).url, 1)).toEqual(["web-0"]);
+        const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview", "--expect-no-changes"]);
+        expect(code, text).toBe(0);
+        expect((await world.api("vpcs")).vpcs).toMatchObject([{ id: vpcs[0]?.id }]);
+        await destroy();
+    });
+
+    async function destroy(): Promise<void> {
         await noVisitorNoticed();
         const { code, text } = await world.pulumi(["destroy", "--yes", "--skip-preview", "--refresh"]);
         expect(code, text).toBe(0);
@@ -214,26 +245,6 @@ describe("a stack on droplets that boot", () => {
         }
         expect(await world.api("account/keys")).toMatchObject({ ssh_keys: [] });
         expect((await world.api("vpcs")).vpcs).toMatchObject([{ name: "dropscale-test", default: true }]);
-        const namespaces = execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).split("\n");
-        expect(namespaces.filter((line) => line.startsWith(`${world.instance.id}-`))).toEqual([]);
-    });
+        url = "";
+    }
 });
-
-/** Whether a TCP connection opens within two seconds. */
-function connects(host: string, port: number): Promise<boolean> {
-    return new Promise((resolve) => {
-        const socket = connect({ host, port, timeout: 2000 });
-        const done = (open: boolean) => {
-            socket.destroy();
-            resolve(open);
-        };
-        socket.once("connect", () => {
-            done(true);
-        });
-        for (const event of ["timeout", "error"]) {
-            socket.once(event, () => {
-                done(false);
-            });
-        }
-    });
-}
