@@ -77,14 +77,20 @@ function summary({ url, monthlyCost, servers }: Outputs): string {
     const rows = servers.map(
         ({ name, dropletId, privateIp }) => `  ${name}  droplet ${dropletId}  ${privateIp}`,
     );
+    const next = [
+        [`curl ${url}`, "a page from one of the servers; again: from another"],
+        ["make status", "the servers as HAProxy sees them"],
+        [
+            'eval "$(make -s env)"',
+            "then scale: pulumi config set replicas 5 && pulumi preview --diff && pulumi up",
+        ],
+    ].map(([command = "", what = ""]) => `  ${command.padEnd(28)}  ${what}`);
     return `
 ${url}   (would cost $${monthlyCost} a month on DigitalOcean)
 ${rows.join("\n")}
 
 Next:
-  curl ${url}                 a page from one of the servers; again: from another
-  make status                     the servers as HAProxy sees them
-  eval "$(make -s env)"           then scale: pulumi config set replicas 5 && pulumi preview --diff && pulumi up
+${next.join("\n")}
 `;
 }
 
