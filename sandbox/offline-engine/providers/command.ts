@@ -20,7 +20,6 @@ const COMMON: Record<string, Property> = {
     delete: { type: "string" },
     triggers: { type: "list", forceNew: true },
     stdin: { type: "string" },
-    environment: { type: "map" },
     addPreviousOutputInEnv: { type: "boolean" },
     logging: {
         type: "string",
@@ -31,28 +30,21 @@ const COMMON: Record<string, Property> = {
     },
 };
 
-function command(run: Run, inputs: Record<string, Property>): Resource {
-    const runIfGiven = (
-        script: Value | undefined,
-        state: Properties,
-        previous: Properties,
-        call: Call,
-    ): Promise<Properties> =>
-        typeof script === "string" ? run(script, state, previous, call) : Promise.resolve({});
+function command(runGiven: Run, inputs: Record<string, Property>): Resource {
+    const run = (script: Value | undefined, ...rest: [Properties, Properties, Call]): Promise<Properties> =>
+        typeof script === "string" ? runGiven(script, ...rest) : Promise.resolve({});
     return {
         inputs: { ...COMMON, ...inputs },
         outputs: { stdout: "string", stderr: "string" },
         async create(given, call) {
             // A command that failed leaves no trace in state: it runs again next time.
-            const outputs = { stdout: "", stderr: "", ...(await runIfGiven(given.create, given, {}, call)) };
-            return {
-                id: call.name + randomBytes(4).toString("hex"),
-                outputs: () => Promise.resolve(outputs),
-            };
+            const outputs = { stdout: "", stderr: "", ...(await run(given.create, given, {}, call)) };
+            const id = call.name + randomBytes(4).toString("hex");
+            return { id, outputs: () => Promise.resolve(outputs) };
         },
-        update: (_id, olds, news, call) => runIfGiven(news.update ?? news.create, news, olds, call),
+        update: (_id, olds, news, call) => run(news.update ?? news.create, news, olds, call),
         async delete(_id, state, call) {
-            await runIfGiven(state.delete, state, state, call);
+            await run(state.delete, state, state, call);
         },
         unknownAfterUpdate: () => ["stdout", "stderr"],
     };
@@ -67,6 +59,7 @@ serveProvider({
             connection: { type: "map", required: true, secret: true },
         }),
         "command:local:Command": command(runLocal, {
+            environment: { type: "map" },
             dir: { type: "string" },
             interpreter: { type: "list", items: "string" },
         }),

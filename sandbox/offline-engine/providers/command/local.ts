@@ -1,9 +1,8 @@
 import { execa } from "execa";
 
 import type { Call } from "../resource.ts";
-import { text, type Properties } from "../values.ts";
+import { isEmpty, text, type Properties } from "../values.ts";
 import { Output } from "./output.ts";
-import { outputEnvironment } from "./remote.ts";
 
 /** Runs `command` on this machine; `previous` holds the outputs of the run before. */
 export async function runLocal(
@@ -29,4 +28,12 @@ export async function runLocal(
     if (!failed) return output.properties();
     const killed = signal === undefined ? originalMessage : `signal: ${signal}`;
     throw output.failure(exitCode === undefined ? (killed ?? "failed") : `exit status ${exitCode}`, command);
+}
+
+/** What the run before wrote, for the next one. */
+function outputEnvironment({ stdout, stderr }: Properties): Record<string, string> {
+    return {
+        ...(!isEmpty(stdout) && { PULUMI_COMMAND_STDOUT: text(stdout) }),
+        ...(!isEmpty(stderr) && { PULUMI_COMMAND_STDERR: text(stderr) }),
+    };
 }
