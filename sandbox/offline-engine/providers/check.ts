@@ -59,7 +59,6 @@ export function check(
             });
         }
     }
-    if (failures.length === 0) failures.push(...(resource.validate?.(inputs) ?? []));
     return { inputs: { ...inputs, __defaults: defaults }, failures };
 }
 

@@ -5,8 +5,8 @@
 import { SSH_KEY, TAG } from "./digitalocean/account.ts";
 import { Client } from "./digitalocean/client.ts";
 import { droplet } from "./digitalocean/droplet.ts";
-import { firewall } from "./digitalocean/firewall.ts";
-import { reservedIp, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
+import { FIREWALL } from "./digitalocean/firewall.ts";
+import { RESERVED_IP, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
 import { restResource } from "./digitalocean/rest.ts";
 import { getSizes } from "./digitalocean/sizes.ts";
 import { getVpc, vpc } from "./digitalocean/vpc.ts";
@@ -23,10 +23,10 @@ serveProvider({
     resources: {
         "digitalocean:index/droplet:Droplet": droplet(client),
         "digitalocean:index/vpc:Vpc": vpc(client),
-        "digitalocean:index/firewall:Firewall": firewall(client),
+        "digitalocean:index/firewall:Firewall": restResource(client, FIREWALL),
         "digitalocean:index/sshKey:SshKey": restResource(client, SSH_KEY),
         "digitalocean:index/tag:Tag": restResource(client, TAG),
-        "digitalocean:index/reservedIp:ReservedIp": reservedIp(client),
+        "digitalocean:index/reservedIp:ReservedIp": restResource(client, RESERVED_IP),
         "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": reservedIpAssignment(client),
     },
     functions: {

@@ -54,8 +54,6 @@ export interface Resource {
     inputs: Record<string, Property>;
     /** Outputs that are not inputs as well. */
     outputs: Record<string, PropertyType>;
-    /** What is wrong with the inputs together. */
-    validate?: (inputs: Properties) => Failure[];
     create: (inputs: Properties, call: Call) => Promise<Created>;
     /**
      * What the service says now; undefined: it is gone. Keys left out keep their values in state. In an import

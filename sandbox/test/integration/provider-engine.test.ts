@@ -47,8 +47,7 @@ new digitalocean.ReservedIpAssignment("assignment", {
 }, { dependsOn: ready });
 export const addresses = web.map((one) => one.ipv4Address);
 export const seen = ready.stdout;
-export const price = digitalocean.getSizesOutput({ filters: [{ key: "slug", values: [size] }] })
-    .apply((found) => found.sizes[0]!.priceMonthly);
+export const price = digitalocean.getSizesOutput().apply((found) => found.sizes.find(({ slug }) => slug === size)!.priceMonthly);
 `;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "provider-engine-"));

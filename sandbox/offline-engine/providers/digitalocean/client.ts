@@ -1,74 +1,43 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 
+import { messageOf } from "../../plugin.ts";
 import { text, type Properties, type Value } from "../values.ts";
 
-/** The official provider's configuration and defaults. https://www.pulumi.com/registry/packages/digitalocean/installation-configuration/ */
+/** The official provider's defaults. https://www.pulumi.com/registry/packages/digitalocean/installation-configuration/ */
+const RETRIES = 4;
+const WAIT_MIN_SECONDS = 1;
+const WAIT_MAX_SECONDS = 30;
+
+/** Where the service is, and who asks. */
 export interface ClientConfig {
     endpoint: string;
     token: string;
-    /** Retries of a request that met 429, 5xx (501 excepted) or no connection; 0: none. */
-    retries: number;
-    waitMinSeconds: number;
-    waitMaxSeconds: number;
 }
 
 /** From the provider's configuration, then the environment. */
 export function clientConfig(config: Properties, env: NodeJS.ProcessEnv): ClientConfig {
     const first = (...values: (Value | undefined)[]): string => text(values.find((value) => value));
-    const number = (
-        name: string,
-        configured: Value | undefined,
-        variable: string,
-        fallback: number,
-    ): number => {
-        const given = configured ?? (env[variable] === "" ? undefined : env[variable]) ?? fallback;
-        const value = Number(given);
-        if (value >= 0) return value;
-        throw new Error(
-            `${variable} (digitalocean:${name}) should be a number from 0 on, got ${JSON.stringify(given)}`,
-        );
-    };
     const endpoint = first(config.apiEndpoint, env.DIGITALOCEAN_API_URL, "https://api.digitalocean.com");
     if (!URL.canParse(endpoint)) {
         throw new Error(
             `DIGITALOCEAN_API_URL (digitalocean:apiEndpoint) should be a URL, got ${JSON.stringify(endpoint)}`,
         );
     }
-    return {
-        endpoint,
-        token: first(config.token, env.DIGITALOCEAN_TOKEN, env.DIGITALOCEAN_ACCESS_TOKEN),
-        retries: number("httpRetryMax", config.httpRetryMax, "DIGITALOCEAN_HTTP_RETRY_MAX", 4),
-        waitMinSeconds: number(
-            "httpRetryWaitMin",
-            config.httpRetryWaitMin,
-            "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN",
-            1,
-        ),
-        waitMaxSeconds: number(
-            "httpRetryWaitMax",
-            config.httpRetryWaitMax,
-            "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX",
-            30,
-        ),
-    };
+    const token = first(config.token, env.DIGITALOCEAN_TOKEN, env.DIGITALOCEAN_ACCESS_TOKEN);
+    return { endpoint, token };
 }
 
 /** A request that failed; `status` 0: there was no answer. */
 export class ApiError extends Error {
     readonly status: number;
+    /** What the service asks for, if it does. */
     readonly retryAfterSeconds: number | undefined;
-    /** Nothing listens on this machine's own port: waiting long won't help. */
-    readonly refusedHere: boolean;
 
-    constructor(
-        message: string,
-        failure: { status?: number; retryAfterSeconds?: number; refusedHere?: boolean },
-    ) {
+    constructor(message: string, failure: { status?: number; retryAfterSeconds?: number } = {}) {
         super(message);
         this.status = failure.status ?? 0;
         this.retryAfterSeconds = failure.retryAfterSeconds;
-        this.refusedHere = failure.refusedHere ?? false;
     }
 
     get retryable(): boolean {
@@ -77,11 +46,8 @@ export class ApiError extends Error {
 }
 
 /** Seconds before attempt `attempt` + 1: doubling, or what the service asks for. */
-export function retryDelaySeconds(error: ApiError, attempt: number, config: ClientConfig): number {
-    if (error.refusedHere) return 0.25;
-    return (
-        error.retryAfterSeconds ?? Math.min(config.waitMaxSeconds, config.waitMinSeconds * 2 ** (attempt - 1))
-    );
+export function retryDelaySeconds({ retryAfterSeconds }: ApiError, attempt: number): number {
+    return retryAfterSeconds ?? Math.min(WAIT_MAX_SECONDS, WAIT_MIN_SECONDS * 2 ** (attempt - 1));
 }
 
 const REQUEST_TIMEOUT_MILLISECONDS = 60_000;
@@ -129,20 +95,20 @@ export class Client {
 
     private async request<T>(method: string, path: string, body?: object): Promise<T> {
         const config = this.config ?? clientConfig({}, process.env);
-        const failures: ApiError[] = [];
+        let failures = 0;
         return pRetry(() => send<T>(config, method, path, body), {
-            retries: config.retries,
+            retries: RETRIES,
             minTimeout: 0,
             maxTimeout: 0,
             shouldRetry: ({ error }) => error instanceof ApiError && error.retryable,
             onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
                 if (!(error instanceof ApiError) || !error.retryable || retriesLeft === 0) return;
-                failures.push(error);
-                await sleep(retryDelaySeconds(error, attemptNumber, config) * 1000);
+                failures++;
+                await sleep(retryDelaySeconds(error, attemptNumber) * 1000);
             },
         }).catch((error: unknown) => {
-            if (error instanceof ApiError && failures.length > 0) {
-                error.message += ` (gave up after ${failures.length + 1} attempts)`;
+            if (error instanceof ApiError && failures > 0) {
+                error.message += ` (gave up after ${failures + 1} attempts)`;
             }
             throw error;
         });
@@ -161,19 +127,20 @@ async function send<T>(
     body: object | undefined,
 ): Promise<T> {
     const url = new URL(path, config.endpoint);
-    const response = await fetch(url, {
-        method,
-        headers: {
-            accept: "application/json",
-            ...(config.token && { authorization: `Bearer ${config.token}` }),
-            ...(body && { "content-type": "application/json" }),
-        },
-        ...(body && { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MILLISECONDS),
-    }).catch((error: unknown) => {
-        throw connectionError(error, method, url);
-    });
-    const answer = await response.text().catch((error: unknown) => {
+    const exchange = async (): Promise<[Response, string]> => {
+        const response = await fetch(url, {
+            method,
+            headers: {
+                accept: "application/json",
+                ...(config.token && { authorization: `Bearer ${config.token}` }),
+                ...(body && { "content-type": "application/json" }),
+            },
+            ...(body && { body: JSON.stringify(body) }),
+            signal: AbortSignal.timeout(REQUEST_TIMEOUT_MILLISECONDS),
+        });
+        return [response, await response.text()];
+    };
+    const [response, answer] = await exchange().catch((error: unknown) => {
         throw connectionError(error, method, url);
     });
     if (!response.ok) throw answerError(response, answer, `${method} ${url.href}`, config);
@@ -183,14 +150,12 @@ async function send<T>(
 function connectionError(error: unknown, method: string, url: URL): ApiError {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
-    const refusedHere =
-        loopback && cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
-    const reason = refusedHere
-        ? "connection refused: is the sandbox running? `make up` starts it"
-        : cause instanceof Error
-          ? cause.message
-          : String(cause);
-    return new ApiError(`${method} ${url.href}: ${reason}`, { refusedHere });
+    if (loopback && (cause as NodeJS.ErrnoException).code === "ECONNREFUSED") {
+        const hint = "connection refused: is the sandbox running? `make up` starts it";
+        // Nothing listens on this machine's own port: waiting long won't help.
+        return new ApiError(`${method} ${url.href}: ${hint}`, { retryAfterSeconds: 0.25 });
+    }
+    return new ApiError(`${method} ${url.href}: ${messageOf(cause)}`);
 }
 
 /** In the official client's words: `POST URL: 422 (request "ID") MESSAGE`. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
-import type { Call, Property, Resource } from "../resource.ts";
-import { isEmpty, text, type Properties } from "../values.ts";
+import type { Property, Resource } from "../resource.ts";
+import { isEmpty, text, type Properties, type Value } from "../values.ts";
 import type { Client } from "./client.ts";
 import { actionDone, explain, poll, type Action } from "./poll.ts";
 import { lowerCase, nonEmpty, numberOrText, strings, TAGS } from "./properties.ts";
@@ -25,7 +25,7 @@ interface ApiDroplet {
     networks: Record<"v4" | "v6", { type: string; ip_address: string }[] | null>;
 }
 
-const DEFAULT_SECONDS = { create: 3600, update: 3600, delete: 60 };
+const DEFAULT_SECONDS = { create: 3600, delete: 60 };
 
 // https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/droplet/resource_droplet.go
 const inputs: Record<string, Property> = {
@@ -39,14 +39,16 @@ const inputs: Record<string, Property> = {
     tags: TAGS,
     monitoring: { type: "boolean", default: false, forceNew: true },
     dropletAgent: { type: "boolean", forceNew: true },
-    backups: { type: "boolean", default: false },
-    ipv6: { type: "boolean", default: false, forceNew: (old, next) => old === true && next === false },
-    ipv6Address: { type: "string", computed: true },
-    privateNetworking: { type: "boolean", computed: true },
-    publicNetworking: { type: "boolean", computed: true, forceNew: true },
     resizeDisk: { type: "boolean", default: true },
-    gracefulShutdown: { type: "boolean", default: false },
+    // The official provider has these in every droplet's state.
+    backups: { type: "boolean", default: false, validate: notServed },
+    ipv6: { type: "boolean", default: false, validate: notServed },
+    gracefulShutdown: { type: "boolean", default: false, validate: notServed },
 };
+
+function notServed(value: Value): string | undefined {
+    return value === false ? undefined : "the offline engine has droplets without it only";
+}
 
 export function droplet(client: Client): Resource {
     const path = (id: string): string => `/v2/droplets/${id}`;
@@ -61,10 +63,13 @@ export function droplet(client: Client): Resource {
             dropletUrn: "string",
             ipv4Address: "string",
             ipv4AddressPrivate: "string",
+            ipv6Address: "string",
             locked: "boolean",
             memory: "integer",
             priceHourly: "number",
             priceMonthly: "number",
+            privateNetworking: "boolean",
+            publicNetworking: "boolean",
             status: "string",
             vcpus: "integer",
             volumeIds: "set",
@@ -90,28 +95,27 @@ export function droplet(client: Client): Resource {
             const imported = { image: found.image.slug ?? String(found.image.id), resizeDisk: true };
             return { id, state: { ...(old.image === undefined && imported), ...state(found) } };
         },
-        async update(id, olds, news, call) {
-            await updateDroplet(client, id, olds, news, call);
+        async update(id, olds, news) {
+            await updateDroplet(client, id, olds, news);
             return state((await client.get<{ droplet: ApiDroplet }>(path(id))).droplet);
         },
-        async delete(id, old, call) {
-            const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.delete;
-            const until = (goal: string, limit: number, test: (seen: ApiDroplet) => boolean): Promise<void> =>
-                poll(`droplet ${id} ${goal}`, limit, async () => {
+        async delete(id, _old, call) {
+            const until = (
+                goal: string,
+                seconds: number,
+                test: (seen: ApiDroplet) => boolean,
+            ): Promise<void> =>
+                poll(`droplet ${id} ${goal}`, seconds, async () => {
                     const seen = await find(id);
                     return !seen || test(seen) ? { done: undefined } : describe(seen);
                 });
             await explain("deleting droplet", async () => {
+                const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.delete;
                 await until("to be unlocked", seconds, ({ locked }) => !locked);
-                if (old.gracefulShutdown === true) {
-                    await client.post(`${path(id)}/actions`, { type: "shutdown" });
-                    await until("to become off", seconds, ({ status }) => status === "off");
-                }
                 await client.delete(path(id));
                 await until("to be destroyed", 60, () => false);
             });
         },
-        unknownAfterUpdate: (olds, news) => (olds.ipv6 !== true && news.ipv6 === true ? ["ipv6Address"] : []),
     };
 }
 
@@ -130,11 +134,9 @@ function createBody(given: Properties): object {
         size: given.size,
         image: numberOrText(given.image),
         ssh_keys: strings(given.sshKeys).map(numberOrText),
-        backups: given.backups,
-        ipv6: given.ipv6,
+        backups: false,
+        ipv6: false,
         monitoring: given.monitoring,
-        ...(given.privateNetworking === true && { private_networking: true }),
-        ...(given.publicNetworking === false && { public_networking: false }),
         ...(given.dropletAgent !== undefined && { with_droplet_agent: given.dropletAgent }),
         ...(!isEmpty(given.userData) && { user_data: given.userData }),
         ...(!isEmpty(given.vpcUuid) && { vpc_uuid: given.vpcUuid }),
@@ -174,70 +176,28 @@ function state(seen: ApiDroplet): Properties {
     };
 }
 
-async function updateDroplet(
-    client: Client,
-    id: string,
-    olds: Properties,
-    news: Properties,
-    call: Call,
-): Promise<void> {
-    const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.update;
-    const act = async (body: { type: string } & Record<string, unknown>): Promise<Action> =>
-        (await client.post<{ action: Action }>(`/v2/droplets/${id}/actions`, body)).action;
-    const finish = async (body: { type: string } & Record<string, unknown>): Promise<void> => {
-        await actionDone(client, "/v2/actions", (await act(body)).id, `${body.type} of droplet ${id}`);
+async function updateDroplet(client: Client, id: string, olds: Properties, news: Properties): Promise<void> {
+    const act = async (body: { type: string } & Properties): Promise<void> => {
+        const { action } = await client.post<{ action: Action }>(`/v2/droplets/${id}/actions`, body);
+        await actionDone(client, "/v2/actions", action.id, `${body.type} of droplet ${id}`);
     };
-    const until = (goal: string, test: (seen: ApiDroplet) => boolean): Promise<void> =>
-        poll(`droplet ${id} ${goal}`, seconds, async () => {
-            const { droplet: seen } = await client.get<{ droplet: ApiDroplet }>(`/v2/droplets/${id}`);
-            return !seen.locked && test(seen) ? { done: undefined } : describe(seen);
-        });
-    const changed = (name: string): boolean => JSON.stringify(olds[name]) !== JSON.stringify(news[name]);
-    const power = async (type: "power_on" | "power_off", status: string): Promise<void> => {
-        await act({ type });
-        await until(`to become ${status}`, (seen) => seen.status === status);
-    };
-
-    if (text(olds.size).toLowerCase() !== text(news.size).toLowerCase()) {
+    const { name = null, size = null, resizeDisk: disk = null } = news;
+    if (text(olds.size).toLowerCase() !== text(size).toLowerCase()) {
         await explain("resizing droplet", async () => {
-            await power("power_off", "off");
-            await finish({ type: "resize", size: news.size, disk: news.resizeDisk }).finally(() =>
-                power("power_on", "active"),
-            );
+            await act({ type: "power_off" });
+            await act({ type: "resize", size, disk }).finally(() => act({ type: "power_on" }));
         });
     }
-    if (changed("name")) {
-        await explain("renaming droplet", async () => {
-            await act({ type: "rename", name: news.name });
-            await until("to be renamed", (seen) => seen.name === news.name);
-        });
-    }
-    if (changed("backups")) {
-        const type = news.backups === true ? "enable_backups" : "disable_backups";
-        await explain("changing backups of droplet", () => finish({ type }));
-    }
-    if (news.ipv6 === true && olds.ipv6 !== true) {
-        await explain("turning on ipv6", async () => {
-            await act({ type: "enable_ipv6" });
-            await until("to have ipv6", (seen) => seen.features?.includes("ipv6") ?? false);
-        });
-        call.log(
-            "warning",
-            "Enabling IPv6 on an existing droplet needs configuration inside it as well: https://docs.digitalocean.com/products/networking/ipv6/how-to/enable/#on-existing-droplets",
-        );
-    }
+    if (olds.name !== name) await explain("renaming droplet", () => act({ type: "rename", name }));
     await explain("updating tags", () => retag(client, id, strings(olds.tags), strings(news.tags)));
-}
-
-function missingFrom(these: string[], others: string[]): string[] {
-    return others.filter((item) => !these.includes(item));
 }
 
 async function retag(client: Client, id: string, olds: string[], news: string[]): Promise<void> {
     const resources = [{ resource_id: id, resource_type: "droplet" }];
     const path = (tag: string): string => `/v2/tags/${encodeURIComponent(tag)}/resources`;
-    for (const tag of missingFrom(news, olds)) await client.delete(path(tag), { resources });
-    for (const tag of missingFrom(olds, news)) {
+    for (const tag of olds.filter((old) => !news.includes(old)))
+        await client.delete(path(tag), { resources });
+    for (const tag of news.filter((wanted) => !olds.includes(wanted))) {
         await client.post("/v2/tags", { name: tag });
         await client.post(path(tag), { resources });
     }

@@ -1,8 +1,6 @@
-import type { Failure, Resource } from "../resource.ts";
-import { isEmpty, isRecord, text, type Properties, type Value } from "../values.ts";
-import type { Client } from "./client.ts";
-import { nonEmpty, oneOf, strings, tagName, TAGS } from "./properties.ts";
-import { restResource, type Rest } from "./rest.ts";
+import { isEmpty, text, type Properties, type Value } from "../values.ts";
+import { nonEmpty, TAGS } from "./properties.ts";
+import type { Rest } from "./rest.ts";
 
 interface ApiRule {
     protocol: string;
@@ -40,16 +38,16 @@ const DIRECTIONS = {
 } as const;
 type Direction = keyof typeof DIRECTIONS;
 
-// https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/firewall/firewalls.go
-const FIREWALL: Rest<ApiFirewall> = {
+/** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/firewall/firewalls.go */
+export const FIREWALL: Rest<ApiFirewall> = {
     noun: "firewall",
     path: "/v2/firewalls",
     key: "firewall",
     inputs: {
         name: { type: "string", autoName: true, validate: nonEmpty },
         dropletIds: { type: "set", items: "integer" },
-        inboundRules: { type: "set", items: "map", validate: ruleProblem("inboundRules") },
-        outboundRules: { type: "set", items: "map", validate: ruleProblem("outboundRules") },
+        inboundRules: { type: "set", items: "map", validate: missingPorts },
+        outboundRules: { type: "set", items: "map", validate: missingPorts },
         tags: TAGS,
     },
     outputs: { createdAt: "string", pendingChanges: "list", status: "string" },
@@ -59,33 +57,11 @@ const FIREWALL: Rest<ApiFirewall> = {
     changes: body,
 };
 
-export function firewall(client: Client): Resource {
-    return { ...restResource(client, FIREWALL), validate: atLeastOneRule };
-}
-
-function atLeastOneRule(given: Properties): Failure[] {
-    return isEmpty(given.inboundRules) && isEmpty(given.outboundRules)
-        ? [{ property: "inboundRules", reason: "At least one rule must be specified" }]
-        : [];
-}
-
-function ruleProblem(direction: Direction): (value: Value) => string | undefined {
-    const { prefix } = DIRECTIONS[direction];
-    const known = new Set(["protocol", "portRange", ...PEERS.map(([end]) => prefix + end)]);
-    const problem = (rule: Value): string | undefined => {
-        if (!isRecord(rule)) return undefined;
-        const strange = Object.keys(rule).find((key) => !key.startsWith("__") && !known.has(key));
-        if (strange !== undefined)
-            return `unknown property ${strange} of a rule; known are ${[...known].join(", ")}`;
-        if (rule.protocol !== "icmp" && isEmpty(rule.portRange)) {
-            return "`portRange` of a rule is required if its protocol is `tcp` or `udp`";
-        }
-        const wrongTag = strings(rule[`${prefix}Tags`])
-            .map(tagName)
-            .find((reason) => reason !== undefined);
-        return oneOf("tcp", "udp", "icmp")(rule.protocol ?? null) ?? wrongTag;
-    };
-    return (rules) => (rules as Value[]).map(problem).find((reason) => reason !== undefined);
+/** Without ports the API would take all of them. */
+function missingPorts(rules: Value): string | undefined {
+    return (rules as Properties[]).some((rule) => rule.protocol !== "icmp" && isEmpty(rule.portRange))
+        ? "`portRange` of a rule is required if its protocol is `tcp` or `udp`"
+        : undefined;
 }
 
 function body(given: Properties): object {

@@ -4,7 +4,7 @@ import type { Resource } from "../resource.ts";
 import { text, type Properties } from "../values.ts";
 import type { Client } from "./client.ts";
 import { explain, repeatOn } from "./poll.ts";
-import { cidr, nonEmpty } from "./properties.ts";
+import { nonEmpty } from "./properties.ts";
 import { restResource, type Rest } from "./rest.ts";
 
 interface ApiVpc {
@@ -26,11 +26,8 @@ const VPC: Rest<ApiVpc> = {
     inputs: {
         name: { type: "string", autoName: true, validate: nonEmpty },
         region: { type: "string", required: true, forceNew: true, validate: nonEmpty },
-        description: {
-            type: "string",
-            validate: (value) => (text(value).length > 255 ? "expected at most 255 characters" : undefined),
-        },
-        ipRange: { type: "string", computed: true, forceNew: true, validate: cidr },
+        description: { type: "string" },
+        ipRange: { type: "string", computed: true, forceNew: true },
     },
     outputs: { createdAt: "string", default: "boolean", vpcUrn: "string" },
     id: ({ id }) => id,
@@ -52,22 +49,16 @@ const VPC: Rest<ApiVpc> = {
     }),
 };
 
-/** `getVpc({ id })`, `getVpc({ region })` (its default VPC) or `getVpc({ name })`. */
+/** `getVpc({ id })`, or `getVpc({ region })`: its default VPC. */
 export async function getVpc(client: Client, { id, region, name }: Properties): Promise<Properties> {
-    const find = async (what: string, test: (seen: ApiVpc) => boolean): Promise<ApiVpc> => {
-        const found = (await client.list<ApiVpc>(VPC.path, "vpcs")).find(test);
-        if (found) return found;
-        throw new Error(`unable to find ${what}`);
-    };
+    if (name !== undefined)
+        throw new Error("getVpc finds a VPC by its id, or a region's default, with the offline engine");
     const found = await explain("retrieving VPC", async () => {
         if (id !== undefined) return (await client.get<{ vpc: ApiVpc }>(`${VPC.path}/${text(id)}`)).vpc;
-        if (region !== undefined) {
-            return find(
-                `default VPC in ${text(region)} region`,
-                (seen) => seen.default && seen.region === region,
-            );
-        }
-        return find(`VPC named ${text(name)}`, (seen) => seen.name === name);
+        const all = await client.list<ApiVpc>(VPC.path, "vpcs");
+        const seen = all.find((one) => one.default && one.region === region);
+        if (!seen) throw new Error(`unable to find default VPC in ${text(region)} region`);
+        return seen;
     });
     return { ...VPC.state(found), id: found.id };
 }
