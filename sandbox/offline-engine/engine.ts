@@ -3,8 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { buildCli, cliModule, NoGo } from "./build-cli.ts";
 import { isLauncher, writeLaunchers } from "./launchers.ts";
-import { findOfficial, type Official } from "./official.ts";
-import { pluginOf, type RequiredPlugin } from "./packages.ts";
+import { findOfficial, type Official, type RequiredPlugin } from "./official.ts";
 
 /** A Pulumi engine that runs the program on this machine. */
 export interface Engine {
@@ -39,10 +38,16 @@ const LANGUAGE_HOST = "pulumi-language-nodejs";
  * @throws an Error for the user if there is neither a usable `pulumi` nor a Go to build one.
  */
 export async function findEngine({ home, log, env = process.env }: FindEngineOptions): Promise<Engine> {
-    const plugins = PLUGINS.map(pinned);
+    const plugins = PLUGINS.map((name) => ({ name, version: `v${versionOf(name)}` }));
     const userEnv = withoutOurs(env);
     const refusalFile = path.join(home, "official-engine-refused");
-    const official = await findOfficial({ sdk: sdkVersion(), plugins, refusalFile, log, env: userEnv });
+    const official = await findOfficial({
+        sdk: versionOf("pulumi"),
+        plugins,
+        refusalFile,
+        log,
+        env: userEnv,
+    });
     if ("pulumi" in official) return useOfficial(home, official, plugins, userEnv);
     try {
         const cli = await buildCli(log, userEnv);
@@ -137,23 +142,15 @@ function placeBinary(from: string, to: string): void {
     fs.renameSync(unfinished, to);
 }
 
-function packageFolder(name: string): string {
+/** Version of an npm package of Pulumi's, without a leading `v`. */
+function versionOf(name: string): string {
     try {
-        return path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+        const { version } = createRequire(import.meta.url)(`@pulumi/${name}/package.json`) as {
+            version: string;
+        };
+        return version.replace(/^v/, "");
     } catch {
-        throw new Error(
-            `the npm package ${name} is not installed: run \`npm ci\` in ${path.resolve(import.meta.dirname, "../..")}`,
-        );
+        const root = path.resolve(import.meta.dirname, "../..");
+        throw new Error(`the npm package @pulumi/${name} is not installed: run \`npm ci\` in ${root}`);
     }
-}
-
-function pinned(name: string): RequiredPlugin {
-    const plugin = pluginOf(packageFolder(`@pulumi/${name}`));
-    if (!plugin) throw new Error(`the npm package @pulumi/${name} should name its plugin`);
-    return plugin;
-}
-
-function sdkVersion(): string {
-    const text = fs.readFileSync(path.join(packageFolder("@pulumi/pulumi"), "package.json"), "utf8");
-    return (JSON.parse(text) as { version: string }).version;
 }

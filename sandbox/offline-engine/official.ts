@@ -3,12 +3,18 @@ import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import semver from "semver";
-import { type RequiredPlugin } from "./packages.ts";
 
 const VERSION_MS = 10_000;
 const INSTALL_MS = 120_000;
 /** How long a failed installation is believed: behind a firewall that drops packets each try takes `INSTALL_MS`. */
 const BELIEVED_MS = 3_600_000;
+
+/** A plugin that the program uses. */
+export interface RequiredPlugin {
+    name: string;
+    /** With a leading `v`. */
+    version: string;
+}
 
 /** An official engine that can be used, or why there is none. */
 export type Official = { version: string; pulumi: string; pluginsDir: string } | { reason: string };

@@ -3,9 +3,8 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import pb, { type RunRequest, type RunResponse } from "@pulumi/pulumi/proto/language_pb.js";
+import pb, { type ProgramInfo, type RunRequest, type RunResponse } from "@pulumi/pulumi/proto/language_pb.js";
 import { messageOf } from "./plugin.ts";
-import { runtimeOptions } from "./runtime-options.ts";
 
 /** The SDK's exit code for "the user has been told already": cmd/run/index.js of @pulumi/pulumi. */
 const ALREADY_REPORTED = 32;
@@ -28,7 +27,7 @@ export async function runProgram(request: RunRequest, engineAddress: string, can
 function start(request: RunRequest, engineAddress: string): ChildProcess {
     const info = request.getInfo();
     const directory = info?.getProgramDirectory() ?? request.getPwd();
-    const { typescript, tsconfig, nodeargs } = runtimeOptions(info);
+    const tsconfig = tsconfigOf(info);
     const flags: Record<string, string | undefined> = {
         monitor: request.getMonitorAddress(),
         engine: engineAddress,
@@ -40,7 +39,6 @@ function start(request: RunRequest, engineAddress: string): ChildProcess {
         parallel: String(request.getParallel()),
     };
     const args = [
-        ...nodeargs,
         runner(directory),
         ...Object.entries(flags).flatMap(([name, value]) => (value ? [`--${name}`, value] : [])),
         ...(request.getDryrun() ? ["--dry-run"] : []),
@@ -51,11 +49,22 @@ function start(request: RunRequest, engineAddress: string): ChildProcess {
         ...process.env,
         PULUMI_CONFIG: JSON.stringify(programConfig(request.getConfigMap().toArray())),
         PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
-        ...(typescript && { PULUMI_NODEJS_TYPESCRIPT: "true" }),
+        PULUMI_NODEJS_TYPESCRIPT: "true",
         ...(tsconfig !== undefined && { PULUMI_NODEJS_TSCONFIG_PATH: tsconfig }),
     };
     // Not our own stdout and stderr: Node.js makes them non-blocking, and what the program starts may trip over that.
     return spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** The one that is known of https://www.pulumi.com/docs/iac/concepts/projects/project-file/#runtime-options */
+export function tsconfigOf(info: ProgramInfo | undefined): string | undefined {
+    const { tsconfig, ...others } = info?.getOptions()?.toJavaScript() ?? {};
+    const [unknown] = Object.keys(others);
+    const place = (key: string) => `runtime.options.${key} in Pulumi.yaml`;
+    if (unknown !== undefined)
+        throw new Error(`${place(unknown)} is not known to the offline engine; it knows tsconfig`);
+    if (tsconfig === undefined || typeof tsconfig === "string") return tsconfig;
+    throw new Error(`${place("tsconfig")} should be a string, got ${JSON.stringify(tsconfig)}`);
 }
 
 /** The SDK reads keys as `namespace:config:name`, its older form; the engine sends `namespace:name`. */

@@ -1,13 +1,8 @@
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import pb from "@pulumi/pulumi/proto/language_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { newEnough } from "../../offline-engine/official.ts";
-import { requiredPlugins } from "../../offline-engine/packages.ts";
-import { programConfig } from "../../offline-engine/program.ts";
-import { runtimeOptions, splitWords } from "../../offline-engine/runtime-options.ts";
+import { programConfig, tsconfigOf } from "../../offline-engine/program.ts";
 
 describe("newEnough", () => {
     it.each([
@@ -25,50 +20,21 @@ describe("newEnough", () => {
     });
 });
 
-describe("runtimeOptions", () => {
-    const options = (raw: Parameters<typeof struct.Struct.fromJavaScript>[0]) =>
-        runtimeOptions(new pb.ProgramInfo().setOptions(struct.Struct.fromJavaScript(raw)));
-
-    it("has the SDK's defaults", () => {
-        const defaults = { typescript: true, tsconfig: undefined, nodeargs: [], production: false };
-        expect(options({})).toEqual(defaults);
-        expect(runtimeOptions(undefined)).toEqual(defaults);
-    });
+describe("tsconfigOf", () => {
+    const tsconfig = (raw: Parameters<typeof struct.Struct.fromJavaScript>[0]) =>
+        tsconfigOf(new pb.ProgramInfo().setOptions(struct.Struct.fromJavaScript(raw)));
 
     it("reads what Pulumi.yaml says", () => {
-        expect(
-            options({
-                typescript: false,
-                tsconfig: "tsconfig.run.json",
-                nodeargs: "--no-warnings -r './a b.js'",
-            }),
-        ).toMatchObject({
-            typescript: false,
-            tsconfig: "tsconfig.run.json",
-            nodeargs: ["--no-warnings", "-r", "./a b.js"],
-        });
+        expect(tsconfig({})).toBeUndefined();
+        expect(tsconfigOf(undefined)).toBeUndefined();
+        expect(tsconfig({ tsconfig: "tsconfig.run.json" })).toBe("tsconfig.run.json");
     });
 
     it.each([
         [{ tsconfig: 5 }, "runtime.options.tsconfig in Pulumi.yaml should be a string, got 5"],
-        [{ typescript: "yes" }, 'runtime.options.typescript in Pulumi.yaml should be a boolean, got "yes"'],
-        [{ nodeargs: ["-r"] }, 'runtime.options.nodeargs in Pulumi.yaml should be a string, got ["-r"]'],
-        [
-            { packagemanager: "bun" },
-            "runtime.options.packagemanager in Pulumi.yaml should be npm with the offline engine",
-        ],
+        [{ nodeargs: "-r x" }, "runtime.options.nodeargs in Pulumi.yaml is not known to the offline engine"],
     ])("refuses %j", (raw, message) => {
-        expect(() => options(raw)).toThrow(message);
-    });
-});
-
-describe("splitWords", () => {
-    it.each([
-        ["", []],
-        ["  --a   -b ", ["--a", "-b"]],
-        [`--title="two words" 'it is' x"y"z`, ["--title=two words", "it is", "xyz"]],
-    ])("%j", (text, words) => {
-        expect(splitWords(text)).toEqual(words);
+        expect(() => tsconfig(raw)).toThrow(message);
     });
 });
 
@@ -85,44 +51,5 @@ describe("programConfig", () => {
             "tiny:config:region": "fra1",
             "pulumi:config:tags": '{"a:b":"c"}',
         });
-    });
-});
-
-describe("requiredPlugins", () => {
-    let root: string;
-    beforeEach(() => {
-        root = fs.mkdtempSync(path.join(os.tmpdir(), "packages-"));
-    });
-    afterEach(() => {
-        fs.rmSync(root, { recursive: true });
-    });
-    const install = (folder: string, packageJson: unknown) => {
-        fs.mkdirSync(path.join(root, folder), { recursive: true });
-        fs.writeFileSync(path.join(root, folder, "package.json"), JSON.stringify(packageJson));
-    };
-
-    it("finds the packages with a plugin, scoped or not, here and in the folders above", () => {
-        install("node_modules/@pulumi/random", {
-            name: "@pulumi/random",
-            version: "4.1.0",
-            pulumi: { resource: true },
-        });
-        install("node_modules/@pulumi/pulumi", { name: "@pulumi/pulumi", version: "3.248.0" });
-        install("app/node_modules/acme", {
-            name: "acme",
-            version: "0.0.0",
-            pulumi: { resource: true, name: "acme-cloud", version: "v7.0.1" },
-        });
-        install("app/node_modules/yaml", { name: "yaml", version: "2.0.0", keywords: ["pulumi"] });
-        fs.writeFileSync(path.join(root, "node_modules/.package-lock.json"), "{}");
-        expect(requiredPlugins(path.join(root, "app"))).toEqual([
-            { name: "acme-cloud", version: "v7.0.1" },
-            { name: "random", version: "v4.1.0" },
-        ]);
-    });
-
-    it("names the file of a package that has a plugin without a name", () => {
-        install("node_modules/acme", { name: "acme", version: "1.0.0", pulumi: { resource: true } });
-        expect(() => requiredPlugins(root)).toThrow(path.join(root, "node_modules/acme/package.json"));
     });
 });
