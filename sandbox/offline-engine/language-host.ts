@@ -40,12 +40,7 @@ const languageRuntime: Partial<ILanguageRuntimeServer> = {
     runtimeOptionsPrompts: unary(() => new pb.RuntimeOptionsResponse()),
 };
 
-servePlugin(
-    (server) => {
-        server.addService(rpc.LanguageRuntimeService, languageRuntime as UntypedServiceImplementation);
-    },
-    async () => {
-        cancelled.abort();
-        await Promise.allSettled(running);
-    },
-);
+servePlugin(rpc.LanguageRuntimeService, languageRuntime as UntypedServiceImplementation, () => {
+    cancelled.abort();
+    return Promise.allSettled(running);
+});

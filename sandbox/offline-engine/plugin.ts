@@ -1,4 +1,12 @@
-import { type handleUnaryCall, type Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import {
+    type handleUnaryCall,
+    type Metadata,
+    Server,
+    ServerCredentials,
+    type ServiceDefinition,
+    status,
+    type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 
 /**
  * What every Pulumi plugin does at its start: serve gRPC on a free loopback port and print that port's number as
@@ -6,17 +14,20 @@ import { type handleUnaryCall, type Metadata, Server, ServerCredentials, status 
  * means that the engine is gone, by SIGKILL too: the plugin then ends itself and all that it started.
  * https://pulumi-developer-docs.readthedocs.io/latest/docs/architecture/plugins.html
  *
- * @param register adds the plugin's services to the server.
  * @param stop called once when the engine asks the plugin to end (it sends SIGINT to the plugin's process group and,
  *     5 s later, SIGKILL); the process exits when the promise settles.
  */
-export function servePlugin(register: (server: Server) => void, stop: () => Promise<void>): void {
+export function servePlugin(
+    service: ServiceDefinition,
+    methods: UntypedServiceImplementation,
+    stop: () => Promise<unknown> = () => Promise.resolve(),
+): void {
     const server = new Server({
         // A whole resource's state travels in one message: the engine sets no limit either.
         "grpc.max_receive_message_length": -1,
         "grpc.max_send_message_length": -1,
     });
-    register(server);
+    server.addService(service, methods);
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
         if (error) throw error;
         process.stdout.write(`${port}\n`);

@@ -9,13 +9,7 @@ import { service, type Host } from "./service.ts";
 
 /** Serves `provider` to the engine that started this process; its address is the last argument. */
 export function serveProvider(provider: Provider): void {
-    const methods = service(provider, engineHost(process.argv.at(-1) ?? ""));
-    servePlugin(
-        (server) => {
-            server.addService(ResourceProviderService, methods);
-        },
-        () => Promise.resolve(),
-    );
+    servePlugin(ResourceProviderService, service(provider, engineHost(process.argv.at(-1) ?? "")));
 }
 
 /** Sends log lines to the engine, in order. */
