@@ -11,6 +11,7 @@ import { createApi } from "./api/server.ts";
 import { openStore } from "./api/store.ts";
 import { instance as makeInstance, type Instance } from "./instance.ts";
 import type { Machines } from "./machines.ts";
+import { isAlive } from "./process.ts";
 
 // The process of one sandbox: `tsx sandbox/main.ts --help`.
 
@@ -175,14 +176,6 @@ function takeIndex({ id, index, stateDir }: Instance, purge: boolean): void {
     mkdirSync(path.dirname(file), { recursive: true });
     if (purge) rmSync(file, { force: true });
     else writeFileSync(file, stateDir);
-}
-
-function isAlive(pid: number): boolean {
-    try {
-        return pid > 0 && process.kill(pid, 0);
-    } catch (error) {
-        return (error as NodeJS.ErrnoException).code === "EPERM";
-    }
 }
 
 /** Before any machine is touched. */

@@ -114,8 +114,7 @@ export async function purgeSandbox(instance: Instance): Promise<void> {
 /** Whether a process of that id exists, another user's too. */
 export function isAlive(pid: number): boolean {
     try {
-        process.kill(pid, 0);
-        return true;
+        return pid > 0 && process.kill(pid, 0);
     } catch (error) {
         return (error as NodeJS.ErrnoException).code === "EPERM";
     }

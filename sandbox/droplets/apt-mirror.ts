@@ -4,7 +4,7 @@ import { cacheDir } from "../instance.ts";
 import { run, type Log } from "../host.ts";
 import { hostApt, SUITE } from "./apt.ts";
 import { aptKey, ensureBaseImage, stopAgent } from "./base-image.ts";
-import { buildOnce, removeTree } from "./build-once.ts";
+import { buildOnce, removeTree } from "../build-once.ts";
 
 /**
  * What user data can install, with all that it depends on or recommends. One line is one `apt-get install`:

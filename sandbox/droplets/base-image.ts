@@ -3,7 +3,7 @@ import path from "node:path";
 import { cacheDir } from "../instance.ts";
 import { requireLinuxRoot, run, type Log } from "../host.ts";
 import { hostApt, SOURCES_LIST, SUITE } from "./apt.ts";
-import { buildOnce, recipeHash } from "./build-once.ts";
+import { buildOnce, recipeHash } from "../build-once.ts";
 import { SEED_FOLDER } from "./seed.ts";
 
 /** What DigitalOcean's Debian 12 image has and user data relies on; nothing that user data should install. */

@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from "node:util";
 import { execa } from "execa";
 import { run } from "../host.ts";
 import { MEMINFO } from "./base-image.ts";
-import { removeTree } from "./build-once.ts";
+import { removeTree } from "../build-once.ts";
 import type { Cgroups, Limits } from "./cgroups.ts";
 import { memInfo, SEED_FOLDER } from "./seed.ts";
 

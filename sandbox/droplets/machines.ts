@@ -9,7 +9,7 @@ import type { CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { netnsOf } from "../region/names.ts";
 import { Region } from "../region/region.ts";
-import { removeTree } from "./build-once.ts";
+import { removeTree } from "../build-once.ts";
 import { Cgroups } from "./cgroups.ts";
 import { Machine } from "./machine.ts";
 import { prepareHost } from "./prepare.ts";

@@ -3,8 +3,9 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
-import lockfile from "proper-lockfile";
 import semver from "semver";
+import { buildOnce } from "../build-once.ts";
+import { type Log, seconds } from "../host.ts";
 import { cacheDir } from "../instance.ts";
 
 /** The wrapper module: the CLI's own go.mod has `replace` lines, with which `go install …@version` refuses. */
@@ -31,24 +32,27 @@ export function cliModule(): { version: string; go: string } {
 
 /**
  * The Pulumi CLI built from its Go modules: once for each version, into the cache that all checkouts share.
- * Resolves with the binary's path. Two callers at once build it once.
+ * Resolves with the binary's path.
  *
  * @param log gets a line before a build and one every 30 s of it.
  * @param env where `go` is looked for, and its settings (GOPROXY, GOMODCACHE, …).
- * @throws NoGo if there is no `go` new enough; an Error with the compiler's own output if the build fails.
+ * @throws NoGo if there is no `go` new enough; an Error of one line with the compiler's words if the build fails.
  */
-export async function buildCli(log: (line: string) => void, env: NodeJS.ProcessEnv): Promise<string> {
-    const binary = path.join(cacheDir(), "engine", moduleHash(), "pulumi");
+export async function buildCli(log: Log, env: NodeJS.ProcessEnv): Promise<string> {
+    const recipe = moduleHash();
+    const target = path.join(cacheDir(), "engine", recipe);
+    const binary = path.join(target, "pulumi");
     if (fs.existsSync(binary)) return binary;
     await checkGo(env);
-    const directory = path.dirname(binary);
-    fs.mkdirSync(directory, { recursive: true });
-    const release = await lock(directory, log);
-    try {
-        if (!fs.existsSync(binary)) await compile(binary, log, env);
-    } finally {
-        await release();
-    }
+    await buildOnce({
+        target,
+        title: `Pulumi v${cliModule().version}`,
+        takes: "about 5 minutes on 2 cores and 3 GB of Go's caches",
+        recipe,
+        needsMiB: 300,
+        log,
+        build: (folder) => compile(path.join(folder, "pulumi"), log, env),
+    });
     return binary;
 }
 
@@ -56,16 +60,11 @@ export async function buildCli(log: (line: string) => void, env: NodeJS.ProcessE
 export class NoGo extends Error {}
 
 async function checkGo(env: NodeJS.ProcessEnv): Promise<void> {
-    const { go } = cliModule();
-    const { stdout, failed } = await execa("go", ["env", "GOVERSION"], {
-        cwd: os.tmpdir(), // An old Go can't even read our go.mod.
-        env: { ...env, ...GO_ENV },
-        extendEnv: false,
-        reject: false,
-    });
+    // Not in the module's folder: an old Go can't even read our go.mod.
+    const { stdout, failed } = await go(["env", "GOVERSION"], os.tmpdir(), env);
     const found = semver.coerce(stdout);
     if (failed || !found) throw new NoGo("there is no `go` on PATH");
-    if (semver.lt(found, go)) throw new NoGo(`the \`go\` on PATH is ${found.version}`);
+    if (semver.lt(found, cliModule().go)) throw new NoGo(`the \`go\` on PATH is ${found.version}`);
 }
 
 function moduleHash(): string {
@@ -74,44 +73,20 @@ function moduleHash(): string {
     return hash.digest("hex").slice(0, 12);
 }
 
-async function lock(directory: string, log: (line: string) => void): Promise<() => Promise<void>> {
-    // Losing the lock (a process that was stopped for a while) means a second build at worst: it ends in a rename.
-    const options = { onCompromised: () => undefined };
-    try {
-        return await lockfile.lock(directory, options);
-    } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
-    }
-    log("another process is building the Pulumi CLI: waiting for it");
-    return lockfile.lock(directory, {
-        ...options,
-        retries: { forever: true, minTimeout: 500, maxTimeout: 1_000 },
-    });
+async function compile(binary: string, log: Log, env: NodeJS.ProcessEnv): Promise<void> {
+    const { version } = cliModule();
+    const started = Date.now();
+    const progress = setInterval(() => {
+        log(`still making Pulumi v${version}: ${seconds(started)}`);
+    }, PROGRESS_MS);
+    const ldflags = `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${version}`;
+    const flags = ["-trimpath", "-buildvcs=false", `-ldflags=${ldflags}`, `-o=${binary}`];
+    const { failed, all } = await go(["build", ...flags, PACKAGE], MODULE_DIR, env);
+    clearInterval(progress);
+    const said = all.trim().split("\n").slice(-3).join(" | ");
+    if (failed) throw new Error(`\`go build\` failed in ${MODULE_DIR}: ${said}`);
 }
 
-async function compile(binary: string, log: (line: string) => void, env: NodeJS.ProcessEnv): Promise<void> {
-    const { version } = cliModule();
-    const unfinished = `${binary}.unfinished`;
-    const started = Date.now();
-    log(
-        `building Pulumi v${version} from its Go modules: once, about 5 minutes on 2 cores and 3 GB of Go's caches`,
-    );
-    const progress = setInterval(() => {
-        log(`still building Pulumi v${version}: ${Math.round((Date.now() - started) / 1000)} s`);
-    }, PROGRESS_MS);
-    try {
-        const ldflags = `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${version}`;
-        const flags = ["-trimpath", "-buildvcs=false", `-ldflags=${ldflags}`, `-o=${unfinished}`];
-        const { failed, all } = await execa("go", ["build", ...flags, PACKAGE], {
-            cwd: MODULE_DIR,
-            env: { ...env, ...GO_ENV },
-            extendEnv: false,
-            all: true,
-            reject: false,
-        });
-        if (failed) throw new Error(`\`go build\` of Pulumi v${version} failed in ${MODULE_DIR}:\n${all}`);
-        fs.renameSync(unfinished, binary);
-    } finally {
-        clearInterval(progress);
-    }
+function go(args: string[], cwd: string, env: NodeJS.ProcessEnv) {
+    return execa("go", args, { cwd, env: { ...env, ...GO_ENV }, extendEnv: false, all: true, reject: false });
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { buildOnce, type Build } from "../../droplets/build-once.ts";
+import { buildOnce, type Build } from "../../build-once.ts";
 
 let folder: string;
 let lines: string[];

@@ -174,8 +174,10 @@ describe("buildCli", () => {
         expect(one).toBe(two);
         expect(fs.readFileSync(one, "utf8")).toBe("binary\n");
         expect(fs.readFileSync(path.join(root, "builds"), "utf8").trim().split("\n")).toHaveLength(1);
-        expect(lines.some((line) => /building Pulumi v3\.\S+ .* about 5 minutes/.test(line))).toBe(true);
-        expect(lines).toContain("another process is building the Pulumi CLI: waiting for it");
+        expect(lines.some((line) => /making Pulumi v3\.\S+ in .*\(once, about 5 minutes/.test(line))).toBe(
+            true,
+        );
+        expect(lines.join("\n")).toContain("waiting for another process that makes Pulumi v3.");
     });
 
     it("shows the compiler's words when it fails, leaves nothing half done, and succeeds the next time", async () => {

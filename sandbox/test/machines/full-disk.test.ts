@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { buildOnce, removeTree } from "../../droplets/build-once.ts";
+import { buildOnce, removeTree } from "../../build-once.ts";
 
 /** With a small disk of its own as the cache. */
 describe("the cache", () => {

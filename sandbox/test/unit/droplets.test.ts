@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { acquireOptions, debianSources } from "../../droplets/apt.ts";
-import { recipeHash } from "../../droplets/build-once.ts";
+import { recipeHash } from "../../build-once.ts";
 import { hierarchies } from "../../droplets/cgroups.ts";
 import { memInfo, seedFiles, type Seed } from "../../droplets/seed.ts";
 import { missingHostPackages } from "../../host.ts";

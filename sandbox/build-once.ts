@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import path from "node:path";
 import lockfile from "proper-lockfile";
-import { firstLine, run, seconds, type Log } from "../host.ts";
+import { firstLine, run, seconds, type Log } from "./host.ts";
+import { isAlive } from "./process.ts";
 
 const RECIPE_FILE = ".recipe";
 /** A build that leaves less than this has most likely met a full disk. */
@@ -49,9 +50,10 @@ export async function buildOnce(job: Build): Promise<void> {
     }
 }
 
-/** Removes a tree, and never what is mounted inside it. */
+/** Removes a tree, and (on Linux) never what is mounted inside it. */
 export async function removeTree(...folders: string[]): Promise<void> {
-    await run("rm", ["-rf", "--one-file-system", "--", ...folders]);
+    if (process.platform === "linux") await run("rm", ["-rf", "--one-file-system", "--", ...folders]);
+    else for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }
 
 async function isCurrent({ target, recipe }: Build): Promise<boolean> {
@@ -103,7 +105,7 @@ async function buildUnderLock(job: Build): Promise<void> {
 /** Left by a build of any other target, whose process is no more. */
 function isOrphan(entry: string): boolean {
     const pid = /\.tmp-(\d+)(-old)?$/.exec(entry)?.[1];
-    return pid !== undefined && !existsSync(`/proc/${pid}`);
+    return pid !== undefined && !isAlive(Number(pid));
 }
 
 async function requireSpace(job: Build): Promise<void> {
