@@ -40,8 +40,8 @@ export interface Droplet {
     anchorIp: string;
 }
 
-/** A distribution image by its slug, or a snapshot by its id. */
-export type ImageRef = { slug: string } | { snapshotId: number };
+/** A distribution image by its slug, or a snapshot as it was at the droplet's creation: it may be deleted since. */
+export type ImageRef = { slug: string } | { snapshot: Snapshot };
 
 export interface Vpc {
     id: string;
@@ -90,20 +90,13 @@ export interface Snapshot {
     id: number;
     name: string;
     dropletId: number;
-    /** The distribution it grew from: the slug at the end of the chain. */
+    /** The distribution it grew from. */
     baseSlug: string;
-    /** Snapshots it grew from, oldest first; empty if its droplet was made from a distribution image. */
-    parents: number[];
     region: string;
     createdAt: string;
     minDiskGiB: number;
     sizeGiB: number;
     tags: string[];
-    /**
-     * The client deleted it while droplets or later snapshots still stand on its disk: the API shows it no more,
-     * and its files go with the last of them.
-     */
-    deleted?: boolean;
 }
 
 export interface Action {

@@ -1,4 +1,4 @@
-import type { Action, Cloud, Droplet, Snapshot } from "../model.ts";
+import type { Action, Cloud, Droplet } from "../model.ts";
 
 /** Ids start here: short enough for the names of network interfaces, which end in one and have 15 characters. */
 const firstId = 10_001;
@@ -29,18 +29,6 @@ export function forgetDroplet(cloud: Cloud, droplet: Droplet): void {
         for (const rule of [...firewall.inbound, ...firewall.outbound])
             rule.dropletIds = without(rule.dropletIds);
     }
-}
-
-/** Snapshots that the client deleted, and that neither a droplet nor a snapshot that is kept stands on. */
-export function unusedSnapshots({ snapshots }: Cloud, droplets: readonly Droplet[]): Snapshot[] {
-    const originOf = ({ image }: Droplet) => ("snapshotId" in image ? image.snapshotId : undefined);
-    const origins = new Set(droplets.map(originOf));
-    const used = new Set(
-        snapshots
-            .filter(({ id, deleted }) => !deleted || origins.has(id))
-            .flatMap(({ id, parents }) => [id, ...parents]),
-    );
-    return snapshots.filter(({ id }) => !used.has(id));
 }
 
 /** The action under way that makes the droplet. */

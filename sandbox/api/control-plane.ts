@@ -3,7 +3,7 @@ import type { Machines } from "../machines.ts";
 import type { Action, Cloud, Droplet, ReservedIp, Snapshot } from "../model.ts";
 import { toNumber } from "./addresses.ts";
 import { sizeOf } from "./catalog.ts";
-import { creationOf, forgetDroplet, timestamp, unusedSnapshots } from "./cloud.ts";
+import { creationOf, forgetDroplet, timestamp } from "./cloud.ts";
 import { reason, unprocessable } from "./errors.ts";
 import type { Store } from "./store.ts";
 
@@ -106,11 +106,6 @@ export class ControlPlane {
         return [...this.cloud.droplets, ...this.#departing];
     }
 
-    /** Snapshots that the client can see. */
-    snapshots(): Snapshot[] {
-        return this.cloud.snapshots.filter(({ deleted }) => !deleted);
-    }
-
     addAction(
         type: string,
         resource: Pick<Action, "resourceId" | "resourceType" | "region">,
@@ -201,11 +196,11 @@ export class ControlPlane {
         this.#spawn(() => this.#run(action, () => this.#demolish(droplet)));
     }
 
-    /** Gone for the client at once; its files when nothing stands on them any more. */
+    /** Droplets made from it are copies, and live on. */
     async deleteSnapshot(snapshot: Snapshot): Promise<void> {
-        snapshot.deleted = true;
+        this.cloud.snapshots.splice(this.cloud.snapshots.indexOf(snapshot), 1);
         this.save();
-        await this.#removeUnusedSnapshots();
+        await this.machines.deleteSnapshot(snapshot.id);
     }
 
     async #run(
@@ -266,17 +261,12 @@ export class ControlPlane {
     }
 
     #createOptions(droplet: Droplet) {
-        const { image } = droplet;
-        const snapshot =
-            "snapshotId" in image
-                ? this.cloud.snapshots.find(({ id }) => id === image.snapshotId)
-                : undefined;
         return {
             size: sizeOf(droplet.size),
             publicKeys: this.cloud.sshKeys
                 .filter(({ id }) => droplet.sshKeyIds.includes(id))
                 .map(({ publicKey }) => publicKey),
-            ...(snapshot ? { snapshot } : {}),
+            ...("snapshot" in droplet.image ? { snapshot: droplet.image.snapshot } : {}),
         };
     }
 
@@ -289,15 +279,6 @@ export class ControlPlane {
         await this.sync();
         await this.machines.destroy(droplet);
         this.#departing.delete(droplet);
-        await this.#removeUnusedSnapshots();
-    }
-
-    async #removeUnusedSnapshots(): Promise<void> {
-        const unused = unusedSnapshots(this.cloud, this.occupants());
-        if (unused.length === 0) return;
-        this.cloud.snapshots = this.cloud.snapshots.filter((snapshot) => !unused.includes(snapshot));
-        this.save();
-        for (const { id } of unused) await this.machines.deleteSnapshot(id);
     }
 
     /** What nobody waits for must not end the process when it fails. */

@@ -105,7 +105,6 @@ export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet)
     const vpc = cloud.vpcs.find(({ id }) => id === droplet.vpcUuid);
     const { image } = droplet;
     const distribution = "slug" in image && distributions.find(({ slug }) => slug === image.slug);
-    const snapshot = "snapshotId" in image && cloud.snapshots.find(({ id }) => id === image.snapshotId);
     const { publicCidr, publicGateway } = instance.addresses;
     return {
         id: droplet.id,
@@ -121,10 +120,12 @@ export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet)
         features: droplet.features,
         backup_ids: [],
         next_backup_window: null,
-        snapshot_ids: cloud.snapshots
-            .filter(({ dropletId, deleted }) => dropletId === droplet.id && !deleted)
-            .map(({ id }) => id),
-        image: distribution ? distributionView(distribution) : snapshot ? snapshotImageView(snapshot) : null,
+        snapshot_ids: cloud.snapshots.filter(({ dropletId }) => dropletId === droplet.id).map(({ id }) => id),
+        image: distribution
+            ? distributionView(distribution)
+            : "snapshot" in image
+              ? snapshotImageView(image.snapshot)
+              : null,
         volume_ids: [],
         size: sizeView(size),
         size_slug: size.slug,
@@ -231,10 +232,7 @@ export function tagView({ cloud }: ControlPlane, tag: string) {
         };
     };
     const droplets = used("droplets", cloud.droplets);
-    const images = used(
-        "images",
-        cloud.snapshots.filter(({ deleted }) => !deleted),
-    );
+    const images = used("images", cloud.snapshots);
     return {
         name: tag,
         resources: {

@@ -70,16 +70,13 @@ const table: Record<string, Prepare> = {
         (control, droplet, { name }) =>
         async (action) => {
             const { image } = droplet;
-            const origin =
-                "snapshotId" in image && control.cloud.snapshots.find(({ id }) => id === image.snapshotId);
             const id = control.newId();
             const { sizeGiB } = await control.machines.snapshot(droplet, id);
             control.cloud.snapshots.push({
                 id,
                 name: name ?? `${droplet.name}-${action.id}`,
                 dropletId: droplet.id,
-                baseSlug: origin ? origin.baseSlug : "slug" in image ? image.slug : "",
-                parents: origin ? [...origin.parents, origin.id] : [],
+                baseSlug: "slug" in image ? image.slug : image.snapshot.baseSlug,
                 region: droplet.region,
                 // Clients find the snapshot of an action by this time.
                 createdAt: action.startedAt,

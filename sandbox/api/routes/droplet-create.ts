@@ -94,20 +94,23 @@ function regionFor(wanted: string | undefined, size: Size): Region {
 }
 
 function imageFor(control: ControlPlane, wanted: string, region: Region, size: Size): ImageRef {
-    const invalid = unprocessable("You specified an invalid image for Droplet creation.");
     const distribution = distributions.find(({ id, slug }) => slug === wanted || String(id) === wanted);
-    const snapshot = control.snapshots().find(({ id }) => String(id) === wanted);
+    const snapshot = control.cloud.snapshots.find(
+        ({ id, region: home }) => String(id) === wanted && home === region.slug,
+    );
     const image = distribution ?? snapshot;
-    if (!image || (snapshot && snapshot.region !== region.slug)) throw invalid;
+    if (!image) throw unprocessable("You specified an invalid image for Droplet creation.");
     if (image.minDiskGiB > size.diskGiB) {
         throw unprocessable("This size is not available because it has a smaller disk.");
     }
-    if (distribution && control.instance.kind === "nspawn" && distribution.slug !== bootableSlug) {
+    if (snapshot) return { snapshot: { ...snapshot } };
+    const slug = distribution?.slug ?? "";
+    if (control.instance.kind === "nspawn" && slug !== bootableSlug) {
         throw unprocessable(
-            `The sandbox boots ${bootableSlug} and snapshots of it, not ${distribution.slug}; without machines (--kind loopback) it takes every image.`,
+            `The sandbox boots ${bootableSlug} and snapshots of it, not ${slug}; without machines (--kind loopback) it takes every image.`,
         );
     }
-    return distribution ? { slug: distribution.slug } : { snapshotId: image.id };
+    return { slug };
 }
 
 function keysFor({ cloud }: ControlPlane, wanted: string[]): number[] {

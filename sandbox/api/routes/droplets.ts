@@ -63,10 +63,7 @@ function subresources(
         );
 
     list(api, "/v2/droplets/:id/snapshots", "snapshots", (_query, id) =>
-        control
-            .snapshots()
-            .filter(({ dropletId }) => dropletId === find(id).id)
-            .map(snapshotImageView),
+        control.cloud.snapshots.filter(({ dropletId }) => dropletId === find(id).id).map(snapshotImageView),
     );
     list(api, "/v2/droplets/:id/firewalls", "firewalls", (_query, id) => {
         const { id: dropletId, tags } = find(id);

@@ -9,7 +9,7 @@ import { distributionView, snapshotImageView, snapshotView } from "../views.ts";
 /** Distribution images, and snapshots under both of their names. */
 export function imageRoutes(api: Api, control: ControlPlane): void {
     const findSnapshot = (id: string) =>
-        found(control.snapshots().find((snapshot) => String(snapshot.id) === id));
+        found(control.cloud.snapshots.find((snapshot) => String(snapshot.id) === id));
     const findDistribution = (id: string) =>
         distributions.find((image) => image.slug === id || String(image.id) === id);
 
@@ -17,8 +17,7 @@ export function imageRoutes(api: Api, control: ControlPlane): void {
         ...(own || tag || (type && type !== "distribution") ? [] : distributions.map(distributionView)),
         ...(type
             ? []
-            : control
-                  .snapshots()
+            : control.cloud.snapshots
                   .filter(({ tags }) => !tag || tags.includes(tag))
                   .map(snapshotImageView)),
     ]);
@@ -35,7 +34,7 @@ export function imageRoutes(api: Api, control: ControlPlane): void {
     });
 
     list(api, "/v2/snapshots", "snapshots", ({ resource_type: type }) =>
-        type && type !== "droplet" ? [] : control.snapshots().map(snapshotView),
+        type && type !== "droplet" ? [] : control.cloud.snapshots.map(snapshotView),
     );
     api.get("/v2/snapshots/:id", { schema: { params: Params.Uuid } }, (request) => ({
         snapshot: snapshotView(findSnapshot(request.params.id)),

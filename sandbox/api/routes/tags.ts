@@ -56,7 +56,7 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
     const taggable = (resource: { resource_id: string; resource_type: string }) => {
         const kinds = new Map<string, { id: number; tags: string[] }[]>([
             ["droplet", cloud.droplets],
-            ["image", control.snapshots()],
+            ["image", control.cloud.snapshots],
         ]);
         const things = kinds.get(resource.resource_type);
         if (!things) {

@@ -156,7 +156,7 @@ beforeAll(async () => {
     publicKey = (await readFile(path.join(folder, "key.pub"), "utf8")).trim();
     one = droplet(11, NGINX.replace("PAGE", "one"));
     two = droplet(12, NGINX.replace("PAGE", "two"));
-    copy = droplet(13, "#!/bin/sh\necho script >/root/script\n", { image: { snapshotId: 50 } });
+    copy = droplet(13, "#!/bin/sh\necho script >/root/script\n");
     cloud = emptyCloud();
     machines = manager();
     expect(await machines.start(cloud)).toEqual(new Set());
@@ -298,7 +298,6 @@ describe("snapshots", () => {
             name: "golden",
             dropletId: 11,
             baseSlug: "debian-12-x64",
-            parents: [],
             region: "fra1",
         };
         const rest = { createdAt: "2026-01-01T00:00:00Z", minDiskGiB: 10, sizeGiB, tags: [] };
