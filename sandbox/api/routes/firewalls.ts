@@ -68,47 +68,6 @@ export function firewallRoutes(api: Api, control: ControlPlane): void {
         await control.commit();
         return reply.code(204).send();
     });
-    memberRoutes(api, control, find);
-}
-
-/** Parts of a firewall that can be added to it, or taken from it, by themselves. */
-function memberRoutes(api: Api, control: ControlPlane, find: (id: string) => Firewall): void {
-    const Members = Type.Object({
-        droplet_ids: Ids,
-        tags: Names,
-        inbound_rules: Inbound,
-        outbound_rules: Outbound,
-    });
-    const schema = { params: Params.Uuid, body: Members };
-    for (const part of ["droplets", "tags", "rules"]) {
-        for (const method of ["POST", "DELETE"] as const) {
-            api.route({
-                method,
-                url: `/v2/firewalls/:id/${part}`,
-                schema,
-                handler: async (request, reply) => {
-                    const firewall = find(request.params.id);
-                    const given = members(control, request.body);
-                    const change = method === "POST" ? union : difference;
-                    firewall.dropletIds = change(firewall.dropletIds, given.dropletIds);
-                    firewall.tags = change(firewall.tags, given.tags);
-                    firewall.inbound = change(firewall.inbound, given.inbound);
-                    firewall.outbound = change(firewall.outbound, given.outbound);
-                    await control.commit();
-                    return reply.code(204).send();
-                },
-            });
-        }
-    }
-}
-
-function union<T>(all: T[], given: T[]): T[] {
-    return [...difference(all, given), ...given];
-}
-
-function difference<T>(all: T[], given: T[]): T[] {
-    const texts = given.map((item) => JSON.stringify(item));
-    return all.filter((item) => !texts.includes(JSON.stringify(item)));
 }
 
 /** The whole of a firewall that a client sent; what it left out is empty. */
@@ -119,19 +78,16 @@ function checked(control: ControlPlane, body: Body, others: readonly Firewall[])
         );
     }
     if (others.some(({ name }) => name === body.name)) throw new ApiError(409, "conflict", "duplicate name");
-    const parts = members(control, body);
-    if (parts.inbound.length + parts.outbound.length === 0)
-        throw unprocessable("must have at least one rule");
-    return { name: body.name, ...parts };
-}
-
-function members(control: ControlPlane, body: Omit<Body, "name">) {
     refuseUnknown(control, body.droplet_ids ?? [], body.tags ?? []);
+    const inbound = (body.inbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.sources));
+    const outbound = (body.outbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.destinations));
+    if (inbound.length + outbound.length === 0) throw unprocessable("must have at least one rule");
     return {
+        name: body.name,
         dropletIds: [...new Set(body.droplet_ids ?? [])],
         tags: [...new Set(body.tags ?? [])],
-        inbound: (body.inbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.sources)),
-        outbound: (body.outbound_rules ?? []).map((rule) => checkedRule(control, rule, rule.destinations)),
+        inbound,
+        outbound,
     };
 }
 

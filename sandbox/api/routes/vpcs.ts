@@ -85,38 +85,23 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
     });
 
     const Change = Type.Object({
-        name: Type.Optional(Type.String()),
+        name: Type.String(),
         description: Description,
         default: Type.Optional(Type.Boolean()),
     });
-    for (const method of ["PUT", "PATCH"] as const) {
-        const schema = { params: Params.Uuid, body: Change };
-        api.route({
-            method,
-            url: "/v2/vpcs/:id",
-            schema,
-            handler: (request) => {
-                const vpc = find(request.params.id);
-                const { name, description, default: isDefault } = request.body;
-                if (method === "PUT" && name === undefined) throw unprocessable("name is required");
-                if (name !== undefined) {
-                    refuseName(
-                        cloud.vpcs.filter((other) => other !== vpc),
-                        name,
-                    );
-                }
-                vpc.name = name ?? vpc.name;
-                vpc.description = description ?? vpc.description;
-                if (isDefault) {
-                    for (const other of cloud.vpcs.filter(({ region }) => region === vpc.region)) {
-                        other.default = other === vpc;
-                    }
-                }
-                control.save();
-                return { vpc: vpcView(vpc) };
-            },
-        });
-    }
+    api.put("/v2/vpcs/:id", { schema: { params: Params.Uuid, body: Change } }, (request) => {
+        const vpc = find(request.params.id);
+        const { name, description = vpc.description, default: isDefault } = request.body;
+        const others = cloud.vpcs.filter((other) => other !== vpc);
+        refuseName(others, name);
+        Object.assign(vpc, { name, description });
+        if (isDefault) {
+            for (const other of others.filter(({ region }) => region === vpc.region)) other.default = false;
+            vpc.default = true;
+        }
+        control.save();
+        return { vpc: vpcView(vpc) };
+    });
 
     api.delete("/v2/vpcs/:id", { schema: { params: Params.Uuid } }, async (request, reply) => {
         const vpc = find(request.params.id);

@@ -299,7 +299,7 @@ test("getVpc finds by id, and a region's default", async () => {
         "Error retrieving VPC: unable to find default VPC in nyc3 region",
     );
     const { id, state } = await make(plugin.resource(TYPES.Vpc, "net"), { region: "nyc3" });
-    for (const args of [{ region: "nyc3" }, { id }]) {
+    for (const args of [{ region: "nyc3" }, { id }] as Properties[]) {
         expect(await plugin.invoke(token, args)).toEqual({ ...state, id });
     }
     await expect(plugin.invoke(token, { name: "net" })).rejects.toThrow("getVpc finds a VPC by its id, or");
