@@ -1,7 +1,7 @@
 import type { Instance } from "../instance.ts";
 import type { Machines } from "../machines.ts";
 import type { Action, Cloud, Droplet, ReservedIp, Snapshot } from "../model.ts";
-import { toNumber } from "./addresses.ts";
+import { toNumber } from "../addresses.ts";
 import { sizeOf } from "./catalog.ts";
 import { creationOf, forgetDroplet, timestamp } from "./cloud.ts";
 import { reason, unprocessable } from "./errors.ts";

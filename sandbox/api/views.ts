@@ -1,5 +1,5 @@
 import type { Action, Droplet, Firewall, FirewallRule, ReservedIp, Snapshot, SshKey, Vpc } from "../model.ts";
-import { gateway, netmask } from "./addresses.ts";
+import { gateway, netmask } from "../addresses.ts";
 import {
     distributions,
     type Distribution,

@@ -1,6 +1,7 @@
+import { gateway, netmask } from "../addresses.ts";
 import type { Instance } from "../instance.ts";
 import type { Cloud, Droplet } from "../model.ts";
-import { gatewayOf, METADATA_ADDRESS, netmaskOf, portsOf } from "./names.ts";
+import { METADATA_ADDRESS, portsOf } from "./names.ts";
 
 /** A folder of the metadata service; its text is the list of its names, those of folders with a slash. */
 export interface Folder {
@@ -117,6 +118,6 @@ interface Ipv4 {
     gateway: string;
 }
 
-function ipv4(address: string, cidr: string, gateway = gatewayOf(cidr)): Ipv4 {
-    return { ip_address: address, netmask: netmaskOf(cidr), gateway };
+function ipv4(address: string, cidr: string, gatewayAddress = gateway(cidr)): Ipv4 {
+    return { ip_address: address, netmask: netmask(cidr), gateway: gatewayAddress };
 }

@@ -29,15 +29,3 @@ function mac(network: 0 | 1, dropletId: number): string {
     const id = dropletId.toString(16).padStart(8, "0");
     return `02:0${network}:${(id.match(/../g) ?? []).join(":")}`;
 }
-
-/** The gateway of a range in CIDR form: its first address. */
-export function gatewayOf(cidr: string): string {
-    const [network = ""] = cidr.split("/");
-    return network.replace(/\d+$/, (last) => String(Number(last) + 1));
-}
-
-/** The netmask of a range in CIDR form: `255.255.240.0` for a /20. */
-export function netmaskOf(cidr: string): string {
-    const mask = 2 ** 32 - 2 ** (32 - Number(cidr.split("/")[1]));
-    return [24, 16, 8, 0].map((shift) => Math.floor(mask / 2 ** shift) % 256).join(".");
-}

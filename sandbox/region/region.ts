@@ -1,10 +1,11 @@
 import { access, readdir } from "node:fs/promises";
 import { ExecaError } from "execa";
 import pLimit from "p-limit";
+import { gateway } from "../addresses.ts";
 import { requireLinuxRoot, run } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { Cloud, Droplet } from "../model.ts";
-import { gatewayOf, METADATA_ADDRESS, netnsOf, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
+import { METADATA_ADDRESS, netnsOf, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
 import { renderHostGuard, renderRules, reservedIpPairs } from "./rules.ts";
 import { startServices } from "./services.ts";
 
@@ -130,7 +131,7 @@ export class Region {
             [
                 `addr add ${addresses.publicGateway} peer ${droplet.publicIp}/32 dev ${ports.public.outside}`,
                 `addr add ${addresses.anchorGateway} peer ${droplet.anchorIp}/32 dev ${ports.public.outside}`,
-                `addr add ${gatewayOf(vpc.ipRange)} peer ${droplet.privateIp}/32 dev ${ports.private.outside}`,
+                `addr add ${gateway(vpc.ipRange)} peer ${droplet.privateIp}/32 dev ${ports.private.outside}`,
                 ...Object.values(ports).map(({ outside }) => `link set ${outside} up`),
             ],
             router,

@@ -2,7 +2,7 @@ import { Type } from "@fastify/type-provider-typebox";
 import type { Static } from "typebox";
 
 import type { Droplet, ImageRef } from "../../model.ts";
-import { lowestFreeAddress } from "../addresses.ts";
+import { lowestFreeAddress } from "../../addresses.ts";
 import { bootableSlug, distributions, type Region, regions, type Size, sizes } from "../catalog.ts";
 import { timestamp } from "../cloud.ts";
 import type { ControlPlane } from "../control-plane.ts";

@@ -1,7 +1,7 @@
 import { Type } from "@fastify/type-provider-typebox";
 
 import type { Droplet, ReservedIp } from "../../model.ts";
-import { lowestFreeAddress, toNumber } from "../addresses.ts";
+import { lowestFreeAddress, toNumber } from "../../addresses.ts";
 import { regions } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Type } from "@fastify/type-provider-typebox";
 
 import type { Vpc } from "../../model.ts";
-import { contains, lowestFreeRange, overlap, parseCidr, range } from "../addresses.ts";
+import { contains, lowestFreeRange, overlap, parseCidr, range } from "../../addresses.ts";
 import { regions } from "../catalog.ts";
 import { timestamp } from "../cloud.ts";
 import type { ControlPlane } from "../control-plane.ts";

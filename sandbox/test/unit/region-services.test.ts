@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { instance } from "../../instance.ts";
 import { lookUp, metadataDocument, metadataFolder } from "../../region/metadata.ts";
-import { gatewayOf, netmaskOf, portsOf } from "../../region/names.ts";
+import { portsOf } from "../../region/names.ts";
 import { Region } from "../../region/region.ts";
 import { dnsAnswer } from "../../region/services.ts";
 import { dropletOf, exampleCloud, withReservedIp } from "../region-cloud.ts";
@@ -129,14 +129,6 @@ describe("names", () => {
         const { public: outer, private: inner } = portsOf(999_999_999);
         expect(outer.outside.length).toBeLessThanOrEqual(15);
         expect([outer.mac, inner.mac]).toEqual(["02:00:3b:9a:c9:ff", "02:01:3b:9a:c9:ff"]);
-    });
-
-    it.each([
-        ["10.114.0.0/20", "10.114.0.1", "255.255.240.0"],
-        ["10.0.0.16/28", "10.0.0.17", "255.255.255.240"],
-        ["172.16.0.0/16", "172.16.0.1", "255.255.0.0"],
-    ])("of %s: gateway %s, netmask %s", (cidr, gateway, netmask) => {
-        expect([gatewayOf(cidr), netmaskOf(cidr)]).toEqual([gateway, netmask]);
     });
 });
 

@@ -12,7 +12,7 @@ import {
     range,
     toAddress,
     toNumber,
-} from "../../api/addresses.ts";
+} from "../../addresses.ts";
 
 const number = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 /** Any network of that many bits. */
@@ -42,8 +42,12 @@ describe("addresses", () => {
         expect(parseCidr(text)).toBeUndefined();
     });
 
-    it("have the netmask and the gateway of their range", () => {
-        expect([netmask("10.114.0.0/20"), gateway("10.114.0.0/20")]).toEqual(["255.255.240.0", "10.114.0.1"]);
+    it.each([
+        ["10.114.0.0/20", "10.114.0.1", "255.255.240.0"],
+        ["10.0.0.16/28", "10.0.0.17", "255.255.255.240"],
+        ["172.16.0.0/16", "172.16.0.1", "255.255.0.0"],
+    ])("of %s: gateway %s, netmask %s", (cidr, first, mask) => {
+        expect([gateway(cidr), netmask(cidr)]).toEqual([first, mask]);
     });
 });
 
