@@ -1,4 +1,5 @@
-import { access, constants, readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { execa, ExecaError } from "execa";
 
@@ -56,13 +57,13 @@ export function requireLinuxRoot(): void {
  *
  * @param needs command or absolute path -> package; default: all that the sandbox runs.
  */
-export async function missingHostPackages(needs = HOST_PACKAGES): Promise<string[]> {
+export function missingHostPackages(needs = HOST_PACKAGES): Promise<string[]> {
     const missing = new Set<string>();
     for (const [need, packageName] of Object.entries(needs)) {
         const places = need.startsWith("/") ? [need] : SEARCH_PATH.map((folder) => path.join(folder, need));
-        if (!(await anyExists(places))) missing.add(packageName);
+        if (!places.some((file) => existsSync(file))) missing.add(packageName);
     }
-    return [...missing].sort();
+    return Promise.resolve([...missing].sort());
 }
 
 /**
@@ -77,7 +78,7 @@ export async function ensureHostPackages({ log, needs }: { log: Log; needs?: Hos
     const byHand = `install by hand: ${missing.join(" ")}`;
     if (process.getuid?.() !== 0)
         throw new Error(`host packages are missing, and this is not root; ${byHand}`);
-    if (!(await anyExists(["/usr/bin/apt-get"]))) {
+    if (!existsSync("/usr/bin/apt-get")) {
         throw new Error(`host packages are missing, and there is no apt-get here; ${byHand}`);
     }
     log(`installing host packages with apt-get: ${missing.join(" ")}`);
@@ -135,6 +136,11 @@ export async function run(
     }
 }
 
+/** A word for sh, whatever stands in it. */
+export function quote(text: string): string {
+    return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** The first line of an error's message. */
 export function firstLine(error: unknown): string {
     return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
@@ -143,16 +149,4 @@ export function firstLine(error: unknown): string {
 /** Seconds since `started` (milliseconds of Date.now()), as people read them. */
 export function seconds(started: number): string {
     return `${((Date.now() - started) / 1000).toFixed(1)} s`;
-}
-
-async function anyExists(files: string[]): Promise<boolean> {
-    const found = await Promise.all(
-        files.map((file) =>
-            access(file, constants.F_OK).then(
-                () => true,
-                () => false,
-            ),
-        ),
-    );
-    return found.includes(true);
 }

@@ -1,10 +1,11 @@
+import { firstLine } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { Machines } from "../machines.ts";
 import type { Action, Cloud, Droplet, ReservedIp, Snapshot } from "../model.ts";
 import { toNumber } from "../addresses.ts";
 import { sizeOf } from "./catalog.ts";
 import { creationOf, forgetDroplet, timestamp } from "./cloud.ts";
-import { reason, unprocessable } from "./errors.ts";
+import { unprocessable } from "./errors.ts";
 import type { Store } from "./store.ts";
 
 export interface ControlPlaneOptions {
@@ -212,7 +213,7 @@ export class ControlPlane {
         try {
             await work(action);
         } catch (error) {
-            problem = reason(error);
+            problem = firstLine(error);
         }
         if (this.#stopped) return;
         after();
@@ -255,7 +256,7 @@ export class ControlPlane {
     /** A droplet whose creation was cut off: whatever there is of it goes first. */
     async #rebuild(droplet: Droplet): Promise<void> {
         await this.machines.destroy(droplet).catch((error: unknown) => {
-            this.log(`droplet ${droplet.id}: what is left of the first try does not go: ${reason(error)}`);
+            this.log(`droplet ${droplet.id}: what is left of the first try does not go: ${firstLine(error)}`);
         });
         await this.#build(droplet);
     }
@@ -286,7 +287,7 @@ export class ControlPlane {
         Promise.resolve()
             .then(work)
             .catch((error: unknown) => {
-                this.log(`in the background: ${reason(error)}`);
+                this.log(`in the background: ${firstLine(error)}`);
             });
     }
 

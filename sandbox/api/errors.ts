@@ -25,8 +25,3 @@ export function found<T>(value: T | undefined): T {
     if (value === undefined) throw notFound();
     return value;
 }
-
-/** What went wrong, as one line for the log. */
-export function reason(error: unknown): string {
-    return error instanceof Error ? error.message : String(error);
-}

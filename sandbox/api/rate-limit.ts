@@ -18,59 +18,41 @@ export interface Allowance {
     retryAfterSeconds?: number;
 }
 
+interface Window {
+    limit: number;
+    seconds: number;
+    /** When the requests came that count. */
+    times: number[];
+}
+
 /** Each request counts until its own time is over; one that is refused does not count. */
 export class RateLimiter {
-    readonly #budget: Budget;
     readonly #hour: Window;
     readonly #minute: Window;
     readonly #keyLists: Window;
 
-    constructor(budget: Budget) {
-        this.#budget = budget;
-        this.#hour = new Window(budget.perHour, 3600);
-        this.#minute = new Window(budget.perMinute, 60);
-        this.#keyLists = new Window(budget.keyListsPerMinute, 60);
+    constructor({ perHour, perMinute, keyListsPerMinute }: Budget) {
+        this.#hour = { limit: perHour, seconds: 3600, times: [] };
+        this.#minute = { limit: perMinute, seconds: 60, times: [] };
+        this.#keyLists = { limit: keyListsPerMinute, seconds: 60, times: [] };
     }
 
     /** Counts one request at `now` (seconds since 1970), or refuses it. */
     take(now: number, isKeyList: boolean): Allowance {
         const windows = [this.#hour, this.#minute, ...(isKeyList ? [this.#keyLists] : [])];
-        const retryAfterSeconds = Math.max(...windows.map((window) => window.secondsUntilFree(now)));
+        const waits = windows.map((window) => {
+            window.times = window.times.filter((time) => time + window.seconds > now);
+            return window.times.length < window.limit ? 0 : (window.times[0] ?? now) + window.seconds - now;
+        });
+        const retryAfterSeconds = Math.ceil(Math.max(...waits));
         const refused = retryAfterSeconds > 0;
-        if (!refused) for (const window of windows) window.add(now);
+        if (!refused) for (const { times } of windows) times.push(now);
+        const { limit, times } = this.#hour;
         return {
-            limit: this.#budget.perHour,
-            remaining: refused ? 0 : this.#budget.perHour - this.#hour.count,
-            resetEpochSeconds: Math.ceil(this.#hour.oldest ?? now) + 3600,
-            ...(refused ? { retryAfterSeconds: Math.ceil(retryAfterSeconds) } : {}),
+            limit,
+            remaining: refused ? 0 : limit - times.length,
+            resetEpochSeconds: Math.ceil(times[0] ?? now) + 3600,
+            ...(refused ? { retryAfterSeconds } : {}),
         };
-    }
-}
-
-class Window {
-    readonly #limit: number;
-    readonly #seconds: number;
-    readonly #times: number[] = [];
-
-    constructor(limit: number, seconds: number) {
-        this.#limit = limit;
-        this.#seconds = seconds;
-    }
-
-    get count(): number {
-        return this.#times.length;
-    }
-
-    get oldest(): number | undefined {
-        return this.#times[0];
-    }
-
-    add(now: number): void {
-        this.#times.push(now);
-    }
-
-    secondsUntilFree(now: number): number {
-        while (this.#times[0] !== undefined && this.#times[0] + this.#seconds <= now) this.#times.shift();
-        return this.#times.length < this.#limit ? 0 : (this.#times[0] ?? now) + this.#seconds - now;
     }
 }

@@ -2,10 +2,11 @@ import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 
 import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from "fastify";
 
+import { firstLine } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { Machines } from "../machines.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { ApiError, notFound, reason, unprocessable } from "./errors.ts";
+import { ApiError, notFound, unprocessable } from "./errors.ts";
 import type { Api } from "./http.ts";
 import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
 import { accountRoutes } from "./routes/account.ts";
@@ -128,7 +129,7 @@ function reportErrors(api: Api, log: (line: string) => void): void {
     });
     api.setErrorHandler((error: FastifyError, request, reply) => {
         if (error.statusCode === undefined || error.statusCode >= 500) {
-            log(`${request.method} ${request.url.split("?")[0] ?? ""} failed: ${reason(error)}`);
+            log(`${request.method} ${request.url.split("?")[0] ?? ""} failed: ${firstLine(error)}`);
         }
         return send(asApiError(error), request, reply);
     });

@@ -1,7 +1,7 @@
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cacheDir } from "../instance.ts";
-import { requireLinuxRoot, run, type Log } from "../host.ts";
+import { quote, requireLinuxRoot, run, type Log } from "../host.ts";
 import { hostApt, SOURCES_LIST, SUITE } from "./apt.ts";
 import { buildOnce, recipeHash } from "../build-once.ts";
 import { SEED_FOLDER } from "./seed.ts";
@@ -165,8 +165,4 @@ async function buildTree(root: string, publicKey: string, log: Log): Promise<voi
 function writeHook(file: string, lines: string[]): string {
     const to = `"$1${file}"`;
     return `mkdir -p "$(dirname ${to})" && rm -f ${to} && printf '%s\\n' ${lines.map(quote).join(" ")} >${to}`;
-}
-
-function quote(text: string): string {
-    return `'${text.replaceAll("'", "'\\''")}'`;
 }

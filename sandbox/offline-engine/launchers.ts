@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { build } from "esbuild";
+import { quote } from "../host.ts";
 
 /** The first lines of every launcher: what tells an executable of ours from an official one. */
 const HEAD = "#!/bin/sh\n# Written by dropscale's offline engine.\n";
@@ -53,10 +54,8 @@ export function isLauncher(file: string): boolean {
 }
 
 function launcher(bundle: string): string {
-    return `${HEAD}exec ${quoted(process.execPath)} ${quoted(bundle)} "$@"\n`;
+    return `${HEAD}exec ${quote(process.execPath)} ${quote(bundle)} "$@"\n`;
 }
-
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function writeIfChanged(file: string, text: string, mode: number): void {
     if (fs.existsSync(file) && fs.readFileSync(file, "utf8") === text) return;

@@ -12,37 +12,27 @@ export interface Folder {
 export function metadataFolder(droplet: Droplet, cloud: Cloud, instance: Instance): Folder {
     const { droplet_id, hostname, user_data, vendor_data, public_keys, region, interfaces, ...rest } =
         metadataDocument(droplet, cloud, instance);
-    const address = ({ ip_address, ...others }: Ipv4) => ({ address: ip_address, ...others });
-    const { public: outer, private: inner } = interfaces;
-    const assigned = {
-        ipv4: Object.fromEntries(
-            Object.entries(rest.reserved_ip.ipv4).map(([name, value]) => [name, String(value)]),
-        ),
-    };
-    return {
-        id: String(droplet_id),
+    const inner = JSON.stringify(interfaces).replaceAll('"ip_address":', '"address":');
+    return folderOf({
+        id: droplet_id,
         hostname,
         "user-data": user_data,
         "vendor-data": vendor_data,
         "public-keys": public_keys.join("\n"),
         region,
-        interfaces: {
-            public: {
-                0: {
-                    ipv4: address(outer[0].ipv4),
-                    anchor_ipv4: address(outer[0].anchor_ipv4),
-                    mac: outer[0].mac,
-                    type: outer[0].type,
-                },
-            },
-            private: { 0: { ...inner[0], ipv4: address(inner[0].ipv4) } },
-        },
+        interfaces: JSON.parse(inner) as object,
+        ...rest,
         dns: { nameservers: rest.dns.nameservers.join("\n") },
-        floating_ip: assigned,
-        reserved_ip: assigned,
         tags: Object.fromEntries(rest.tags.map((tag) => [tag, tag])),
-        features: { dhcp_enabled: String(rest.features.dhcp_enabled) },
-    };
+    });
+}
+
+function folderOf(values: object): Folder {
+    const nodes = Object.entries(values).map(([name, value]: [string, unknown]) => [
+        name,
+        typeof value === "object" && value !== null ? folderOf(value) : String(value),
+    ]);
+    return Object.fromEntries(nodes) as Folder;
 }
 
 /** `/metadata/v1.json`: the same facts in one document, under names that differ a little. */
@@ -79,10 +69,10 @@ export function metadataDocument(droplet: Droplet, cloud: Cloud, instance: Insta
                     type: "private",
                 },
             ],
-        } as const,
+        },
+        dns: { nameservers: [METADATA_ADDRESS] },
         floating_ip: assigned,
         reserved_ip: assigned,
-        dns: { nameservers: [METADATA_ADDRESS] },
         tags: droplet.tags,
         features: { dhcp_enabled: false },
     };
@@ -112,12 +102,6 @@ export function lookUp(folder: Folder, path: string): { text: string } | "redire
     return typeof found === "string" ? { text: found } : found && "redirect";
 }
 
-interface Ipv4 {
-    ip_address: string;
-    netmask: string;
-    gateway: string;
-}
-
-function ipv4(address: string, cidr: string, gatewayAddress = gateway(cidr)): Ipv4 {
+function ipv4(address: string, cidr: string, gatewayAddress = gateway(cidr)) {
     return { ip_address: address, netmask: netmask(cidr), gateway: gatewayAddress };
 }

@@ -1,4 +1,5 @@
-import { access, readdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { ExecaError } from "execa";
 import pLimit from "p-limit";
 import { gateway } from "../addresses.ts";
@@ -47,8 +48,8 @@ export class Region {
 
         await run("nft", ["-f", "-"], { input: renderHostGuard(this.#instance) });
         await ip(this.#blackholes("replace"));
-        if (!(await exists(`${NETNS_FOLDER}/${id}`))) await ip([`netns add ${id}`]);
-        if (!(await exists(`/sys/class/net/${uplink}`))) {
+        if (!existsSync(`${NETNS_FOLDER}/${id}`)) await ip([`netns add ${id}`]);
+        if (!existsSync(`/sys/class/net/${uplink}`)) {
             await ip([`link add ${uplink} type veth peer name ${UPLINK_IN_ROUTER} netns ${id}`]);
         }
         await this.#sysctl({
@@ -144,11 +145,7 @@ export class Region {
         await Promise.all(addresses.map((address) => this.#cut(address, OWN_SIDES)));
     }
 
-    /** Forgets every flow from or to an address: what still arrives of it is judged anew, by today's rules. */
-    async cutFlows(address: string): Promise<void> {
-        await this.#cut(address, [...OWN_SIDES, ...RESERVED_SIDES]);
-    }
-
+    /** Forgets flows: what still arrives of them is judged anew, by today's rules. */
     async #cut(address: string, sides: string[]): Promise<void> {
         await Promise.all(sides.map((side) => this.#forget(side, address)));
     }
@@ -174,7 +171,7 @@ export class Region {
         const { id } = this.#instance;
         const ours = (names: string[]) => names.filter((name) => name === id || name.startsWith(`${id}-`));
         await ip(ours(await readdir("/sys/class/net")).map((link) => `link del ${link}`));
-        const namespaces = (await exists(NETNS_FOLDER)) ? await readdir(NETNS_FOLDER) : [];
+        const namespaces = existsSync(NETNS_FOLDER) ? await readdir(NETNS_FOLDER) : [];
         await ip(ours(namespaces).map((namespace) => `netns del ${namespace}`));
         await ip([...this.#blackholes("replace"), ...this.#blackholes("del")]); // del alone fails on a missing one
         await run("nft", ["-f", "-"], { input: `table inet ${id}\ndelete table inet ${id}\n` });
@@ -211,7 +208,7 @@ export class Region {
             router,
         );
         const netns = netnsOf(this.#instance, dropletId);
-        if (await exists(`${NETNS_FOLDER}/${netns}`)) await ip([`netns del ${netns}`]);
+        if (existsSync(`${NETNS_FOLDER}/${netns}`)) await ip([`netns del ${netns}`]);
         return present
             .flatMap(({ addr_info }) => addr_info.map(({ address }) => address ?? ""))
             .filter(Boolean);
@@ -245,11 +242,4 @@ async function ip(lines: string[], netns?: string): Promise<void> {
         const line = lines[Number(number) - 1] ?? "";
         throw new Error(`ip ${line}: ${String(said).split("\n")[0]}`, { cause: error });
     });
-}
-
-async function exists(file: string): Promise<boolean> {
-    return access(file).then(
-        () => true,
-        () => false,
-    );
 }

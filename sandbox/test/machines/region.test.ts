@@ -221,8 +221,6 @@ describe("cloud firewalls", () => {
         await setFirewalls(firewall("shut", { tags: ["web"] }, {}));
         expect(await host.dialInVain(web.publicIp, 80)).toMatch(BLOCKED);
         expect(await host.say(web.publicIp, 80, "still there?")).toBe("still there?");
-        await region.cutFlows(web.publicIp);
-        expect(await host.sayInVain(web.publicIp, 80, "still there?")).toMatch(BLOCKED);
     });
 
     it("are changed without losing a packet", async () => {

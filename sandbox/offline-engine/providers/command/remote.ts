@@ -47,7 +47,7 @@ function failureOf(channel: ClientChannel): Promise<string | undefined> {
     return new Promise((resolve) => {
         let result: string | undefined = "wait: remote command exited without exit status or exit signal";
         channel.once("exit", (code: number | null, signal = "") => {
-            const how = code === null ? `signal ${String(signal)}` : `status ${code}`;
+            const how = code === null ? `signal ${signal}` : `status ${code}`;
             result = code === 0 ? undefined : `Process exited with ${how}`;
         });
         channel.once("close", () => {
