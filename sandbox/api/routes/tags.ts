@@ -66,20 +66,20 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
         }
         return found(things.find(({ id }) => String(id) === resource.resource_id));
     };
-    api.post("/v2/tags/:id/resources", { schema }, async (request, reply) => {
-        const tag = find(request.params.id);
-        for (const thing of request.body.resources.map(taggable)) {
-            thing.tags = [...new Set([...thing.tags, tag])];
-        }
-        await control.commit();
-        return reply.code(204).send();
-    });
-    api.delete("/v2/tags/:id/resources", { schema }, async (request, reply) => {
-        const tag = find(request.params.id);
-        for (const thing of request.body.resources.map(taggable)) {
-            thing.tags = thing.tags.filter((other) => other !== tag);
-        }
-        await control.commit();
-        return reply.code(204).send();
-    });
+    for (const method of ["POST", "DELETE"] as const) {
+        api.route({
+            method,
+            url: "/v2/tags/:id/resources",
+            schema,
+            handler: async (request, reply) => {
+                const tag = find(request.params.id);
+                for (const thing of request.body.resources.map(taggable)) {
+                    thing.tags = thing.tags.filter((other) => other !== tag);
+                    if (method === "POST") thing.tags.push(tag);
+                }
+                await control.commit();
+                return reply.code(204).send();
+            },
+        });
+    }
 }

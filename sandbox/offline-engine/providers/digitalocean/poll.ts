@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { ApiError, type Client } from "./client.ts";
+import type { Client } from "./client.ts";
 
 /** `{ done }` ends the wait; a text is what was seen instead. */
 export type Look<T> = { done: T } | string;
@@ -24,25 +24,6 @@ export async function poll<T>(
                 `timeout after ${timeoutSeconds} s while waiting for ${what} (last seen: ${seen})`,
             );
     }
-}
-
-/** Does it again as long as the service answers with one of `statuses`. */
-export async function repeatOn<T>(
-    statuses: number[],
-    what: string,
-    timeoutSeconds: number,
-    run: () => Promise<T>,
-): Promise<T> {
-    const attempt = (): Promise<Look<T>> =>
-        run().then(
-            (done) => ({ done }),
-            (error: unknown) => {
-                if (error instanceof ApiError && statuses.includes(error.status)) return error.message;
-                throw error;
-            },
-        );
-    const first = await attempt();
-    return typeof first === "string" ? poll(what, timeoutSeconds, attempt) : first.done;
 }
 
 export interface Action {

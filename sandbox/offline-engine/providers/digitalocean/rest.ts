@@ -1,7 +1,7 @@
 import type { Property, PropertyType, Resource } from "../resource.ts";
 import type { Properties } from "../values.ts";
 import type { Client } from "./client.ts";
-import { explain, repeatOn } from "./poll.ts";
+import { explain } from "./poll.ts";
 
 /** A thing that the API makes, shows, changes and removes at once, without an action to wait for. */
 export interface Rest<Seen> {
@@ -24,32 +24,25 @@ export interface Rest<Seen> {
 /** The resource for it. */
 export function restResource<Seen>(client: Client, rest: Rest<Seen>): Resource {
     const { noun, inputs, outputs, changes } = rest;
+    type Answer = Record<string, Seen>;
     const path = (id: string): string => `${rest.path}/${encodeURIComponent(id)}`;
-    const thing = (answer: Record<string, Seen>): Seen => answer[rest.key] as Seen;
-    // A new one may not be found for a moment.
-    const settled = async (id: string, seconds = 120): Promise<Properties> => {
-        const get = (): Promise<Record<string, Seen>> => client.get(path(id));
-        return rest.state(
-            thing(await explain(`retrieving ${noun}`, () => repeatOn([404], noun, seconds, get))),
-        );
-    };
+    const thing = (answer: Answer): Seen => answer[rest.key] as Seen;
     return {
         inputs,
         outputs,
-        async create(given, { timeoutSeconds }) {
-            const post = (): Promise<Record<string, Seen>> => client.post(rest.path, rest.body(given));
-            const id = rest.id(thing(await explain(`creating ${noun}`, post)));
-            return { id, outputs: () => settled(id, timeoutSeconds) };
+        async create(given) {
+            const post = () => client.post<Answer>(rest.path, rest.body(given));
+            const made = thing(await explain(`creating ${noun}`, post));
+            return { id: rest.id(made), outputs: () => Promise.resolve(rest.state(made)) };
         },
         async read(id) {
-            const find = (): Promise<Record<string, Seen> | undefined> => client.find(path(id));
-            const found = await explain(`retrieving ${noun}`, find);
+            const found = await explain(`retrieving ${noun}`, () => client.find<Answer>(path(id)));
             return found && { id, state: rest.state(thing(found)) };
         },
         ...(changes && {
-            async update(id, olds, given, { timeoutSeconds }) {
-                await explain(`updating ${noun}`, () => client.put(path(id), changes(given, olds)));
-                return settled(id, timeoutSeconds);
+            async update(id, olds, given) {
+                const put = () => client.put<Answer>(path(id), changes(given, olds));
+                return rest.state(thing(await explain(`updating ${noun}`, put)));
             },
         }),
         delete: (id) => explain(`deleting ${noun}`, () => client.delete(path(id))),

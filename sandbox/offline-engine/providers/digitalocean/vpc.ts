@@ -2,8 +2,8 @@ import pLimit, { type LimitFunction } from "p-limit";
 
 import type { Resource } from "../resource.ts";
 import { text, type Properties } from "../values.ts";
-import type { Client } from "./client.ts";
-import { explain, repeatOn } from "./poll.ts";
+import { ApiError, type Client } from "./client.ts";
+import { explain, poll } from "./poll.ts";
 import { nonEmpty } from "./properties.ts";
 import { restResource, type Rest } from "./rest.ts";
 
@@ -78,8 +78,15 @@ export function vpc(client: Client): Resource {
         // Members that are being deleted still count for a while.
         delete: (id, _state, { timeoutSeconds = 120 }) =>
             explain("deleting VPC", () =>
-                repeatOn([403, 409], `VPC ${id} to be deleted`, timeoutSeconds, () =>
-                    client.delete(`/v2/vpcs/${id}`),
+                poll(`VPC ${id} to be deleted`, timeoutSeconds, () =>
+                    client.delete(`${VPC.path}/${id}`).then(
+                        () => ({ done: undefined }),
+                        (error: unknown) => {
+                            if (error instanceof ApiError && [403, 409].includes(error.status))
+                                return error.message;
+                            throw error;
+                        },
+                    ),
                 ),
             ),
     };
