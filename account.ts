@@ -45,11 +45,18 @@ async function prices(settings: Settings): Promise<Account["monthlyPrice"]> {
     const errors: string[] = [];
     const price = (key: "size" | "loadBalancerSize"): number => {
         const found = sizes.find(({ slug }) => slug === settings[key]);
-        if (found?.regions.includes(settings.region)) return found.priceMonthly;
+        if (found) {
+            // Sold out, and refused only for new droplets: those that run must still be able to leave.
+            if (!found.regions.includes(settings.region))
+                void pulumi.log.warn(
+                    `${settings.region} offers no new droplets of '${key}' ${found.slug} now`,
+                );
+            return found.priceMonthly;
+        }
         const here = sizes.filter((s) => s.available && s.regions.includes(settings.region));
         const cheapest = here.sort((a, b) => a.priceMonthly - b.priceMonthly).slice(0, 8);
         errors.push(
-            `'${key}' should be a size that region ${settings.region} has, got "${settings[key]}"; the cheapest ones: ` +
+            `'${key}' should be a size that there is, got "${settings[key]}"; the cheapest ones in ${settings.region}: ` +
                 cheapest.map((s) => `${s.slug} ($${s.priceMonthly})`).join(", "),
         );
         return 0;

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { refusal } from "./refusal";
-import { readUserData, renderUserData } from "./userdata/render";
+import { backendFiles, loadBalancerFile, readUserData, renderUserData } from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
 type Rule<T> = (raw: string) => T;
@@ -18,11 +18,8 @@ const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu
 const rules = {
     replicas: wholeNumber(0, 1000),
     retired: slotNumbers,
-    // DigitalOcean refuses other characters in the name of a tag, a firewall or a VPC.
-    namePrefix: matching(
-        /^[a-z][a-z0-9-]{0,30}$/,
-        "1 to 31 lower-case letters, digits and dashes, a letter first",
-    ),
+    // No dash: the first one ends it, so that no two stacks' names begin alike.
+    namePrefix: matching(/^[a-z][a-z0-9]{0,30}$/, "1 to 31 lower-case letters and digits, a letter first"),
     region: matching(/^[a-z]{3}\d$/, "a region's slug such as fra1"),
     vpcId: matching(
         /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$/,
@@ -95,7 +92,7 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
-    const loadBalancerUserData = readUserData("haproxy");
+    const loadBalancerUserData = readUserData(loadBalancerFile);
     try {
         renderUserData(loadBalancerUserData, { ssh_keys: {} });
     } catch (error) {
@@ -123,13 +120,13 @@ function matching(pattern: RegExp, description: string): Rule<string> {
 
 /** The text of the file that the key names. */
 function userDataText(raw: string): string {
+    const files = backendFiles();
+    const form = "the name of a file in userdata/ that a droplet accepts";
+    if (!files.includes(raw)) throw new Error(`${form} (there are ${files.join(", ")})`);
     try {
         return renderUserData(readUserData(raw));
     } catch (error) {
-        const reason = (error as Error).message;
-        throw new Error(`the name of a file in userdata/ that a droplet accepts (${reason})`, {
-            cause: error,
-        });
+        throw new Error(`${form} (${(error as Error).message})`, { cause: error });
     }
 }
 

@@ -364,7 +364,6 @@ main() {
         seconds=$(hard_stop_seconds "$file")
         if ((${seconds:-0} + 5 > bound)); then bound=$((${seconds:-0} + 5)); fi
     done
-    mapfile -t before < <(workers)
     if [[ $running == "$generation" ]] && cmp --silent "$NEW" "$CFG"; then
         say "generation $generation is running already: nothing to do"
         mapfile -t before < <(workers | grep -v "^$serving_pid:")

@@ -4,11 +4,23 @@ import path from "node:path";
 import lockfile from "proper-lockfile";
 
 const folder = "/run/dropscale";
+const lockOptions = { realpath: false, stale: 120_000 };
 
 /** Whether a sandbox has left state under this index: main.ts keeps the folder's path there. */
 async function hasSandbox(index: number): Promise<boolean> {
     const stateDir = await readFile(`${folder}/ds${index}.owner`, "utf8").catch(() => "");
     return stateDir !== "" && existsSync(path.join(stateDir, "cloud.json"));
+}
+
+/** What runs that were killed left behind on this machine: sandboxes whose index nobody holds any more. */
+export async function abandonedSandboxes(): Promise<{ index: number; stateDir: string }[]> {
+    const found = [];
+    for (let index = 1; index < 200; index++) {
+        if (!(await hasSandbox(index)) || (await lockfile.check(`${folder}/index-${index}`, lockOptions)))
+            continue;
+        found.push({ index, stateDir: await readFile(`${folder}/ds${index}.owner`, "utf8") });
+    }
+    return found;
 }
 
 /**
@@ -22,10 +34,7 @@ export async function claimIndex(): Promise<{ index: number; release: () => Prom
     await mkdir(folder, { recursive: true });
     for (let index = 1; index < 200; index++) {
         try {
-            const release = await lockfile.lock(`${folder}/index-${index}`, {
-                realpath: false,
-                stale: 120_000,
-            });
+            const release = await lockfile.lock(`${folder}/index-${index}`, lockOptions);
             if (!(await hasSandbox(index))) return { index, release };
             await release();
         } catch (error) {

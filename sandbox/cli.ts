@@ -129,12 +129,22 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
         // An `up` that was stopped early may have made none yet.
         await selectStack(dev, read);
         await clearStaleLock(dev, stack, { run, read });
-        await say.step("pulumi destroy", () =>
-            // With --refresh it ends well whatever is gone already.
-            (quiet ? read : run)("destroy", "--yes", "--skip-preview", "--refresh", "--stack", stack).then(
-                () => undefined,
-            ),
-        );
+        try {
+            await say.step("pulumi destroy", async () => {
+                // With --refresh it ends well whatever is gone already.
+                await (quiet ? read : run)(
+                    "destroy",
+                    "--yes",
+                    "--skip-preview",
+                    "--refresh",
+                    "--stack",
+                    stack,
+                );
+            });
+        } catch (error) {
+            if (!(error instanceof ExecaError)) throw error;
+            say.log("pulumi destroy did not end well; what it left goes with the local DigitalOcean");
+        }
     }
     await say.step("removing the local DigitalOcean", () => purgeSandbox(dev));
     await rm(path.join(projectFolder, ".sandbox"), { recursive: true, force: true });

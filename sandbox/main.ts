@@ -184,11 +184,7 @@ function refuseTakenPort(port: number): Promise<void> {
         const probe = createServer();
         probe.once("error", (error: NodeJS.ErrnoException) => {
             const why = error.code === "EADDRINUSE" ? "is in use" : `can't be used (${error.message})`;
-            reject(
-                new Refusal(
-                    `port ${port} on ${host} ${why}: stop what listens there, or choose another with --port`,
-                ),
-            );
+            reject(new Refusal(`port ${port} on ${host} ${why}: stop what listens there`));
         });
         probe.listen(port, host, () =>
             probe.close(() => {

@@ -77,7 +77,26 @@ export async function makeWorld(
         stateDir: path.join(temporary, "sandbox"),
         kind,
     });
-    if (kind === "nspawn") await prepareHost({ log: console.error });
+    const close = async () => {
+        await purgeSandbox(where);
+        rmSync(temporary, { recursive: true, force: true });
+        await claim.release();
+    };
+    try {
+        return await worldIn(temporary, where, config, close);
+    } catch (error) {
+        await close();
+        throw error;
+    }
+}
+
+async function worldIn(
+    temporary: string,
+    where: Instance,
+    config: Record<string, unknown>,
+    close: World["close"],
+): Promise<World> {
+    if (where.kind === "nspawn") await prepareHost({ log: console.error });
     const engine = await findEngine({ home: path.join(temporary, "pulumi"), log: console.error });
     const sandbox = await startSandbox(where, { port: 0 });
     await mkdir(stateBackend(where), { recursive: true });
@@ -133,10 +152,6 @@ export async function makeWorld(
             const answer = await fetch(`${sandbox.url}/v2/${resource}`, { headers });
             return (await answer.json()) as Record<string, unknown>;
         },
-        close: async () => {
-            await purgeSandbox(where);
-            rmSync(temporary, { recursive: true, force: true });
-            await claim.release();
-        },
+        close,
     };
 }

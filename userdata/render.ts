@@ -1,28 +1,29 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { type Document, parseDocument } from "yaml";
 
 /** DigitalOcean's bound on user data, in bytes. https://docs.digitalocean.com/reference/api/ (POST /v2/droplets) */
 const maxUserDataBytes = 65_536;
 
-/** What `userdata` in the config may name: the files of this folder, without their endings. */
-function userDataNames(): string[] {
+/** Name of the load balancer's own user data in this folder. */
+export const loadBalancerFile = "haproxy";
+
+/** What `userdata` in the config may name: the other files of this folder, without their endings. */
+export function backendFiles(): string[] {
     return readdirSync(__dirname)
         .filter((file) => /\.(yaml|sh)$/.test(file))
         .map((file) => path.parse(file).name)
+        .filter((name) => name !== loadBalancerFile)
         .sort();
 }
 
-/**
- * The text of `userdata/<name>.yaml`, or else of `userdata/<name>.sh`.
- *
- * @throws Error that lists the names there are.
- */
+/** The text of `userdata/<name>.yaml`, or else of `userdata/<name>.sh`. */
 export function readUserData(name: string): string {
-    const files = readdirSync(__dirname);
-    const file = [`${name}.yaml`, `${name}.sh`].find((candidate) => files.includes(candidate));
-    if (!file) throw new Error(`there are ${userDataNames().join(", ")}`);
-    return readFileSync(path.join(__dirname, file), "utf8");
+    const [yaml, script] = ["yaml", "sh"].map((ending) => path.join(__dirname, `${name}.${ending}`)) as [
+        string,
+        string,
+    ];
+    return readFileSync(existsSync(yaml) ? yaml : script, "utf8");
 }
 
 /**

@@ -1,6 +1,9 @@
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 
+/** What {@link Visitors} ask for besides the page: an answer that takes some seconds. */
+export const slowPath = "/slow";
+
 /** One answer as a client sees it; `error` where there was none. */
 export interface Answer {
     status?: number;
@@ -34,7 +37,10 @@ export function get(
     });
 }
 
-/** Clients that never stop asking, over kept-alive and fresh connections, and remember what failed. */
+/**
+ * Clients that never stop asking, and remember what failed: for the page over kept-alive and fresh connections, and
+ * for an answer that is streamed for seconds. Short requests alone would not notice a server that is taken away.
+ */
 export class Visitors {
     requests = 0;
     readonly failures: string[] = [];
@@ -43,7 +49,10 @@ export class Visitors {
 
     constructor(url: string) {
         const kept = new Agent({ keepAlive: true, maxSockets: 1 });
-        this.loops = [kept, kept, undefined, undefined].map((agent) => this.ask(url, agent));
+        this.loops = [
+            ...[kept, kept, undefined, undefined].map((agent) => this.ask(url, agent)),
+            ...[1, 2, 3].map(() => this.ask(`${url}${slowPath}`, undefined)),
+        ];
     }
 
     /** Ends them; resolves when the last answer is in. */

@@ -51,7 +51,7 @@ describe("a preview", () => {
         await world.configure({ size: undefined });
         expect(code).not.toBe(0);
         expect(text).toMatch(
-            /'size' should be a size that region fra1 has, got "s-9vcpu-9gb"; the cheapest ones: .*s-1vcpu-1gb \(\$6\)/,
+            /'size' should be a size that there is, got "s-9vcpu-9gb"; the cheapest ones in fra1: .*s-1vcpu-1gb \(\$6\)/,
         );
         expect(text).not.toMatch(/\n\s+at /);
     });

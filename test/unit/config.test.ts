@@ -62,7 +62,7 @@ describe("settings", () => {
         [
             "namePrefix",
             "My_Site",
-            "'namePrefix' should be 1 to 31 lower-case letters, digits and dashes, a letter first, got My_Site",
+            "'namePrefix' should be 1 to 31 lower-case letters and digits, a letter first, got My_Site",
         ],
         ["region", "frankfurt", "'region' should be a region's slug such as fra1, got frankfurt"],
         ["vpcId", "default", "'vpcId' should be the UUID of a VPC, or empty"],
@@ -77,9 +77,9 @@ describe("settings", () => {
         [
             "userdata",
             "apache",
-            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are haproxy, nginx), got apache",
+            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are nginx), got apache",
         ],
-        ["userdata", "../config", "there are haproxy, nginx"],
+        ["userdata", "../config", "there are nginx"],
         ["appPort", 0, "'appPort' should be a whole number from 1 to 65535, got 0"],
         ["appPort", 65536, "got 65536"],
         ["healthPath", "healthz", "'healthPath' should be a path that starts with /"],

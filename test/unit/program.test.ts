@@ -124,16 +124,21 @@ describe.each([
         );
     });
 
-    it("refuses sizes that the region does not have, both at once, and names those that it has", async () => {
+    it("refuses sizes that there are not, both at once, and names those that the region has", async () => {
         await expect(
-            runProgram({ preview, config: { size: "g-2vcpu-8gb", loadBalancerSize: "s-9vcpu" } }),
+            runProgram({ preview, config: { size: "g-9vcpu", loadBalancerSize: "s-9vcpu" } }),
         ).rejects.toThrow(
-            /'size' should be a size that region fra1 has, got "g-2vcpu-8gb".*s-1vcpu-1gb \(\$6\).*\n'loadBalancerSize'.*"s-9vcpu"/,
+            /'size' should be a size that there is, got "g-9vcpu".*in fra1: s-1vcpu-1gb \(\$6\).*\n'loadBalancerSize'.*"s-9vcpu"/,
         );
     });
 });
 
 describe("what only the account can tell", () => {
+    it("lets a pool go on whose size is sold out in its region", async () => {
+        const { outputs } = await runProgram({ config: { size: "g-2vcpu-8gb", replicas: 1 } });
+        expect(outputs.monthlyCost).toBe(69);
+    });
+
     it("refuses a region that there is not, and names those that there are", async () => {
         await expect(runProgram({ config: { region: "xyz9" } })).rejects.toThrow(
             /^'region' should be one of fra1, nyc3, got xyz9$/,

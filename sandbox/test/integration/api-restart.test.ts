@@ -233,7 +233,7 @@ describe("the process", () => {
         const { exit, output } = start(stateFolder(), "--port", String(port));
         expect((await exit)[0]).toBe(1);
         expect(output().trim()).toBe(
-            `sandbox: port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port`,
+            `sandbox: port ${port} on 127.0.0.1 is in use: stop what listens there`,
         );
     });
 
