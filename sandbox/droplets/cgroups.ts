@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -42,28 +42,24 @@ export function hierarchies(mounts: string): Hierarchy[] {
  * The cgroups of one instance's droplets: `<instance>/<droplet>` in EVERY hierarchy. Where a droplet has none of
  * its own, nspawn puts it into one that all share, and stopping a few of them takes minutes. Who runs, and
  * killing, freezing and waiting, are read from version 2, which every supported host has mounted.
+ *
+ * @throws Error when no cgroup version 2 is mounted.
  */
 export class Cgroups {
     readonly #instanceId: string;
     readonly #all: Hierarchy[];
     readonly #unified: Hierarchy;
 
-    private constructor(instanceId: string, all: Hierarchy[], unified: Hierarchy) {
+    constructor(instanceId: string) {
         this.#instanceId = instanceId;
-        this.#all = all;
-        this.#unified = unified;
-    }
-
-    /** @throws Error when no cgroup version 2 is mounted. */
-    static async open(instanceId: string): Promise<Cgroups> {
-        const all = hierarchies(await readFile("/proc/mounts", "utf8"));
-        const unified = all.find(({ version }) => version === 2);
+        this.#all = hierarchies(readFileSync("/proc/mounts", "utf8"));
+        const unified = this.#all.find(({ version }) => version === 2);
         if (unified === undefined) {
             throw new Error(
                 "no cgroup2 is mounted under /sys/fs/cgroup; droplets need it (kernel 5.14 or newer)",
             );
         }
-        return new Cgroups(instanceId, all, unified);
+        this.#unified = unified;
     }
 
     /** Makes a droplet's cgroups and sets its limits. Returns their folders, which the launcher enters. */

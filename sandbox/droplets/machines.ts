@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import type { Log } from "../host.ts";
+import { type Log, requireLinuxRoot } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
@@ -28,6 +28,7 @@ const BOOT_SLOT_SECONDS = 30;
  * @throws Every method rejects with an Error of one line.
  */
 export function createMachines(instance: Instance, log: Log = console.error): Machines {
+    requireLinuxRoot();
     return new BootingMachines(instance, log);
 }
 
@@ -35,11 +36,11 @@ class BootingMachines implements Machines {
     readonly #instance: Instance;
     readonly #log: Log;
     readonly #region: Region;
+    readonly #cgroups: Cgroups;
     readonly #boots = pLimit(BOOTS_AT_ONCE);
     readonly #watchers = new Map<number, FSWatcher>();
     readonly #stopping = new Set<number>();
     readonly #listeners: ((dropletId: number) => void)[] = [];
-    #cgroups: Promise<Cgroups> | undefined;
     #cloud: Cloud | undefined;
     #lowerdir = "";
 
@@ -47,6 +48,7 @@ class BootingMachines implements Machines {
         this.#instance = instance;
         this.#log = log;
         this.#region = new Region(instance);
+        this.#cgroups = new Cgroups(instance.id);
     }
 
     async start(cloud: Cloud): Promise<Set<number>> {
@@ -57,7 +59,7 @@ class BootingMachines implements Machines {
 
         const running = new Set<number>();
         for (const { id } of cloud.droplets) {
-            if (!(await (await this.#machine(id)).isRunning())) continue;
+            if (!(await this.#machine(id).isRunning())) continue;
             running.add(id);
             await this.#watch(id);
         }
@@ -70,7 +72,7 @@ class BootingMachines implements Machines {
     }
 
     async create(droplet: Droplet, { size, publicKeys, snapshot }: CreateOptions): Promise<void> {
-        const machine = await this.#machine(droplet.id);
+        const machine = this.#machine(droplet.id);
         const { hostname, vpcUuid } = droplet;
         const vpc = this.#cloud?.vpcs.find(({ id }) => id === vpcUuid);
         if (vpc === undefined) {
@@ -85,7 +87,7 @@ class BootingMachines implements Machines {
     }
 
     async powerOn(droplet: Droplet): Promise<void> {
-        if (await (await this.#machine(droplet.id)).isRunning()) return;
+        if (await this.#machine(droplet.id).isRunning()) return;
         await this.#boot(droplet);
     }
 
@@ -98,15 +100,15 @@ class BootingMachines implements Machines {
     }
 
     async reboot({ id }: Droplet): Promise<void> {
-        await (await this.#machine(id)).reboot();
+        await this.#machine(id).reboot();
     }
 
     async resize({ id }: Droplet, { memoryMiB, vcpus }: SizeSpec): Promise<void> {
-        await (await this.#machine(id)).setLimits({ memoryMiB, vcpus });
+        await this.#machine(id).setLimits({ memoryMiB, vcpus });
     }
 
     async snapshot({ id }: Droplet, snapshotId: number): Promise<{ sizeGiB: number }> {
-        const bytes = await (await this.#machine(id)).snapshot(this.#snapshotFolder(snapshotId));
+        const bytes = await this.#machine(id).snapshot(this.#snapshotFolder(snapshotId));
         return { sizeGiB: Math.round((bytes / 2 ** 30) * 100) / 100 };
     }
 
@@ -132,7 +134,7 @@ class BootingMachines implements Machines {
     async purge(): Promise<void> {
         await this.detach();
         for (const id of await this.#present()) await this.#destroy(id);
-        await (await this.#openCgroups()).removeAll();
+        await this.#cgroups.removeAll();
         await this.#region.purge();
         await removeTree(this.#folder("droplets"), this.#folder("snapshots"));
     }
@@ -165,7 +167,7 @@ class BootingMachines implements Machines {
             ),
         ];
         const ids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-        return [...new Set([...ids, ...(await (await this.#openCgroups()).list())])];
+        return [...new Set([...ids, ...(await this.#cgroups.list())])];
     }
 
     /** Resolves when it is on; its slot is free for the next when its boot has ended. */
@@ -179,14 +181,14 @@ class BootingMachines implements Machines {
     }
 
     async #switchOn(droplet: Droplet): Promise<void> {
-        const machine = await this.#machine(droplet.id);
+        const machine = this.#machine(droplet.id);
         await this.#region.attach(droplet);
         await machine.powerOn();
         await this.#watch(droplet.id);
     }
 
     async #bootEnd(id: number): Promise<void> {
-        const machine = await this.#machine(id);
+        const machine = this.#machine(id);
         const deadline = Date.now() + BOOT_SLOT_SECONDS * 1000;
         while (this.#watchers.has(id) && Date.now() < deadline && !(await machine.hasBooted())) {
             await sleep(500, undefined, { ref: false });
@@ -197,7 +199,7 @@ class BootingMachines implements Machines {
     async #stop(id: number, action: (machine: Machine) => Promise<void>): Promise<void> {
         this.#stopping.add(id);
         try {
-            await action(await this.#machine(id));
+            await action(this.#machine(id));
             this.#unwatch(id);
         } finally {
             this.#stopping.delete(id);
@@ -211,12 +213,12 @@ class BootingMachines implements Machines {
     /** The kernel reports a change of cgroup.events to inotify. https://docs.kernel.org/admin-guide/cgroup-v2.html */
     async #watch(id: number): Promise<void> {
         this.#unwatch(id);
-        const machine = await this.#machine(id);
+        const machine = this.#machine(id);
         const check = async () => {
             if (this.#stopping.has(id) || (await machine.isRunning())) return;
             if (this.#unwatch(id)) for (const listener of this.#listeners) listener(id);
         };
-        const file = (await this.#openCgroups()).eventsFile(id);
+        const file = this.#cgroups.eventsFile(id);
         this.#watchers.set(
             id,
             watch(file, { persistent: false }, () => void check()),
@@ -229,17 +231,13 @@ class BootingMachines implements Machines {
         return this.#watchers.delete(id);
     }
 
-    async #machine(id: number): Promise<Machine> {
+    #machine(id: number): Machine {
         const folder = path.join(this.#folder("droplets"), String(id));
         return new Machine(id, {
             folder,
-            cgroups: await this.#openCgroups(),
+            cgroups: this.#cgroups,
             netns: netnsOf(this.#instance, id),
         });
-    }
-
-    #openCgroups(): Promise<Cgroups> {
-        return (this.#cgroups ??= Cgroups.open(this.#instance.id));
     }
 
     #snapshotFolder(snapshotId: number): string {
