@@ -1,4 +1,4 @@
-import type { Action, Cloud, Droplet } from "../model.ts";
+import type { Cloud, Droplet } from "../model.ts";
 
 /** Ids start here: short enough for the names of network interfaces, which end in one and have 15 characters. */
 const firstId = 10_001;
@@ -29,14 +29,6 @@ export function forgetDroplet(cloud: Cloud, droplet: Droplet): void {
         for (const rule of [...firewall.inbound, ...firewall.outbound])
             rule.dropletIds = without(rule.dropletIds);
     }
-}
-
-/** The action under way that makes the droplet. */
-export function creationOf({ actions }: Cloud, droplet: Droplet): Action | undefined {
-    return actions.find(
-        ({ type, status, resourceId }) =>
-            type === "create" && status === "in-progress" && resourceId === droplet.id,
-    );
 }
 
 /** Now, in the API's form: whole seconds, UTC. */

@@ -4,7 +4,7 @@ import type { Machines } from "../machines.ts";
 import type { Action, Cloud, Droplet, ReservedIp, Snapshot } from "../model.ts";
 import { toNumber } from "../addresses.ts";
 import { sizeOf } from "./catalog.ts";
-import { creationOf, forgetDroplet, timestamp } from "./cloud.ts";
+import { forgetDroplet, timestamp } from "./cloud.ts";
 import { unprocessable } from "./errors.ts";
 import type { Store } from "./store.ts";
 
@@ -129,12 +129,13 @@ export class ControlPlane {
 
     /** Adds droplets that were checked, in the order given, and starts to make them. */
     create(droplets: Droplet[]): Action[] {
-        const actions = droplets.map((droplet) => this.addAction("create", onDroplet(droplet)));
         this.cloud.droplets.push(...droplets);
-        this.save();
-        droplets.forEach((droplet, index) => {
-            this.#spawn(() => this.#build(droplet, actions[index]));
+        const actions = droplets.map((droplet) => {
+            const action = this.addAction("create", onDroplet(droplet));
+            this.#spawn(() => this.#build(droplet, action));
+            return action;
         });
+        this.save();
         return actions;
     }
 
@@ -235,13 +236,13 @@ export class ControlPlane {
      * The firewalls stand before the machine is switched on. If it can't be made, the droplet disappears and its
      * action is errored: a client that waits for it is told at its next look.
      */
-    async #build(droplet: Droplet, action = creationOf(this.cloud, droplet)): Promise<void> {
+    async #build(droplet: Droplet, action: Action): Promise<void> {
         const work = async () => {
             await this.sync();
             await this.switchOn(droplet, () => this.machines.create(droplet, this.#createOptions(droplet)));
             droplet.locked = false;
         };
-        await this.#run(action ?? this.addAction("create", onDroplet(droplet)), async () => {
+        await this.#run(action, async () => {
             try {
                 await work();
             } catch (error) {
@@ -258,7 +259,10 @@ export class ControlPlane {
         await this.machines.destroy(droplet).catch((error: unknown) => {
             this.log(`droplet ${droplet.id}: what is left of the first try does not go: ${firstLine(error)}`);
         });
-        await this.#build(droplet);
+        const isItsCreation = ({ type, status, resourceId }: Action) =>
+            type === "create" && status === "in-progress" && resourceId === droplet.id;
+        const action = this.cloud.actions.find(isItsCreation) ?? this.addAction("create", onDroplet(droplet));
+        await this.#build(droplet, action);
     }
 
     #createOptions(droplet: Droplet) {

@@ -151,29 +151,21 @@ function addressesFor(control: ControlPlane, vpcUuid: string, more: readonly Dro
     const { publicCidr, anchorCidr } = control.instance.addresses;
     const { ipRange } = found(control.cloud.vpcs.find(({ id }) => id === vpcUuid));
     const occupants = [...control.occupants(), ...more];
-    const free = (cidr: string, taken: string[], half: "all" | "lower") => {
-        const address = lowestFreeAddress(cidr, new Set(taken), half);
+    const free = (kind: "publicIp" | "privateIp" | "anchorIp", cidr: string, among: Droplet[]) => {
+        const taken = new Set(among.map((droplet) => droplet[kind]));
+        // The upper half of the public range is for reserved IPs.
+        const address = lowestFreeAddress(cidr, taken, kind === "publicIp" ? "lower" : "all");
         if (!address) throw unprocessable(`no address is free in ${cidr}`);
         return address;
     };
-    const neighbours = occupants.filter((droplet) => droplet.vpcUuid === vpcUuid);
     return {
-        // The upper half is for reserved IPs.
-        publicIp: free(
-            publicCidr,
-            occupants.map(({ publicIp }) => publicIp),
-            "lower",
-        ),
+        publicIp: free("publicIp", publicCidr, occupants),
         privateIp: free(
+            "privateIp",
             ipRange,
-            neighbours.map(({ privateIp }) => privateIp),
-            "all",
+            occupants.filter((droplet) => droplet.vpcUuid === vpcUuid),
         ),
-        anchorIp: free(
-            anchorCidr,
-            occupants.map(({ anchorIp }) => anchorIp),
-            "all",
-        ),
+        anchorIp: free("anchorIp", anchorCidr, occupants),
     };
 }
 
