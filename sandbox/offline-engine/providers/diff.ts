@@ -18,13 +18,12 @@ export interface Diff {
 }
 
 /**
- * Compares the state (`olds`) with the checked inputs of the program (`news`). `ignore` holds the paths of
- * `ignoreChanges`.
+ * Compares the state (`olds`) with the checked inputs of the program (`news`), in which the engine has put back what
+ * `ignoreChanges` names.
  */
-export function diff(resource: Resource, olds: Properties, news: Properties, ignore: string[] = []): Diff {
+export function diff(resource: Resource, olds: Properties, news: Properties): Diff {
     const differences = Object.entries(resource.inputs)
         .flatMap(([name, property]) => propertyDifferences(name, property, olds[name], news[name]))
-        .filter(({ path }) => !ignore.some((ignored) => covers(ignored, path)))
         .map((difference) => (resource.update ? difference : { ...difference, replace: true }));
     const replaces = differences.some(({ replace }) => replace);
     return { differences, deleteBeforeReplace: replaces && hasExplicitName(resource, news) };
@@ -117,11 +116,4 @@ function unmatched(olds: Value[], nexts: Value[]): [[string, Value][], [string, 
             ([, item]) => !others.some((other) => compare("", item, other, true).length === 0),
         );
     return [without(olds, nexts), without(nexts, olds)];
-}
-
-/** `*` stands for any one key or index, and a path covers what lies below it. */
-function covers(ignored: string, path: string): boolean {
-    const steps = (text: string): string[] => text.match(/[^.[\]"]+/g) ?? [];
-    const actual = steps(path);
-    return steps(ignored).every((step, index) => step === "*" || step === actual[index]);
 }

@@ -90,12 +90,7 @@ function planMethods(provider: Provider): Service {
         diff: unary((request: pb.DiffRequest) => {
             const resource = resourceOf(provider, request.getUrn());
             const olds = fromStruct(request.getOlds());
-            const { differences, deleteBeforeReplace } = diff(
-                resource,
-                olds,
-                fromStruct(request.getNews()),
-                request.getIgnorechangesList(),
-            );
+            const { differences, deleteBeforeReplace } = diff(resource, olds, fromStruct(request.getNews()));
             const { DIFF_SOME, DIFF_NONE } = pb.DiffResponse.DiffChanges;
             const response = new pb.DiffResponse()
                 .setChanges(differences.length > 0 ? DIFF_SOME : DIFF_NONE)

@@ -42,6 +42,9 @@ const ip = new digitalocean.ReservedIp("ip", { region });
 const ready = new command.local.Command("ready", {
     create: "cat; echo checked >&2", stdin: pulumi.all(web.map((one) => one.ipv4AddressPrivate)).apply((ips) => ips.join(" ")),
 });
+// Once and for all, as a key is made.
+const once = new command.local.Command("once", { create: "echo made with " + size }, { ignoreChanges: ["*"] });
+export const made = once.stdout;
 new digitalocean.ReservedIpAssignment("assignment", {
     ipAddress: ip.ipAddress, dropletId: web[0]!.id.apply(Number),
 }, { dependsOn: ready });
@@ -182,6 +185,7 @@ describe("the real CLI", () => {
         expect(text).toMatch(/\+-digitalocean:index\/droplet:Droplet: \(replace\)/);
         await pulumi(...UP);
         const steps = requests.map((line) => line.replace(/\/\d[\d.]*/, "/N"));
+        expect(await pulumi("stack", "output", "made")).toContain("made with s-1vcpu-1gb");
         expect(steps).toEqual([
             "POST /v2/droplets",
             "POST /v2/droplets",

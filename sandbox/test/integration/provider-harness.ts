@@ -47,7 +47,7 @@ export interface PluginResource {
     urn: string;
     check: (news: Properties, olds?: Properties) => Promise<CheckResult>;
     create: (inputs: Properties, options?: { preview?: boolean; timeout?: number }) => Promise<Existing>;
-    diff: (old: Existing, news: Properties, ignoreChanges?: string[]) => Promise<DiffResult>;
+    diff: (old: Existing, news: Properties) => Promise<DiffResult>;
     update: (old: Existing, news: Properties, options?: { preview?: boolean }) => Promise<Existing>;
     read: (old: Existing) => Promise<Existing>;
     delete: (old: Existing, options?: { timeout?: number }) => Promise<void>;
@@ -185,11 +185,8 @@ function resource(client: ResourceProviderClient, type: string, name: string): P
             );
             return { id: response.getId(), inputs, state: properties(response.getProperties()) };
         },
-        async diff(old, news, ignoreChanges = []) {
-            const request = new pb.DiffRequest()
-                .setId(old.id)
-                .setUrn(urn)
-                .setIgnorechangesList(ignoreChanges);
+        async diff(old, news) {
+            const request = new pb.DiffRequest().setId(old.id).setUrn(urn);
             request.setOlds(struct(old.state)).setOldInputs(struct(old.inputs)).setNews(struct(news));
             const response = await ask<pb.DiffResponse>((callback) => client.diff(request, callback));
             const nameOfKind = Object.fromEntries(

@@ -166,16 +166,6 @@ describe("diff", () => {
         expect(differences.map(shown)).toEqual(expected);
     });
 
-    test.each([
-        [["size"], ["update image replace", "update triggers[0] replace"]],
-        [["triggers[*]", "image"], ["update size"]],
-        [["*"], []],
-    ])("ignoreChanges %o", (ignore, expected) => {
-        const news = { image: "ubuntu", size: "big", triggers: [1], backups: false, ipv6: false };
-        const { differences } = diff(resource, { ...old, triggers: [2] }, news, ignore);
-        expect(differences.map(shown)).toEqual(expected);
-    });
-
     test("a chosen name deletes before it replaces; a generated one, or a change in place, does not", () => {
         const named = checked({ ...given, name: "mine", image: "ubuntu" }).inputs;
         expect(diff(resource, { ...old, name: "mine" }, named).deleteBeforeReplace).toBe(true);
