@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 
-import type { Failure, Property, PropertyType, Resource } from "./resource.ts";
+import type { Property, PropertyType, Resource } from "./resource.ts";
 import {
     containsSecret,
     containsUnknown,
@@ -30,8 +30,8 @@ export interface CheckRequest {
 export function check(
     resource: Resource,
     request: CheckRequest,
-): { inputs: Properties; failures: Failure[] } {
-    const failures: Failure[] = Object.keys(request.news)
+): { inputs: Properties; failures: { property: string; reason: string }[] } {
+    const failures = Object.keys(request.news)
         .filter((key) => !key.startsWith("__") && !(key in resource.inputs))
         .map((property) => ({ property, reason: unknownReason(property, resource) }));
     const inputs: Properties = {};
@@ -85,7 +85,7 @@ function convert(value: Value, type: PropertyType, items: PropertyType = "any"):
         return value.filter((item) => item !== null).map((item) => convert(item, items));
     if (type === "string" && (typeof value === "number" || typeof value === "boolean")) return String(value);
     if (typeof value !== "string") return value;
-    if ((type === "integer" || type === "number") && value.trim() !== "" && !Number.isNaN(Number(value))) {
+    if (type === "integer" && value.trim() !== "" && !Number.isNaN(Number(value))) {
         return Number(value);
     }
     return type === "boolean" && (value === "true" || value === "false") ? value === "true" : value;
@@ -94,7 +94,6 @@ function convert(value: Value, type: PropertyType, items: PropertyType = "any"):
 const IS_TYPE: Record<PropertyType, [name: string, test: (value: Value) => boolean]> = {
     string: ["a string", (value) => typeof value === "string"],
     integer: ["a whole number", (value) => Number.isSafeInteger(value)],
-    number: ["a number", (value) => typeof value === "number"],
     boolean: ["true or false", (value) => typeof value === "boolean"],
     set: ["a list", Array.isArray],
     list: ["a list", Array.isArray],

@@ -35,7 +35,7 @@ function command(runGiven: Run, inputs: Record<string, Property>): Resource {
         typeof script === "string" ? runGiven(script, ...rest) : Promise.resolve({});
     return {
         inputs: { ...COMMON, ...inputs },
-        outputs: { stdout: "string", stderr: "string" },
+        outputs: ["stdout", "stderr"],
         async create(given, call) {
             // A command that failed leaves no trace in state: it runs again next time.
             const outputs = { stdout: "", stderr: "", ...(await run(given.create, given, {}, call)) };
@@ -46,7 +46,7 @@ function command(runGiven: Run, inputs: Record<string, Property>): Resource {
         async delete(_id, state, call) {
             await run(state.delete, state, state, call);
         },
-        unknownAfterUpdate: () => ["stdout", "stderr"],
+        unknownAfterUpdate: ["stdout", "stderr"],
     };
 }
 

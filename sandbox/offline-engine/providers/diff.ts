@@ -51,8 +51,7 @@ function propertyDifferences(
     const next = storedValue(property, rawNext);
     if (property.computed && isEmpty(next)) return [];
     const found = compare(name, old, next, property.type === "set");
-    const replace =
-        typeof property.forceNew === "function" ? property.forceNew(old, next) : (property.forceNew ?? false);
+    const replace = property.forceNew ?? false;
     // A path into a secret would show its parts.
     const hidden = property.secret === true || containsSecret(rawOld) || containsSecret(rawNext);
     const shown = hidden && found.length > 0 ? [{ path: name, change: changeOf(old, next) }] : found;

@@ -1,6 +1,6 @@
 import type { Properties, Value } from "./values.ts";
 
-export type PropertyType = "string" | "integer" | "number" | "boolean" | "set" | "list" | "map" | "any";
+export type PropertyType = "string" | "integer" | "boolean" | "set" | "list" | "map" | "any";
 
 /** One input of a resource; a plain input is `{ type }`. */
 export interface Property {
@@ -10,8 +10,8 @@ export interface Property {
     required?: boolean;
     /** The service chooses the value when none is given, so a missing one is never a difference. */
     computed?: boolean;
-    /** A change replaces the resource; a function decides by old and new value. */
-    forceNew?: boolean | ((old: Value | undefined, next: Value | undefined) => boolean);
+    /** A change replaces the resource. */
+    forceNew?: boolean;
     /** Always secret, whatever the program says. */
     secret?: boolean;
     default?: Value;
@@ -23,14 +23,8 @@ export interface Property {
     validate?: (value: Value) => string | undefined;
 }
 
-export interface Failure {
-    property: string;
-    reason: string;
-}
-
 /** What an operation knows of its surroundings. */
 export interface Call {
-    urn: string;
     /** The resource's logical name. */
     name: string;
     /** `customTimeouts` of this operation in seconds; undefined: the resource's own default. */
@@ -40,8 +34,8 @@ export interface Call {
     log: Log;
 }
 
-/** `status` is a line of progress that the CLI shows beside the resource while the operation runs. */
-export type Log = (severity: "status" | "warning" | "error", text: string) => void;
+/** Takes a line of progress, which the CLI shows beside the resource while the operation runs. */
+export type Log = (line: string) => void;
 
 /** The thing exists under `id`; if `outputs` fails, it is kept in state all the same, as not initialized. */
 export interface Created {
@@ -52,23 +46,19 @@ export interface Created {
 /** Everything a provider knows about one type of resource. All values are plain: secrets are the core's task. */
 export interface Resource {
     inputs: Record<string, Property>;
-    /** Outputs that are not inputs as well. */
-    outputs: Record<string, PropertyType>;
+    /** Names of outputs that are not inputs as well. */
+    outputs: readonly string[];
     create: (inputs: Properties, call: Call) => Promise<Created>;
     /**
      * What the service says now; undefined: it is gone. Keys left out keep their values in state. In an import
      * `state` is empty. Missing `read`: the state is all there is.
      */
-    read?: (
-        id: string,
-        state: Properties,
-        call: Call,
-    ) => Promise<{ id: string; state: Properties } | undefined>;
+    read?: (id: string, state: Properties) => Promise<Properties | undefined>;
     /** Returns outputs that are different from before. Missing: every change replaces. */
     update?: (id: string, olds: Properties, news: Properties, call: Call) => Promise<Properties>;
     delete: (id: string, state: Properties, call: Call) => Promise<void>;
-    /** Outputs that a preview of an update can't know; default none. */
-    unknownAfterUpdate?: (olds: Properties, news: Properties) => string[];
+    /** Names of outputs that a preview of an update can't know; default none. */
+    unknownAfterUpdate?: readonly string[];
 }
 
 export interface Provider {

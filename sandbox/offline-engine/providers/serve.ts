@@ -4,7 +4,7 @@ import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 
 import { servePlugin } from "../plugin.ts";
-import type { Log, Provider } from "./resource.ts";
+import type { Provider } from "./resource.ts";
 import { service, type Host } from "./service.ts";
 
 /** Serves `provider` to the engine that started this process; its address is the last argument. */
@@ -14,27 +14,21 @@ export function serveProvider(provider: Provider): void {
 
 /** Sends log lines to the engine, in order. */
 function engineHost(address: string): Host {
-    const { LogSeverity } = enginePb;
-    const severities = { status: LogSeverity.INFO, warning: LogSeverity.WARNING, error: LogSeverity.ERROR };
     const engine = new EngineClient(address, credentials.createInsecure());
     let last = Promise.resolve();
-    const logFor = (urn: string): Log => {
-        return (severity, text) => {
-            const request = new enginePb.LogRequest()
-                .setUrn(urn)
-                .setMessage(text)
-                .setSeverity(severities[severity])
-                .setEphemeral(severity === "status");
-            last = last.then(
-                () =>
-                    new Promise((resolve) => {
-                        // A line that the engine does not take is no reason to fail the operation.
-                        engine.log(request, () => {
-                            resolve();
-                        });
-                    }),
-            );
-        };
+    const send = (request: enginePb.LogRequest): Promise<void> =>
+        new Promise((resolve) => {
+            // A line that the engine does not take is no reason to fail the operation.
+            engine.log(request, () => {
+                resolve();
+            });
+        });
+    return {
+        logFor: (urn) => (line) => {
+            const request = new enginePb.LogRequest().setUrn(urn).setMessage(line).setEphemeral(true);
+            request.setSeverity(enginePb.LogSeverity.INFO);
+            last = last.then(() => send(request));
+        },
+        flush: () => last,
     };
-    return { logFor, flush: () => last };
 }

@@ -122,7 +122,6 @@ function topLevel(differences: { path: string }[]): string[] {
 
 function lifecycleMethods(provider: Provider, host: Host, signal: AbortSignal): Service {
     const callOf = (request: { getUrn: () => string; getTimeout: () => number }): Call => ({
-        urn: request.getUrn(),
         name: nameOf(request.getUrn()),
         timeoutSeconds: request.getTimeout() > 0 ? request.getTimeout() : undefined,
         signal,
@@ -147,13 +146,11 @@ function lifecycleMethods(provider: Provider, host: Host, signal: AbortSignal): 
             const state = fromStruct(request.getProperties());
             const inputs = fromStruct(request.getInputs());
             const plain = revealAll(state);
-            const found = resource.read
-                ? await resource.read(request.getId(), plain, callOf(request))
-                : { id: request.getId(), state: {} };
+            const found = resource.read ? await resource.read(request.getId(), plain) : {};
             if (!found) return new pb.ReadResponse().setId("");
-            const now = { ...plain, ...found.state };
+            const now = { ...plain, ...found };
             return new pb.ReadResponse()
-                .setId(found.id)
+                .setId(request.getId())
                 .setProperties(toStruct(withSecrets(resource, now, state, inputs)))
                 .setInputs(
                     toStruct(withSecrets(resource, inputsAfterRead(resource, inputs, state, now), inputs)),

@@ -17,7 +17,7 @@ export function storedInputs(resource: Resource, inputs: Properties): Properties
 /** What a preview of a creation knows: the inputs; all that the service decides is unknown. */
 export function previewCreate(resource: Resource, inputs: Properties): Properties {
     const chosenByService = Object.entries(resource.inputs).filter(([, { computed }]) => computed);
-    const unknown = [...Object.keys(resource.outputs), ...chosenByService.map(([name]) => name)];
+    const unknown = [...resource.outputs, ...chosenByService.map(([name]) => name)];
     return {
         ...Object.fromEntries(unknown.map((name) => [name, UNKNOWN])),
         ...storedInputs(resource, inputs),
@@ -36,7 +36,7 @@ export function afterUpdate(resource: Resource, olds: Properties, news: Properti
 
 /** What a preview of an update knows. */
 export function previewUpdate(resource: Resource, olds: Properties, news: Properties): Properties {
-    const unknown = resource.unknownAfterUpdate?.(olds, news) ?? [];
+    const unknown = resource.unknownAfterUpdate ?? [];
     return {
         ...afterUpdate(resource, olds, news),
         ...Object.fromEntries(unknown.map((name) => [name, UNKNOWN])),

@@ -23,7 +23,7 @@ export class Output {
             });
             if (logging !== undefined && logging !== "stdoutAndStderr" && logging !== name) continue;
             createInterface({ input: stream, crlfDelay: Infinity }).on("line", (line) => {
-                log("status", line);
+                log(line);
             });
         }
     }

@@ -48,7 +48,7 @@ export async function connect(connection: Connection, call: Call): Promise<Clien
         onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
             if (retriesLeft === 0) return;
             const tries = `${attemptNumber}/${limit < 0 ? "inf" : limit}`;
-            call.log("status", `Dial ${tries} failed: ${error.message}; retrying`);
+            call.log(`Dial ${tries} failed: ${error.message}; retrying`);
         },
     }).catch((error: unknown) => {
         if (call.signal.aborted || !(error instanceof Error)) throw error;

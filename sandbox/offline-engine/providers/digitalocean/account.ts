@@ -17,7 +17,7 @@ export const SSH_KEY: Rest<ApiKey> = {
         name: { type: "string", autoName: true, validate: nonEmpty },
         publicKey: { type: "string", required: true, forceNew: true, stored: trim, validate: nonEmpty },
     },
-    outputs: { fingerprint: "string" },
+    outputs: ["fingerprint"],
     id: ({ id }) => String(id),
     state: ({ name, fingerprint, public_key }) => ({ name, fingerprint, publicKey: trim(public_key) }),
     body: ({ name, publicKey }) => ({ name, public_key: publicKey }),
@@ -28,12 +28,16 @@ function trim(key: string): string {
     return key.trim();
 }
 
-type Count = { count: number } | undefined;
+/** What a tag can be on. */
+const KINDS = ["droplets", "images", "volumes", "volume_snapshots", "databases"] as const;
+
+/** `volumeSnapshotsCount` for `volume_snapshots`. */
+const countName = (kind: string): string =>
+    `${kind.replace(/_./g, (match) => match.slice(1).toUpperCase())}Count`;
+
 interface ApiTag {
     name: string;
-    resources?: { count: number } & Partial<
-        Record<"droplets" | "images" | "volumes" | "volume_snapshots" | "databases", Count>
-    >;
+    resources?: { count: number } & Partial<Record<(typeof KINDS)[number], { count: number }>>;
 }
 
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/tag/resource_tag.go */
@@ -42,23 +46,12 @@ export const TAG: Rest<ApiTag> = {
     path: "/v2/tags",
     key: "tag",
     inputs: { name: { type: "string", autoName: true, validate: tagName } },
-    outputs: {
-        databasesCount: "integer",
-        dropletsCount: "integer",
-        imagesCount: "integer",
-        totalResourceCount: "integer",
-        volumeSnapshotsCount: "integer",
-        volumesCount: "integer",
-    },
+    outputs: ["totalResourceCount", ...KINDS.map(countName)],
     id: ({ name }) => name,
     state: ({ name, resources }) => ({
         name,
         totalResourceCount: resources?.count ?? 0,
-        dropletsCount: resources?.droplets?.count ?? 0,
-        imagesCount: resources?.images?.count ?? 0,
-        volumesCount: resources?.volumes?.count ?? 0,
-        volumeSnapshotsCount: resources?.volume_snapshots?.count ?? 0,
-        databasesCount: resources?.databases?.count ?? 0,
+        ...Object.fromEntries(KINDS.map((kind) => [countName(kind), resources?.[kind]?.count ?? 0])),
     }),
     body: ({ name }) => ({ name }),
 };

@@ -46,6 +46,11 @@ const inputs: Record<string, Property> = {
     gracefulShutdown: { type: "boolean", default: false, validate: notServed },
 };
 
+const outputs = [
+    "createdAt disk dropletUrn ipv4Address ipv4AddressPrivate ipv6Address locked memory",
+    "priceHourly priceMonthly privateNetworking publicNetworking status vcpus volumeIds",
+].flatMap((line) => line.split(" "));
+
 function notServed(value: Value): string | undefined {
     return value === false ? undefined : "the offline engine has droplets without it only";
 }
@@ -57,23 +62,7 @@ export function droplet(client: Client): Resource {
 
     return {
         inputs,
-        outputs: {
-            createdAt: "string",
-            disk: "integer",
-            dropletUrn: "string",
-            ipv4Address: "string",
-            ipv4AddressPrivate: "string",
-            ipv6Address: "string",
-            locked: "boolean",
-            memory: "integer",
-            priceHourly: "number",
-            priceMonthly: "number",
-            privateNetworking: "boolean",
-            publicNetworking: "boolean",
-            status: "string",
-            vcpus: "integer",
-            volumeIds: "set",
-        },
+        outputs,
         async create(given, call) {
             const { droplet: created } = await explain("creating droplet", () =>
                 client.post<{ droplet: ApiDroplet }>("/v2/droplets", createBody(given)),
@@ -93,7 +82,7 @@ export function droplet(client: Client): Resource {
             const found = await explain("retrieving droplet", () => find(id));
             if (!found) return undefined;
             const imported = { image: found.image.slug ?? String(found.image.id), resizeDisk: true };
-            return { id, state: { ...(old.image === undefined && imported), ...state(found) } };
+            return { ...(old.image === undefined && imported), ...state(found) };
         },
         async update(id, olds, news) {
             await updateDroplet(client, id, olds, news);

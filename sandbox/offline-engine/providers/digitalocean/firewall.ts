@@ -50,7 +50,7 @@ export const FIREWALL: Rest<ApiFirewall> = {
         outboundRules: { type: "set", items: "map", validate: missingPorts },
         tags: TAGS,
     },
-    outputs: { createdAt: "string", pendingChanges: "list", status: "string" },
+    outputs: ["createdAt", "pendingChanges", "status"],
     id: ({ id }) => id,
     state,
     body,

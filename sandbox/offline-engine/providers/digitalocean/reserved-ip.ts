@@ -28,7 +28,7 @@ export const RESERVED_IP: Rest<ApiReservedIp> = {
         region: { type: "string", required: true, forceNew: true, stored: lowerCase },
         ipAddress: { type: "string", computed: true },
     },
-    outputs: { reservedIpUrn: "string" },
+    outputs: ["reservedIpUrn"],
     id: ({ ip }) => ip,
     state: ({ ip, region }) => ({ ipAddress: ip, reservedIpUrn: `do:reservedip:${ip}`, region: region.slug }),
     body: ({ region }) => ({ region }),
@@ -48,16 +48,16 @@ export function reservedIpAssignment(client: Client): Resource {
             ipAddress: { type: "string", required: true },
             dropletId: { type: "integer", required: true, validate: nonEmpty },
         },
-        outputs: {},
+        outputs: [],
         async create({ ipAddress, dropletId }) {
             await act(client, text(ipAddress), { type: "assign", droplet_id: Number(dropletId) });
             const id = `${text(dropletId)}-${text(ipAddress)}-${Date.now()}`;
             return { id, outputs: () => Promise.resolve({}) };
         },
-        async read(id, state) {
+        async read(_id, state) {
             if (isEmpty(state.ipAddress))
                 throw new Error("an assignment can't be imported with the offline engine");
-            return (await isOurs(state)) ? { id, state } : undefined;
+            return (await isOurs(state)) ? state : undefined;
         },
         // It may have moved on to another droplet since: then it is not ours to take away.
         async delete(_id, state) {

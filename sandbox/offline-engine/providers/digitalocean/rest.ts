@@ -1,4 +1,4 @@
-import type { Property, PropertyType, Resource } from "../resource.ts";
+import type { Property, Resource } from "../resource.ts";
 import type { Properties } from "../values.ts";
 import type { Client } from "./client.ts";
 import { explain } from "./poll.ts";
@@ -12,7 +12,7 @@ export interface Rest<Seen> {
     /** The answer's key with the thing in it: `tag`. */
     key: string;
     inputs: Record<string, Property>;
-    outputs: Record<string, PropertyType>;
+    outputs: readonly string[];
     id: (seen: Seen) => string;
     state: (seen: Seen) => Properties;
     /** Body of POST. */
@@ -37,7 +37,7 @@ export function restResource<Seen>(client: Client, rest: Rest<Seen>): Resource {
         },
         async read(id) {
             const found = await explain(`retrieving ${noun}`, () => client.find<Answer>(path(id)));
-            return found && { id, state: rest.state(thing(found)) };
+            return found && rest.state(thing(found));
         },
         ...(changes && {
             async update(id, olds, given) {

@@ -29,7 +29,7 @@ const VPC: Rest<ApiVpc> = {
         description: { type: "string" },
         ipRange: { type: "string", computed: true, forceNew: true },
     },
-    outputs: { createdAt: "string", default: "boolean", vpcUrn: "string" },
+    outputs: ["createdAt", "default", "vpcUrn"],
     id: ({ id }) => id,
     state: (seen) => ({
         name: seen.name,
