@@ -2,8 +2,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy-config";
+import {
+    healthPathForm,
+    type RenderHaproxyOptions,
+    renderHaproxyConfig,
+} from "../../components/haproxy-config";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 
 const pool = (count: number): RenderHaproxyOptions["servers"] =>
@@ -45,6 +50,21 @@ describe("the real haproxy -c", () => {
             code: 0,
             words: expect.not.stringMatching(/WARNING|ALERT/) as string,
         });
+    });
+
+    test("accepts whatever the config may say", () => {
+        const anything = fc.record({
+            appPort: fc.integer({ min: 1, max: 65_535 }),
+            healthPath: fc.stringMatching(healthPathForm.pattern),
+            drainSeconds: fc.integer({ min: 65, max: 3600 }),
+            servers: fc.nat({ max: 30 }).map(pool),
+        });
+        fc.assert(
+            fc.property(anything, (args) => {
+                expect(check(renderHaproxyConfig(args))).toMatchObject({ code: 0 });
+            }),
+            { numRuns: 40 },
+        );
     });
 
     test("would refuse a mistake", () => {
