@@ -1,24 +1,11 @@
-import { Type, type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type {
-    FastifyBaseLogger,
-    FastifyInstance,
-    FastifyRequest,
-    RawReplyDefaultExpression,
-    RawRequestDefaultExpression,
-    RawServerDefault,
-} from "fastify";
+import { type FastifyPluginCallbackTypebox, Type } from "@fastify/type-provider-typebox";
+import type { FastifyRequest } from "fastify";
 import type { Static } from "typebox";
 
 import { found } from "./errors.ts";
 
 /** The server, with types of requests taken from their schemas. */
-export type Api = FastifyInstance<
-    RawServerDefault,
-    RawRequestDefaultExpression,
-    RawReplyDefaultExpression,
-    FastifyBaseLogger,
-    TypeBoxTypeProvider
->;
+export type Api = Parameters<FastifyPluginCallbackTypebox>[0];
 
 /** Path parameters of resources that are numbered, and of those that are not. */
 export const Params = { Id: Type.Object({ id: Type.Integer() }), Uuid: Type.Object({ id: Type.String() }) };

@@ -63,19 +63,10 @@ function networkConfig({ droplet, vpc, addresses }: Seed): object {
  * Its use is not followed.
  */
 export function memInfo(memoryMiB: number): string {
-    const kiB: Record<string, number> = {
-        MemTotal: memoryMiB * 1024,
-        MemFree: memoryMiB * 1024,
-        MemAvailable: memoryMiB * 1024,
-        Buffers: 0,
-        Cached: 0,
-        SwapCached: 0,
-        SwapTotal: 0,
-        SwapFree: 0,
-        Shmem: 0,
-        SReclaimable: 0,
-    };
-    return Object.entries(kiB)
-        .map(([name, value]) => `${`${name}:`.padEnd(16)}${String(value).padStart(8)} kB\n`)
-        .join("");
+    const lines = (names: string, kiB: number) =>
+        names.split(" ").map((name) => `${`${name}:`.padEnd(16)}${String(kiB).padStart(8)} kB\n`);
+    return [
+        ...lines("MemTotal MemFree MemAvailable", memoryMiB * 1024),
+        ...lines("Buffers Cached SwapCached SwapTotal SwapFree Shmem SReclaimable", 0),
+    ].join("");
 }

@@ -170,14 +170,7 @@ function addressesFor(control: ControlPlane, vpcUuid: string, more: readonly Dro
 }
 
 function featuresOf(body: CreateBody): string[] {
-    const all = {
-        backups: body.backups ?? false,
-        ipv6: body.ipv6 ?? false,
-        monitoring: body.monitoring ?? false,
-        droplet_agent: body.with_droplet_agent ?? true,
-        private_networking: true,
-    };
-    return Object.entries(all)
-        .filter(([, wanted]) => wanted)
-        .map(([feature]) => feature);
+    const { backups, ipv6, monitoring, with_droplet_agent: droplet_agent = true } = body;
+    const wanted = { backups, ipv6, monitoring, droplet_agent, private_networking: true };
+    return Object.keys(wanted).filter((feature) => wanted[feature as keyof typeof wanted]);
 }
