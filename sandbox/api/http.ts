@@ -80,3 +80,8 @@ function links(request: FastifyRequest, page: number, perPage: number, lastPage:
     };
     return Object.keys(pages).length > 0 ? { pages } : {};
 }
+
+/** Where something that an answer started, or concerns, is to be found. */
+export function link(rel: string, kind: "actions" | "droplets", id: number) {
+    return { id, rel, href: `https://api.digitalocean.com/v2/${kind}/${id}` };
+}

@@ -3,7 +3,7 @@ import { Type } from "@fastify/type-provider-typebox";
 import type { Firewall } from "../../model.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";
-import { type Api, list, Params } from "../http.ts";
+import { type Api, link, list, Params } from "../http.ts";
 import { actionView, dropletView, firewallView, snapshotImageView } from "../views.ts";
 import { ActionBody, dropletActions } from "./droplet-actions.ts";
 import { CreateBody, newDroplets } from "./droplet-create.ts";
@@ -27,11 +27,7 @@ export function dropletRoutes(api: Api, control: ControlPlane): void {
 
     api.post("/v2/droplets", { schema: { body: CreateBody } }, (request, reply) => {
         const droplets = newDroplets(control, request.body);
-        const actions = control.create(droplets).map(({ id }) => ({
-            id,
-            rel: "create",
-            href: `https://api.digitalocean.com/v2/actions/${id}`,
-        }));
+        const actions = control.create(droplets).map(({ id }) => link("create", "actions", id));
         const views = droplets.map((droplet) => dropletView(control, droplet));
         const body = request.body.names ? { droplets: views } : { droplet: views[0] };
         return reply.code(202).send({ ...body, links: { actions } });

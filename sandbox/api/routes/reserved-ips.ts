@@ -2,11 +2,11 @@ import { Type } from "@fastify/type-provider-typebox";
 
 import type { Droplet, ReservedIp } from "../../model.ts";
 import { lowestFreeAddress, toNumber } from "../../addresses.ts";
-import { regions } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";
-import { type Api, list, Params, resource } from "../http.ts";
+import { type Api, link, list, Params, resource } from "../http.ts";
 import { actionView, reservedIpView } from "../views.ts";
+import { refuseRegion } from "./vpcs.ts";
 
 /** Reserved IPs: at most one a droplet, in the droplet's region. */
 export function reservedIpRoutes(api: Api, control: ControlPlane): void {
@@ -77,9 +77,7 @@ export function reservedIpRoutes(api: Api, control: ControlPlane): void {
 }
 
 function reserve({ cloud, instance }: ControlPlane, region: string | undefined): ReservedIp {
-    if (!regions.some(({ slug, available }) => slug === region && available)) {
-        throw unprocessable(`${JSON.stringify(region ?? "")} is not a valid region`);
-    }
+    refuseRegion(region);
     const { publicCidr } = instance.addresses;
     const taken = new Set(cloud.reservedIps.map(({ ip }) => ip));
     const ip = lowestFreeAddress(publicCidr, taken, "upper");
@@ -110,8 +108,4 @@ function target(control: ControlPlane, dropletId = 0, reservedIp?: ReservedIp): 
 function unassignable(reservedIp: ReservedIp): ReservedIp {
     if (reservedIp.dropletId === null) throw unprocessable("The reserved IP is not assigned to a Droplet.");
     return reservedIp;
-}
-
-function link(rel: string, kind: string, id: number) {
-    return { id, rel, href: `https://api.digitalocean.com/v2/${kind}/${id}` };
 }

@@ -70,9 +70,7 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
     api.post("/v2/vpcs", { schema: { body: Create } }, async (request, reply) => {
         const { name, region, description, ip_range: ipRange } = request.body;
         refuseName(cloud.vpcs, name);
-        if (!regions.some(({ slug, available }) => slug === region && available)) {
-            throw unprocessable(`${JSON.stringify(region)} is not a valid region`);
-        }
+        refuseRegion(region);
         if (ipRange) refuseRange(control, ipRange);
         const vpc = addVpc(control, {
             name,
@@ -111,6 +109,13 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
         await control.commit();
         return reply.code(204).send();
     });
+}
+
+/** 422 unless a region of that slug takes something new. */
+export function refuseRegion(wanted = ""): void {
+    if (!regions.some(({ slug, available }) => slug === wanted && available)) {
+        throw unprocessable(`${JSON.stringify(wanted)} is not a valid region`);
+    }
 }
 
 function refuseName(others: readonly Vpc[], name: string): void {
