@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
-import type { Property, Resource } from "../resource.ts";
+import type { Call, Property, Resource } from "../resource.ts";
 import { isEmpty, text, type Properties, type Value } from "../values.ts";
 import type { Client } from "./client.ts";
-import { actionDone, explain, poll, type Action } from "./poll.ts";
+import { act, explain, poll } from "./poll.ts";
 import { lowerCase, nonEmpty, numberOrText, strings, TAGS } from "./properties.ts";
 
 interface ApiDroplet {
@@ -52,7 +52,7 @@ const outputs = [
 ].flatMap((line) => line.split(" "));
 
 function notServed(value: Value): string | undefined {
-    return value === false ? undefined : "the offline engine has droplets without it only";
+    return value === false ? undefined : "should be false with the offline engine";
 }
 
 export function droplet(client: Client): Resource {
@@ -84,8 +84,8 @@ export function droplet(client: Client): Resource {
             const imported = { image: found.image.slug ?? String(found.image.id), resizeDisk: true };
             return { ...(old.image === undefined && imported), ...state(found) };
         },
-        async update(id, olds, news) {
-            await updateDroplet(client, id, olds, news);
+        async update(id, olds, news, call) {
+            await updateDroplet(client, id, olds, news, call);
             return state((await client.get<{ droplet: ApiDroplet }>(path(id))).droplet);
         },
         async delete(id, _old, call) {
@@ -165,19 +165,23 @@ function state(seen: ApiDroplet): Properties {
     };
 }
 
-async function updateDroplet(client: Client, id: string, olds: Properties, news: Properties): Promise<void> {
-    const act = async (body: { type: string } & Properties): Promise<void> => {
-        const { action } = await client.post<{ action: Action }>(`/v2/droplets/${id}/actions`, body);
-        await actionDone(client, "/v2/actions", action.id, `${body.type} of droplet ${id}`);
-    };
+async function updateDroplet(
+    client: Client,
+    id: string,
+    olds: Properties,
+    news: Properties,
+    { timeoutSeconds }: Call,
+): Promise<void> {
+    const run = (body: { type: string } & Properties): Promise<void> =>
+        act(client, `/v2/droplets/${id}/actions`, body, timeoutSeconds);
     const { name = null, size = null, resizeDisk: disk = null } = news;
     if (text(olds.size).toLowerCase() !== text(size).toLowerCase()) {
         await explain("resizing droplet", async () => {
-            await act({ type: "power_off" });
-            await act({ type: "resize", size, disk }).finally(() => act({ type: "power_on" }));
+            await run({ type: "power_off" });
+            await run({ type: "resize", size, disk }).finally(() => run({ type: "power_on" }));
         });
     }
-    if (olds.name !== name) await explain("renaming droplet", () => act({ type: "rename", name }));
+    if (olds.name !== name) await explain("renaming droplet", () => run({ type: "rename", name }));
     await explain("updating tags", () => retag(client, id, strings(olds.tags), strings(news.tags)));
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+import type { Properties } from "../values.ts";
 import type { Client } from "./client.ts";
 
 /** `{ done }` ends the wait; a text is what was seen instead. */
@@ -26,17 +27,23 @@ export async function poll<T>(
     }
 }
 
-export interface Action {
+interface Action {
     id: number;
     status: "in-progress" | "completed" | "errored";
 }
 
-/** Waits for an action's end; `path` without the id, `/v2/actions`. */
-export async function actionDone(client: Client, path: string, id: number, what: string): Promise<void> {
-    await poll(what, 3600, async () => {
-        const { action } = await client.get<{ action: Action }>(`${path}/${id}`);
-        if (action.status === "errored")
-            throw new Error(`${what} failed: action ${id} ended in status "errored"`);
+/** Starts an action, and waits for its end; `path`: `/v2/droplets/1/actions`. */
+export async function act(
+    client: Client,
+    path: string,
+    body: { type: string } & Properties,
+    timeoutSeconds = 3600,
+): Promise<void> {
+    const { action: started } = await client.post<{ action: Action }>(path, body);
+    const what = `${body.type} by ${path}/${started.id}`;
+    await poll(what, timeoutSeconds, async () => {
+        const { action } = await client.get<{ action: Action }>(`${path}/${started.id}`);
+        if (action.status === "errored") throw new Error(`${what} failed: the action's status is "errored"`);
         return action.status === "completed" ? { done: undefined } : action.status;
     });
 }

@@ -1,7 +1,7 @@
 import type { Resource } from "../resource.ts";
-import { isEmpty, text, type Properties } from "../values.ts";
+import { isEmpty, text, type Properties, type Value } from "../values.ts";
 import type { Client } from "./client.ts";
-import { actionDone, explain, type Action } from "./poll.ts";
+import { act, explain } from "./poll.ts";
 import { lowerCase, nonEmpty } from "./properties.ts";
 import type { Rest } from "./rest.ts";
 
@@ -11,13 +11,7 @@ interface ApiReservedIp {
     droplet: { id: number } | null;
 }
 
-async function act(client: Client, ip: string, body: { type: string; droplet_id?: number }): Promise<void> {
-    const path = `/v2/reserved_ips/${ip}/actions`;
-    await explain(`${body.type}ing reserved IP (${ip})`, async () => {
-        const { action } = await client.post<{ action: Action }>(path, body);
-        await actionDone(client, path, action.id, `${body.type} of ${ip}`);
-    });
-}
+const path = (ip: Value | undefined): string => `/v2/reserved_ips/${text(ip)}`;
 
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/reservedip/resource_reserved_ip.go */
 export const RESERVED_IP: Rest<ApiReservedIp> = {
@@ -37,9 +31,8 @@ export const RESERVED_IP: Rest<ApiReservedIp> = {
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/reservedip/resource_reserved_ip_assignment.go */
 export function reservedIpAssignment(client: Client): Resource {
     const isOurs = async ({ ipAddress, dropletId }: Properties): Promise<boolean> => {
-        const path = `/v2/reserved_ips/${text(ipAddress)}`;
         const found = await explain("retrieving reserved IP", () =>
-            client.find<{ reserved_ip: ApiReservedIp }>(path),
+            client.find<{ reserved_ip: ApiReservedIp }>(path(ipAddress)),
         );
         return found?.reserved_ip.droplet?.id === Number(dropletId);
     };
@@ -50,7 +43,8 @@ export function reservedIpAssignment(client: Client): Resource {
         },
         outputs: [],
         async create({ ipAddress, dropletId }) {
-            await act(client, text(ipAddress), { type: "assign", droplet_id: Number(dropletId) });
+            const body = { type: "assign", droplet_id: Number(dropletId) };
+            await explain("assigning reserved IP", () => act(client, `${path(ipAddress)}/actions`, body));
             const id = `${text(dropletId)}-${text(ipAddress)}-${Date.now()}`;
             return { id, outputs: () => Promise.resolve({}) };
         },
@@ -61,7 +55,9 @@ export function reservedIpAssignment(client: Client): Resource {
         },
         // It may have moved on to another droplet since: then it is not ours to take away.
         async delete(_id, state) {
-            if (await isOurs(state)) await act(client, text(state.ipAddress), { type: "unassign" });
+            if (!(await isOurs(state))) return;
+            const url = `${path(state.ipAddress)}/actions`;
+            await explain("unassigning reserved IP", () => act(client, url, { type: "unassign" }));
         },
     };
 }
