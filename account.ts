@@ -6,8 +6,8 @@ import { refusal } from "./refusal";
 /** What the program has to know of the account before it declares anything. */
 export interface Account {
     ownVpc: OwnVpc;
-    /** Price in USD a month of `size` and `loadBalancerSize`. */
-    monthlyPrice: { backend: number; loadBalancer: number };
+    /** Price in USD a month of each size that there is. */
+    monthlyPrices: ReadonlyMap<string, number>;
 }
 
 /** About the VPC that the stack makes for itself. */
@@ -25,11 +25,11 @@ export interface OwnVpc {
  */
 export async function lookUpAccount(settings: Settings): Promise<Account> {
     try {
-        const [monthlyPrice, ownVpc] = await Promise.all([
+        const [monthlyPrices, ownVpc] = await Promise.all([
             prices(settings),
             settings.vpcId ? checkVpc(settings) : findOwnVpc(settings),
         ]);
-        return { monthlyPrice, ownVpc };
+        return { monthlyPrices, ownVpc };
     } catch (error) {
         if (pulumi.RunError.isInstance(error)) throw error;
         const reason = (error as Error).message.replace(/\s*\n\s*/g, " ");
@@ -37,33 +37,28 @@ export async function lookUpAccount(settings: Settings): Promise<Account> {
     }
 }
 
-async function prices(settings: Settings): Promise<Account["monthlyPrice"]> {
+async function prices(settings: Settings): Promise<Account["monthlyPrices"]> {
     const { sizes } = await digitalocean.getSizes();
     const regions = [...new Set(sizes.flatMap((size) => size.regions))].sort();
     if (!regions.includes(settings.region))
         throw refusal(`'region' should be one of ${regions.join(", ")}, got ${settings.region}`);
+    const here = sizes.filter((size) => size.available && size.regions.includes(settings.region));
+    const cheapest = here.sort((a, b) => a.priceMonthly - b.priceMonthly).slice(0, 8);
     const errors: string[] = [];
-    const price = (key: "size" | "loadBalancerSize"): number => {
-        const found = sizes.find(({ slug }) => slug === settings[key]);
-        if (found) {
+    for (const key of ["size", "loadBalancerSize"] as const) {
+        const slug = settings[key];
+        if (!sizes.some((size) => size.slug === slug)) {
+            errors.push(
+                `'${key}' should be a size that there is, got "${slug}"; the cheapest ones in ${settings.region}: ` +
+                    cheapest.map((size) => `${size.slug} ($${size.priceMonthly})`).join(", "),
+            );
+        } else if (!here.some((size) => size.slug === slug)) {
             // Sold out, and refused only for new droplets: those that run must still be able to leave.
-            if (!found.regions.includes(settings.region))
-                void pulumi.log.warn(
-                    `${settings.region} offers no new droplets of '${key}' ${found.slug} now`,
-                );
-            return found.priceMonthly;
+            void pulumi.log.warn(`${settings.region} offers no new droplets of '${key}' ${slug} now`);
         }
-        const here = sizes.filter((s) => s.available && s.regions.includes(settings.region));
-        const cheapest = here.sort((a, b) => a.priceMonthly - b.priceMonthly).slice(0, 8);
-        errors.push(
-            `'${key}' should be a size that there is, got "${settings[key]}"; the cheapest ones in ${settings.region}: ` +
-                cheapest.map((s) => `${s.slug} ($${s.priceMonthly})`).join(", "),
-        );
-        return 0;
-    };
-    const result = { backend: price("size"), loadBalancer: price("loadBalancerSize") };
+    }
     if (errors.length > 0) throw refusal(errors.join("\n"));
-    return result;
+    return new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly]));
 }
 
 /** That the VPC of the config is there, and in the region: a droplet can be in no other. */
@@ -89,7 +84,7 @@ async function findOwnVpc(settings: Settings): Promise<OwnVpc> {
     return { isRegionDefault: true, existingId: regionDefault.id };
 }
 
-/** What the pool costs in USD a month, load balancer included, to the cent. */
-export function monthlyCost(settings: Settings, { monthlyPrice }: Account): number {
-    return Math.round((settings.replicas * monthlyPrice.backend + monthlyPrice.loadBalancer) * 100) / 100;
+/** What droplets of these sizes cost together in USD a month, to the cent. */
+export function monthlyCost(sizes: readonly string[], { monthlyPrices }: Account): number {
+    return Math.round(sizes.reduce((sum, slug) => sum + (monthlyPrices.get(slug) ?? 0), 0) * 100) / 100;
 }

@@ -18,6 +18,8 @@ const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu
 const rules = {
     replicas: wholeNumber(0, 1000),
     retired: slotNumbers,
+    hold: slotNumbers,
+    generation: matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores"),
     // No dash: the first one ends it, so that no two stacks' names begin alike.
     namePrefix: matching(/^[a-z][a-z0-9]{0,30}$/, "1 to 31 lower-case letters and digits, a letter first"),
     region: matching(/^[a-z]{3}\d$/, "a region's slug such as fra1"),

@@ -7,7 +7,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { renderUserData } from "./userdata/render";
+import { renderUserData, withGeneration } from "./userdata/render";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
@@ -21,7 +21,7 @@ export = async () => {
 
     const pool = new BackendPool("pool", {
         ...settings,
-        userData: settings.userdata,
+        userData: withGeneration(settings.userdata, settings.generation),
         network,
         sshKeyId: keys.sshKeyId,
     });
@@ -56,7 +56,9 @@ export = async () => {
         url: pulumi.interpolate`http://${address.ip}`,
         loadBalancerIp: address.ip,
         servers: pool.servers,
-        monthlyCost: monthlyCost(settings, account),
+        monthlyCost: pulumi
+            .all([...pool.sizes, settings.loadBalancerSize])
+            .apply((sizes) => monthlyCost(sizes, account)),
         deployKey: keys.deploy.privateKey,
         hostKey: keys.host.publicKey,
     };

@@ -10,6 +10,8 @@ export interface BackendPoolArgs {
     replicas: number;
     /** Slots never to use. */
     retired: number[];
+    /** Slots whose droplets keep the image, size and user data that they have; a new one gets the current ones. */
+    hold: number[];
     /** Slug of a region. */
     region: string;
     /** Slug of an image, or a snapshot's number; a change replaces all. */
@@ -36,16 +38,20 @@ export interface Server {
 /** N equal droplets, one a slot, made in parallel. Each costs what its size costs. */
 export class BackendPool extends pulumi.ComponentResource {
     readonly servers: Server[];
+    /** Size of each droplet: one that is held may have another than `size`. */
+    readonly sizes: pulumi.Output<string>[] = [];
 
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { replicas, retired, region, image, size, userData, network } = args;
+        const { replicas, retired, hold, region, image, size, userData, network } = args;
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
-        const servers = Object.fromEntries(numbers.map((slot) => [serverName(slot), size]));
+        const servers = Object.fromEntries(
+            numbers.map((slot) => [serverName(slot), hold.includes(slot) ? "held" : size]),
+        );
         super(
             "dropscale:index:BackendPool",
             name,
-            { replicas, retired, servers, image, userData: digest(userData) },
+            { replicas, retired, hold, servers, image, userData: digest(userData) },
             opts,
         );
 
@@ -63,9 +69,15 @@ export class BackendPool extends pulumi.ComponentResource {
                     sshKeys: [args.sshKeyId],
                     monitoring: true,
                 },
-                // A size changed in place would power off every server at once.
-                { parent: this, dependsOn: network.firewalls, replaceOnChanges: ["size"] },
+                {
+                    parent: this,
+                    dependsOn: network.firewalls,
+                    // A size changed in place would power off every server at once.
+                    replaceOnChanges: ["size"],
+                    ignoreChanges: hold.includes(slot) ? ["image", "size", "userData"] : [],
+                },
             );
+            this.sizes.push(droplet.size);
             const { id: dropletId, ipv4AddressPrivate: privateIp } = droplet;
             return { name: serverName(slot), slot, dropletId, privateIp };
         });

@@ -51,6 +51,16 @@ export function renderUserData(text: string, additions: Readonly<Record<string, 
     return result;
 }
 
+/**
+ * User data with a comment after its first line that names the generation: another one is another text, for which
+ * every server is replaced.
+ *
+ * @param generation One word; empty adds nothing.
+ */
+export function withGeneration(text: string, generation: string): string {
+    return generation === "" ? text : text.replace("\n", `\n# generation: ${generation}\n`);
+}
+
 function renderScript(text: string, additions: Readonly<Record<string, unknown>>): string {
     const keys = Object.keys(additions);
     if (keys.length > 0)

@@ -10,6 +10,7 @@ import { connects, get, serversAnswering, slowPath, Visitors } from "./client";
 interface Droplet {
     id: number;
     name: string;
+    size_slug: string;
     tags: string[];
     networks: { v4: { type: string; ip_address: string }[] };
 }
@@ -152,6 +153,22 @@ describe("a stack on droplets that boot", () => {
         await up();
         expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
         expect(await backends()).toHaveLength(2);
+    });
+
+    it("rolls out in batches: who is held keeps what it has, and its price", async () => {
+        const sizeOf = async (name: string) =>
+            (await backends()).find((droplet) => droplet.name.startsWith(`${name}-`))?.size_slug;
+        await world.configure({ size: "s-1vcpu-2gb", hold: [0] });
+        const { text } = await world.pulumi(["preview", "--diff"]);
+        expect(text).toMatch(/web-2\s*: "s-1vcpu-1gb" => "s-1vcpu-2gb"/);
+        expect(text).toMatch(/monthlyCost\s*: 18 => 24/);
+        await up();
+        expect([await sizeOf("web-0"), await sizeOf("web-2")]).toEqual(["s-1vcpu-1gb", "s-1vcpu-2gb"]);
+        await world.configure({ hold: undefined });
+        await up();
+        expect([await sizeOf("web-0"), await sizeOf("web-2")]).toEqual(["s-1vcpu-2gb", "s-1vcpu-2gb"]);
+        await world.configure({ size: undefined });
+        await up();
     });
 
     it("refuses a haproxy.cfg that HAProxy refuses, in HAProxy's words, and goes on serving", async () => {

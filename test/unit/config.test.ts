@@ -19,6 +19,8 @@ describe("settings", () => {
             prefix: "dropscale-dev",
             replicas: 3,
             retired: [],
+            hold: [],
+            generation: "",
             namePrefix: "dropscale",
             region: "fra1",
             vpcId: "",
@@ -58,6 +60,12 @@ describe("settings", () => {
         ["replicas", "", "got nothing"],
         ["retired", 1, "'retired' should be a list of slot numbers from 0 to 9999, such as [1], got 1"],
         ["retired", [-1], "got [-1]"],
+        ["hold", 1, "'hold' should be a list of slot numbers from 0 to 9999, such as [1], got 1"],
+        [
+            "generation",
+            "a b",
+            "'generation' should be at most 50 letters, digits, dots, dashes and underscores, got a b",
+        ],
         ["retired", ["web-1"], 'got ["web-1"]'],
         [
             "namePrefix",

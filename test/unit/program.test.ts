@@ -78,6 +78,22 @@ describe.each([
         });
     });
 
+    it("lets the servers in hold keep what they have, and shows which", async () => {
+        const { find } = await runProgram({ preview, config: { hold: [0, 2], size: "s-1vcpu-2gb" } });
+        const kept = [0, 1, 2].map((slot) => find(droplet, `web-${slot}`).options.ignoreChanges);
+        const held = ["image", "size", "userData"];
+        expect(kept).toEqual([held, [], held]);
+        expect(find(component("BackendPool"), "pool").inputs).toMatchObject({
+            hold: [0, 2],
+            servers: { "web-0": "held", "web-1": "s-1vcpu-2gb", "web-2": "held" },
+        });
+    });
+
+    it("gives every server another text in another generation", async () => {
+        const { find } = await runProgram({ preview, config: { generation: "2026-11" } });
+        expect(find(droplet, "web-2").inputs.userData).toMatch(/^#cloud-config\n# generation: 2026-11\n/);
+    });
+
     it("says in which order things happen", async () => {
         const { find } = await runProgram({ preview });
         expect(find(droplet, "load-balancer").dependsOn).toEqual(

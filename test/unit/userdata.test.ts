@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { readUserData, renderUserData } from "../../userdata/render";
+import { readUserData, renderUserData, withGeneration } from "../../userdata/render";
 
 describe("user data", () => {
     it("that nothing is added to stays as it is, byte for byte", () => {
@@ -34,6 +34,14 @@ describe("user data", () => {
         "",
     ])("that starts with %j is refused: cloud-init would ignore it without a word", (text) => {
         expect(() => renderUserData(text)).toThrow('should start with the line "#cloud-config" or with "#!"');
+    });
+
+    it("of another generation is another text that starts as before", () => {
+        expect(withGeneration("#cloud-config\npackages: []\n", "7")).toBe(
+            "#cloud-config\n# generation: 7\npackages: []\n",
+        );
+        expect(withGeneration("#!/bin/sh\nid\n", "7")).toBe("#!/bin/sh\n# generation: 7\nid\n");
+        expect(withGeneration("#!/bin/sh\nid\n", "")).toBe("#!/bin/sh\nid\n");
     });
 
     it("that is no YAML is refused", () => {
