@@ -3,7 +3,7 @@ import path from "node:path";
 import { Command } from "commander";
 import { ExecaError } from "execa";
 import { prepareHost } from "./droplets/prepare.ts";
-import { requireLinuxRoot } from "./host.ts";
+import { quote, requireLinuxRoot } from "./host.ts";
 import { type Instance, instance } from "./instance.ts";
 import { findEngine } from "./offline-engine/engine.ts";
 import { powerOnDroplets } from "./power-on.ts";
@@ -110,7 +110,6 @@ async function preview(say: Progress): Promise<void> {
 /** Prints `export` lines for a shell. */
 async function environment(): Promise<void> {
     const env = await savedEnvironment();
-    const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
     // PATH holds what stood before it when `make up` ran; only what we put first is wanted.
     const lines = Object.entries(env).map(([key, value]) =>
         key === "PATH"

@@ -67,7 +67,7 @@ export class Visitors {
             this.requests++;
             if (status !== 200)
                 this.failures.push(`${new Date().toISOString()} ${error ?? `status ${status ?? 0}`}`);
-            await new Promise((resolve) => setTimeout(resolve, 20));
+            await new Promise((resolve) => setTimeout(resolve, 50));
         }
     }
 }

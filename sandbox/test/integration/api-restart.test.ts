@@ -232,9 +232,7 @@ describe("the process", () => {
         const { port } = server.address() as AddressInfo;
         const { exit, output } = start(stateFolder(), "--port", String(port));
         expect((await exit)[0]).toBe(1);
-        expect(output().trim()).toBe(
-            `sandbox: port ${port} on 127.0.0.1 is in use: stop what listens there`,
-        );
+        expect(output().trim()).toBe(`sandbox: port ${port} on 127.0.0.1 is in use: stop what listens there`);
     });
 
     it.each([
