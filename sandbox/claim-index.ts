@@ -1,24 +1,31 @@
-import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import lockfile from "proper-lockfile";
 
 const folder = "/run/dropscale";
 const lockOptions = { realpath: false, stale: 120_000 };
 
-/** Whether a sandbox has left state under this index: main.ts keeps the folder's path there. */
-async function hasSandbox(index: number): Promise<boolean> {
-    const stateDir = await readFile(`${folder}/ds${index}.owner`, "utf8").catch(() => "");
-    return stateDir !== "" && existsSync(path.join(stateDir, "cloud.json"));
+/** The file in which main.ts keeps the state folder of the sandbox that an index belongs to. */
+export function ownerFile(index: number): string {
+    return `${folder}/ds${index}.owner`;
+}
+
+/** State folder of the sandbox that has left state under an index: its droplets may live on. */
+export function ownerOf(index: number): string | undefined {
+    const file = ownerFile(index);
+    const stateDir = existsSync(file) ? readFileSync(file, "utf8") : "";
+    return stateDir !== "" && existsSync(path.join(stateDir, "cloud.json")) ? stateDir : undefined;
 }
 
 /** What runs that were killed left behind on this machine: sandboxes whose index nobody holds any more. */
 export async function abandonedSandboxes(): Promise<{ index: number; stateDir: string }[]> {
     const found = [];
     for (let index = 1; index < 200; index++) {
-        if (!(await hasSandbox(index)) || (await lockfile.check(`${folder}/index-${index}`, lockOptions)))
-            continue;
-        found.push({ index, stateDir: await readFile(`${folder}/ds${index}.owner`, "utf8") });
+        const stateDir = ownerOf(index);
+        if (stateDir === undefined) continue;
+        if (await lockfile.check(`${folder}/index-${index}`, lockOptions)) continue;
+        found.push({ index, stateDir });
     }
     return found;
 }
@@ -35,7 +42,7 @@ export async function claimIndex(): Promise<{ index: number; release: () => Prom
     for (let index = 1; index < 200; index++) {
         try {
             const release = await lockfile.lock(`${folder}/index-${index}`, lockOptions);
-            if (!(await hasSandbox(index))) return { index, release };
+            if (ownerOf(index) === undefined) return { index, release };
             await release();
         } catch (error) {
             if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;

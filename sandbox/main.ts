@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 
@@ -9,6 +9,7 @@ import lockfile from "proper-lockfile";
 import { loopbackMachines } from "./api/loopback.ts";
 import { createApi } from "./api/server.ts";
 import { openStore } from "./api/store.ts";
+import { ownerFile, ownerOf } from "./claim-index.ts";
 import { instance as makeInstance, type Instance } from "./instance.ts";
 import type { Machines } from "./machines.ts";
 import { isAlive } from "./process.ts";
@@ -164,10 +165,10 @@ async function lock(stateDir: string): Promise<() => Promise<void>> {
  * Machines live on without a process, and everything of an index that its sandbox does not know is removed at start:
  * two state folders must not share one.
  */
-function takeIndex({ id, index, stateDir }: Instance, purge: boolean): void {
-    const file = `/run/dropscale/${id}.owner`;
-    const owner = existsSync(file) ? readFileSync(file, "utf8") : stateDir;
-    if (owner !== stateDir && existsSync(path.join(owner, "cloud.json"))) {
+function takeIndex({ index, stateDir }: Instance, purge: boolean): void {
+    const file = ownerFile(index);
+    const owner = ownerOf(index);
+    if (owner !== undefined && owner !== stateDir) {
         throw new Refusal(
             `index ${index} belongs to the sandbox in ${owner}, whose droplets may still run: remove that one first ` +
                 "(`make down` in its checkout)",

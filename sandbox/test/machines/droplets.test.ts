@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { emptyCloud } from "../../api/cloud.ts";
 import { claimIndex } from "../../claim-index.ts";
 import { createMachines } from "../../droplets/machines.ts";
 import { instance as makeInstance, type Instance } from "../../instance.ts";
@@ -57,19 +58,10 @@ function droplet(id: number, userData: string, change: Partial<Droplet> = {}): D
     };
 }
 
-function emptyCloud(): Cloud {
+function cloudWithVpc(): Cloud {
     const vpc = { id: "vpc", name: "default-fra1", description: "", region: "fra1" };
-    return {
-        droplets: [],
-        vpcs: [{ ...vpc, ipRange: "10.114.0.0/20", default: true, createdAt: "2026-01-01T00:00:00Z" }],
-        firewalls: [],
-        reservedIps: [],
-        sshKeys: [],
-        snapshots: [],
-        actions: [],
-        tags: [],
-        nextId: 100,
-    };
+    const vpcs = [{ ...vpc, ipRange: "10.114.0.0/20", default: true, createdAt: "2026-01-01T00:00:00Z" }];
+    return { ...emptyCloud(), vpcs };
 }
 
 function manager(): Machines {
@@ -157,7 +149,7 @@ beforeAll(async () => {
     one = droplet(11, NGINX.replace("PAGE", "one"));
     two = droplet(12, NGINX.replace("PAGE", "two"));
     copy = droplet(13, "#!/bin/sh\necho script >/root/script\n");
-    cloud = emptyCloud();
+    cloud = cloudWithVpc();
     machines = manager();
     expect(await machines.start(cloud)).toEqual(new Set());
 });
