@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/ssh";
-import { makeWorld, type World } from "../engine.ts";
+import { makeWorld, type World } from "../world.mts";
 import { connects, get, serversAnswering, slowPath, Visitors } from "./client";
 
 interface Droplet {

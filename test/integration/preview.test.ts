@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopSandbox } from "../../sandbox/process.ts";
-import { makeWorld, type World } from "../engine.ts";
+import { makeWorld, type World } from "../world.mts";
 
 /** The real engine and the real API, without machines: what a reviewer sees before anything runs. */
 describe("a preview", () => {

@@ -1,8 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 import { claimIndex } from "../sandbox/claim-index.ts";
@@ -12,7 +14,7 @@ import { findEngine } from "../sandbox/offline-engine/engine.ts";
 import { purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/process.ts";
 import { stackEnvironment, stateBackend } from "../sandbox/stack.ts";
 
-const root = path.resolve(__dirname, "..");
+const root = path.resolve(import.meta.dirname, "..");
 const program = [
     "Pulumi.yaml",
     "package.json",
@@ -32,6 +34,12 @@ export interface Outcome {
     text: string;
 }
 
+/** A `pulumi` that is under way. */
+export interface RunningPulumi {
+    pid: number;
+    ended: Promise<Outcome>;
+}
+
 /** A sandbox of the test's own, with a copy of the program and a stack in it, and the real engine to run it. */
 export interface World {
     instance: Instance;
@@ -42,6 +50,10 @@ export interface World {
     configure: (changes: Record<string, unknown>) => Promise<void>;
     /** Runs `pulumi` on the stack, without a terminal. */
     pulumi: (args: string[], env?: Record<string, string>) => Promise<Outcome>;
+    /** The same, but as a process that the caller may kill. */
+    startPulumi: (args: string[], env?: Record<string, string>) => RunningPulumi;
+    /** What {@link pulumi} runs in: `make env`'s, and this process's own. */
+    env: NodeJS.ProcessEnv;
     /** Runs another command of the checkout in the environment of `make env`; its stdout. */
     run: (command: string, args: string[]) => Promise<string>;
     /** The stack's outputs, secrets in plain text. */
@@ -107,20 +119,26 @@ async function worldIn(
         cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 
-    const environment = { ...process.env, ...stackEnvironment(where, engine, sandbox) };
-    const pulumi: World["pulumi"] = (args, env = {}) =>
-        new Promise((resolve) => {
-            const options = { cwd: folder, env: { ...environment, ...env }, maxBuffer: 64 * 2 ** 20 };
-            const child = execFile(
-                "pulumi",
-                [...args, "--non-interactive", "--stack", "test"],
-                options,
-                (_, stdout, stderr) => {
-                    resolve({ code: child.exitCode ?? 1, stdout, text: stdout + stderr });
-                },
-            );
-            child.stdin?.end();
+    const env = { ...process.env, ...stackEnvironment(where, engine, sandbox) };
+    const startPulumi: World["startPulumi"] = (args, more = {}) => {
+        const child = spawn("pulumi", [...args, "--non-interactive", "--stack", "test"], {
+            cwd: folder,
+            env: { ...env, ...more },
+            stdio: ["ignore", "pipe", "pipe"],
         });
+        let stdout = "";
+        let stderr = "";
+        child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+        child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+        const closed = once(child, "close");
+        const ended = once(child, "exit").then(async ([code]: (number | null)[]) => {
+            // Plugins that outlive a killed run hold its output open.
+            await Promise.race([closed, sleep(1000)]);
+            return { code: code ?? 1, stdout, text: stdout + stderr };
+        });
+        return { pid: child.pid ?? 0, ended };
+    };
+    const pulumi: World["pulumi"] = (...args) => startPulumi(...args).ended;
     const configure: World["configure"] = async (changes) => {
         const file = path.join(folder, "Pulumi.test.yaml");
         const stack = (parse(await readFile(file, "utf8").catch(() => "config: {}")) ?? {}) as {
@@ -130,7 +148,7 @@ async function worldIn(
         stack.config = { ...stack.config, ...Object.fromEntries(named) };
         await writeFile(file, stringify(stack, { keepUndefined: false }));
     };
-    await promisify(execFile)("pulumi", ["stack", "init", "test"], { cwd: folder, env: environment });
+    await promisify(execFile)("pulumi", ["stack", "init", "test"], { cwd: folder, env });
     await configure({ adminCidrs: [`${where.addresses.uplinkHost}/32`], ...config });
     return {
         instance: where,
@@ -138,9 +156,11 @@ async function worldIn(
         folder,
         configure,
         pulumi,
+        startPulumi,
+        env,
         run: async (command, args) => {
             const bin = path.join(root, "node_modules/.bin", command);
-            return (await promisify(execFile)(bin, args, { cwd: folder, env: environment })).stdout;
+            return (await promisify(execFile)(bin, args, { cwd: folder, env })).stdout;
         },
         outputs: async () => {
             const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
