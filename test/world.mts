@@ -26,7 +26,7 @@ const program = [
     "refusal.ts",
 ];
 
-/** What a `pulumi` command printed, and how it ended. */
+/** What a command printed, and how it ended. */
 export interface Outcome {
     code: number;
     stdout: string;
@@ -34,8 +34,8 @@ export interface Outcome {
     text: string;
 }
 
-/** A `pulumi` that is under way. */
-export interface RunningPulumi {
+/** A command that is under way. */
+export interface Running {
     pid: number;
     ended: Promise<Outcome>;
 }
@@ -51,11 +51,11 @@ export interface World {
     /** Runs `pulumi` on the stack, without a terminal. */
     pulumi: (args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** The same, but as a process that the caller may kill. */
-    startPulumi: (args: string[], env?: Record<string, string>) => RunningPulumi;
+    startPulumi: (args: string[], env?: Record<string, string>) => Running;
     /** What {@link pulumi} runs in: `make env`'s, and this process's own. */
     env: NodeJS.ProcessEnv;
-    /** Runs another command of the checkout in the environment of `make env`; its stdout. */
-    run: (command: string, args: string[]) => Promise<string>;
+    /** Runs one of tools/ in the environment of `make env`. */
+    tool: (name: string, args: string[]) => Promise<Outcome>;
     /** The stack's outputs, secrets in plain text. */
     outputs: () => Promise<Outputs>;
     /** GET of the API, its body. */
@@ -120,23 +120,10 @@ async function worldIn(
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 
     const env = { ...process.env, ...stackEnvironment(where, engine, sandbox) };
+    env.PATH = `${path.join(root, "node_modules/.bin")}:${env.PATH}`;
     const startPulumi: World["startPulumi"] = (args, more = {}) => {
-        const child = spawn("pulumi", [...args, "--non-interactive", "--stack", "test"], {
-            cwd: folder,
-            env: { ...env, ...more },
-            stdio: ["ignore", "pipe", "pipe"],
-        });
-        let stdout = "";
-        let stderr = "";
-        child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
-        child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
-        const closed = once(child, "close");
-        const ended = once(child, "exit").then(async ([code]: (number | null)[]) => {
-            // Plugins that outlive a killed run hold its output open.
-            await Promise.race([closed, sleep(1000)]);
-            return { code: code ?? 1, stdout, text: stdout + stderr };
-        });
-        return { pid: child.pid ?? 0, ended };
+        const command = [...args, "--non-interactive", "--stack", "test"];
+        return start("pulumi", command, { cwd: folder, env: { ...env, ...more } });
     };
     const pulumi: World["pulumi"] = (...args) => startPulumi(...args).ended;
     const configure: World["configure"] = async (changes) => {
@@ -158,10 +145,8 @@ async function worldIn(
         pulumi,
         startPulumi,
         env,
-        run: async (command, args) => {
-            const bin = path.join(root, "node_modules/.bin", command);
-            return (await promisify(execFile)(bin, args, { cwd: folder, env })).stdout;
-        },
+        tool: (name, args) =>
+            start("tsx", [path.join(root, "tools", `${name}.ts`), ...args], { cwd: folder, env }).ended,
         outputs: async () => {
             const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
             if (code !== 0) throw new Error(text);
@@ -174,4 +159,20 @@ async function worldIn(
         },
         close,
     };
+}
+
+/** A process without a terminal whose output is kept. */
+function start(command: string, args: string[], options: { cwd: string; env: NodeJS.ProcessEnv }): Running {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+    const closed = once(child, "close");
+    const ended = once(child, "exit").then(async ([code]: (number | null)[]) => {
+        // Plugins that outlive a killed run hold its output open.
+        await Promise.race([closed, sleep(1000)]);
+        return { code: code ?? 1, stdout, text: stdout + stderr };
+    });
+    return { pid: child.pid ?? 0, ended };
 }

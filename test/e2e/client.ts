@@ -42,6 +42,8 @@ export function get(
  * for an answer that is streamed for seconds. Short requests alone would not notice a server that is taken away.
  */
 export class Visitors {
+    /** How many there are: each has at most one request under way. */
+    static readonly clients = 7;
     requests = 0;
     readonly failures: string[] = [];
     private stopped = false;
