@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/ssh";
 import { makeWorld, type World } from "../world.mts";
-import { connects, get, serversAnswering, slowPath, Visitors } from "./client";
+import { connects, get, serversAnswering, Visitors } from "./client";
+import { serveSlowly } from "./site";
 
 interface Droplet {
     id: number;
@@ -24,10 +25,7 @@ describe("a stack on droplets that boot", () => {
 
     beforeAll(async () => {
         world = made = await makeWorld("nspawn");
-        // 18 KB at 8 KB a second.
-        const slow = `location = ${slowPath} { alias /usr/share/common-licenses/GPL-2; limit_rate 8k; }`;
-        const userData = path.join(world.folder, "userdata/nginx.yaml");
-        writeFileSync(userData, readFileSync(userData, "utf8").replace("location = /healthz", `${slow} $&`));
+        serveSlowly(world.folder);
     });
     afterAll(async () => {
         await made?.close();
