@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 DROPSCALE := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview env status test
+.PHONY: help up down preview env status test soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ down: node_modules ## destroy the dev stack, and remove everything that `make up
 
 test: node_modules ## all tests; as root on Linux those that boot droplets, too
 	@$(TSX) test/run.mts $(ARGS)
+
+soak: node_modules ## kill `pulumi up` at some thirty moments, and see that all ends well; 25 minutes
+	@$(TSX) test/soak.mts
 
 node_modules: package-lock.json
 	@echo "· installing npm packages (no install script runs)" >&2
