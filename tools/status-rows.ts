@@ -17,6 +17,8 @@ export interface HaproxyServer {
     name: string;
     /** `UP`, `DOWN`, `MAINT`, `UP 1/2`, … */
     status: string;
+    /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, …; `INI` before the first one, `* ` if one is under way. */
+    check: string;
     /** Requests that are with the server now. */
     current: number;
     /** Requests since HAProxy was reloaded last. */
@@ -46,6 +48,7 @@ export function parseStatistics(json: string): HaproxyServer[] {
         .map((field) => ({
             name: String(field.get("svname")),
             status: String(field.get("status")),
+            check: String(field.get("check_status") ?? ""),
             current: Number(field.get("scur") ?? 0),
             total: Number(field.get("stot") ?? 0),
             failed: Number(field.get("econ") ?? 0) + Number(field.get("eresp") ?? 0),

@@ -11,6 +11,7 @@ const active = { size: "s-1vcpu-1gb", status: "active" };
 const seen = (name: string, status = "UP"): HaproxyServer => ({
     name,
     status,
+    check: "L7OK",
     current: 1,
     total: 20,
     failed: 3,
@@ -54,11 +55,19 @@ describe("the status table", () => {
             Object.entries(fields).map(([name, value]) => ({ objType, field: { name }, value: { value } }));
         const json = JSON.stringify([
             object("Frontend", { svname: "FRONTEND", status: "OPEN", stot: 9 }),
-            object("Server", { svname: "web-0", status: "UP", scur: 2, stot: 9, econ: 1, eresp: 2 }),
+            object("Server", {
+                svname: "web-0",
+                status: "UP",
+                check_status: "L7OK",
+                scur: 2,
+                stot: 9,
+                econ: 1,
+                eresp: 2,
+            }),
             object("Backend", { svname: "BACKEND", status: "UP", stot: 9 }),
         ]);
         expect(parseStatistics(json)).toEqual([
-            { name: "web-0", status: "UP", current: 2, total: 9, failed: 3 },
+            { name: "web-0", status: "UP", check: "L7OK", current: 2, total: 9, failed: 3 },
         ]);
     });
 });
