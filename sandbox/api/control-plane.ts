@@ -16,6 +16,8 @@ export interface ControlPlaneOptions {
     dropletLimit: number;
     /** Takes one line; never given a token, user data or a key. */
     log: (line: string) => void;
+    /** Every action's work waits for this, and fails if it does: for tests of what clients do then. */
+    beforeAction: (type: string) => Promise<void>;
 }
 
 /**
@@ -29,6 +31,7 @@ export class ControlPlane {
     readonly dropletLimit: number;
     readonly log: (line: string) => void;
     readonly #store: Store;
+    readonly #beforeAction: ControlPlaneOptions["beforeAction"];
     /** Deleted by the client, their machines not yet gone: addresses and VPC are still in use. */
     readonly #departing = new Set<Droplet>();
     /** Ended by themselves since they were last switched on. */
@@ -44,6 +47,7 @@ export class ControlPlane {
         this.dropletLimit = options.dropletLimit;
         this.log = options.log;
         this.#store = options.store;
+        this.#beforeAction = options.beforeAction;
     }
 
     /**
@@ -208,16 +212,17 @@ export class ControlPlane {
     async #run(
         action: Action,
         work: (action: Action) => Promise<void>,
-        after: () => void = () => undefined,
+        after: (problem?: string) => void = () => undefined,
     ): Promise<void> {
         let problem: string | undefined;
         try {
+            await this.#beforeAction(action.type);
             await work(action);
         } catch (error) {
             problem = firstLine(error);
         }
         if (this.#stopped) return;
-        after();
+        after(problem);
         this.#end(action, problem);
         this.save();
     }
@@ -236,21 +241,16 @@ export class ControlPlane {
      * The firewalls stand before the machine is switched on. If it can't be made, the droplet disappears and its
      * action is errored: a client that waits for it is told at its next look.
      */
-    async #build(droplet: Droplet, action: Action): Promise<void> {
+    #build(droplet: Droplet, action: Action): Promise<void> {
         const work = async () => {
             await this.sync();
             await this.switchOn(droplet, () => this.machines.create(droplet, this.#createOptions(droplet)));
-            droplet.locked = false;
         };
-        await this.#run(action, async () => {
-            try {
-                await work();
-            } catch (error) {
-                if (this.#stopped) return;
-                this.#remove(droplet);
-                this.#spawn(() => this.#demolish(droplet));
-                throw error;
-            }
+        return this.#run(action, work, (problem) => {
+            droplet.locked = false;
+            if (problem === undefined) return;
+            this.#remove(droplet);
+            this.#spawn(() => this.#demolish(droplet));
         });
     }
 

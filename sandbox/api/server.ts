@@ -7,6 +7,7 @@ import type { Instance } from "../instance.ts";
 import type { Machines } from "../machines.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ApiError, notFound, unprocessable } from "./errors.ts";
+import { Faults, faultsUrl } from "./faults.ts";
 import type { Api } from "./http.ts";
 import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
 import { accountRoutes } from "./routes/account.ts";
@@ -41,7 +42,9 @@ const bodyLimitBytes = 4 * 1024 * 1024;
  */
 export function createApi(options: ApiOptions): Api {
     const log = options.log ?? (() => undefined);
-    const control = new ControlPlane({ dropletLimit: 25, ...options, log });
+    const faults = new Faults();
+    const beforeAction = (type: string) => faults.beforeAction(type);
+    const control = new ControlPlane({ dropletLimit: 25, ...options, log, beforeAction });
     const api: Api = Fastify({
         // Adopting machines takes its time.
         pluginTimeout: 0,
@@ -63,6 +66,7 @@ export function createApi(options: ApiOptions): Api {
     acceptEmptyBodies(api);
     authenticate(api, options.token);
     limitRate(api, new RateLimiter(options.budget ?? realBudget));
+    faults.serve(api);
     reportErrors(api, log);
     for (const routes of [
         accountRoutes,
@@ -104,6 +108,10 @@ function authenticate(api: Api, token: string): void {
 
 function limitRate(api: Api, limiter: RateLimiter): void {
     api.addHook("onRequest", (request, reply, done) => {
+        if (request.routeOptions.url === faultsUrl) {
+            done();
+            return;
+        }
         const isKeyList = request.method === "GET" && request.routeOptions.url === "/v2/account/keys";
         const allowance = limiter.take(Date.now() / 1000, isKeyList);
         void reply.headers({
