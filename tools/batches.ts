@@ -1,0 +1,155 @@
+import { serverName } from "../components/slots";
+
+/** What a preview says, as far as a roll-out needs it. */
+export interface Preview {
+    /** Slots whose droplets would be replaced, ascending. */
+    replaced: number[];
+    /** Those of them whose droplet HAProxy has not got: it was made by an `up` that did not end well. */
+    notServing: number[];
+    /** What else would be done to real resources, as `create web-3`. */
+    others: string[];
+    /** Whether anything at all would change, inputs of components too. */
+    changes: boolean;
+    /** Droplets that would be made at the side of those there are: new ones and replacements. */
+    dropletsMade: number;
+    /** Droplets that would be deleted at the end, replaced ones too. */
+    dropletsDeleted: number;
+}
+
+/** A step of `pulumi preview --json`; most of it is left out. */
+interface PreviewStep {
+    op: string;
+    urn: string;
+    oldState?: ResourceState;
+    newState?: ResourceState;
+}
+
+interface ResourceState {
+    custom?: boolean;
+    inputs?: Record<string, unknown>;
+    outputs?: Record<string, unknown>;
+}
+
+const idle = new Set(["same", "read", "refresh"]);
+const replacing = new Set(["replace", "create-replacement"]);
+const making = new Set(["create", ...replacing]);
+const deleting = new Set(["delete", "delete-replaced", ...replacing]);
+
+/**
+ * Reads what `pulumi preview --json` printed.
+ *
+ * Which servers serve is known from the text that was last applied to the load balancer: HAProxy has a server if
+ * the text has its name with its address.
+ *
+ * @throws Error if the applied text is not readable.
+ */
+export function readPreview(json: string): Preview {
+    const all = (JSON.parse(json) as { steps?: PreviewStep[] }).steps ?? [];
+    const steps = all.filter(({ op, urn }) => !idle.has(op) && typeOf(urn) !== "pulumi:pulumi:Stack");
+    const pool = new Map<number, PreviewStep>();
+    for (const step of steps) {
+        const slot = slotOf(step.urn);
+        if (slot !== undefined && replacing.has(step.op)) pool.set(slot, step);
+    }
+    const replaced = [...pool.keys()].sort((a, b) => a - b);
+    const applied = replaced.length > 0 ? appliedText(all) : "";
+    const droplets = steps.filter(({ urn }) => typeOf(urn).endsWith(":Droplet"));
+    return {
+        replaced,
+        notServing: replaced.filter((slot) => {
+            const address = pool.get(slot)?.oldState?.outputs?.ipv4AddressPrivate;
+            return !applied.includes(`server ${serverName(slot)} ${String(address)}:`);
+        }),
+        others: steps
+            .filter(
+                ({ urn, oldState, newState }) =>
+                    (newState ?? oldState)?.custom && !pool.has(slotOf(urn) ?? -1),
+            )
+            .map(({ op, urn }) => `${op} ${nameOf(urn)}`),
+        changes: steps.length > 0,
+        dropletsMade: droplets.filter(({ op }) => making.has(op)).length,
+        dropletsDeleted: droplets.filter(({ op }) => deleting.has(op)).length,
+    };
+}
+
+const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
+const typeOf = (urn: string): string => urn.split("::").at(-2)?.split("$").at(-1) ?? "";
+
+/** The slot of a backend's droplet; `undefined` for anything else. */
+function slotOf(urn: string): number | undefined {
+    const number = typeOf(urn).endsWith(":Droplet") ? /^web-(\d+)$/.exec(nameOf(urn))?.[1] : undefined;
+    return number === undefined ? undefined : Number(number);
+}
+
+/** Standard input of the command that was last applied to the load balancer; empty where none ever was. */
+function appliedText(steps: readonly PreviewStep[]): string {
+    const step = steps.find(({ urn }) => urn.endsWith("command:remote:Command::haproxy"));
+    const text = step?.oldState?.inputs?.stdin ?? "";
+    // Taken for unreadable, every server would be one that does not serve, and all would be replaced at once.
+    if (typeof text !== "string" || (text !== "" && !text.includes("\nbackend pool\n")))
+        throw new Error("the state's haproxy.cfg can't be read: which servers serve is not known");
+    return text;
+}
+
+/**
+ * Puts every server that has to be replaced and serves into exactly one batch.
+ *
+ * First come those that `held` lets go already: the rest of an interrupted batch, or a canary that somebody chose.
+ * So a roll-out that goes on has the batches that were left.
+ *
+ * @param held `hold` of the stack's config as it is now.
+ * @param size The most servers in a batch, >= 1.
+ */
+export function planBatches(
+    { replaced, notServing }: Pick<Preview, "replaced" | "notServing">,
+    held: readonly number[],
+    size: number,
+): number[][] {
+    const serving = replaced.filter((slot) => !notServing.includes(slot));
+    const free = serving.filter((slot) => !held.includes(slot));
+    const kept = serving.filter((slot) => held.includes(slot));
+    return [free, kept].flatMap((slots) => chunks(slots, size));
+}
+
+function chunks(slots: readonly number[], size: number): number[][] {
+    const count = Math.ceil(slots.length / size);
+    return Array.from({ length: count }, (_, i) => slots.slice(i * size, (i + 1) * size));
+}
+
+/** `hold` while a batch is replaced: every slot of those that come later, ascending. */
+export function holdDuring(batches: readonly (readonly number[])[], batch: number): number[] {
+    return batches
+        .slice(batch + 1)
+        .flat()
+        .sort((a, b) => a - b);
+}
+
+/** What the account has room for. */
+export interface DropletCount {
+    /** How many droplets the account may have. */
+    limit: number;
+    /** How many it has. */
+    existing: number;
+    /** Those that the step before the batches makes, and those that it deletes at its end. */
+    first: Pick<Preview, "dropletsMade" | "dropletsDeleted">;
+    /** How many servers the batches replace together. */
+    replaced: number;
+}
+
+/** Why batches of that size don't fit into the account's limit, and what would; `undefined` if they fit. */
+export function limitProblem(count: DropletCount, size: number): string | undefined {
+    const { limit, existing, first, replaced } = count;
+    const atFirst = existing + first.dropletsMade;
+    const needed = (batch: number) =>
+        Math.max(atFirst, atFirst - first.dropletsDeleted + Math.min(batch, replaced));
+    if (needed(size) <= limit) return undefined;
+    const fitting = Array.from({ length: size - 1 }, (_, i) => size - 1 - i).find((n) => needed(n) <= limit);
+    const what = replaced > 0 ? `a batch of ${Math.min(size, replaced)}` : "this change";
+    const more = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
+    return (
+        `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${needed(size)}: ` +
+        (fitting === undefined
+            ? `not even --batch 1 fits; delete what is not needed, or ${more}`
+            : `--batch ${fitting} fits, or ${more}`)
+    );
+}

@@ -1,0 +1,100 @@
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { parse } from "yaml";
+import { type Preview, readPreview } from "./batches";
+import { readHold, withHold } from "./hold";
+import { readPulumi } from "./stack";
+
+/** Pulumi.<stack>.yaml in the current folder, and what the program would do with it. */
+export class StackConfig {
+    /** Name of the file. */
+    readonly file: string;
+    private readonly stack: string;
+    private readonly project: string;
+
+    /**
+     * @param stack As `--stack` takes it, with an organization before it or without.
+     * @throws Error where the current folder has no Pulumi.yaml.
+     */
+    constructor(stack: string) {
+        this.stack = stack;
+        this.file = `Pulumi.${path.basename(stack)}.yaml`;
+        this.project = (parse(read("Pulumi.yaml")) as { name: string }).name;
+    }
+
+    /** @throws Error if there is no such file, or its `hold` is no list of slots. */
+    readHold(): number[] {
+        return readHold(read(this.file), this.project);
+    }
+
+    /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */
+    writeHold(hold: readonly number[]): void {
+        const text = read(this.file);
+        const next = withHold(text, this.project, hold);
+        if (next === text) return;
+        writeFileSync(`${this.file}.new`, next);
+        renameSync(`${this.file}.new`, this.file);
+    }
+
+    /**
+     * What `pulumi up` would do with another `hold`. The file stays as it is.
+     *
+     * @throws Error that says in the program's words what is wrong.
+     */
+    async preview(hold: readonly number[]): Promise<Preview> {
+        const folder = mkdtempSync(path.join(tmpdir(), "dropscale-rollout-"));
+        try {
+            const file = path.join(folder, this.file);
+            writeFileSync(file, withHold(read(this.file), this.project, hold), { mode: 0o600 });
+            const options = ["--json", "--config-file", file, "--stack", this.stack];
+            return readPreview(await readPulumi("preview", ...options).catch(inItsOwnWords));
+        } finally {
+            rmSync(folder, { recursive: true });
+        }
+    }
+}
+
+/** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
+export interface Leftover {
+    /** Such as `web-0`: its successor's name too. */
+    name: string;
+    isDroplet: boolean;
+}
+
+/** No `preview --json` shows these; the next `up` deletes them. */
+export async function readLeftovers(stack: string): Promise<Leftover[]> {
+    const { deployment } = JSON.parse(await readPulumi("stack", "export", "--stack", stack)) as {
+        deployment: { resources?: { urn: string; type: string; delete?: boolean }[] };
+    };
+    return (deployment.resources ?? [])
+        .filter((resource) => resource.delete)
+        .map(({ urn, type }) => ({
+            name: urn.split("::").at(-1) ?? urn,
+            isDroplet: type.endsWith(":Droplet"),
+        }));
+}
+
+function read(file: string): string {
+    try {
+        return readFileSync(file, "utf8");
+    } catch {
+        throw new Error(`there is no ${file} in ${process.cwd()}: run this in the project's folder`);
+    }
+}
+
+/** A failed `preview --json` says why on stdout, in JSON. Only errors: debug messages hold secrets. */
+function inItsOwnWords(error: unknown): never {
+    const { cause, message } = error as Error & { cause?: { stdout?: string } };
+    let diagnostics: { severity: string; message: string }[] = [];
+    try {
+        diagnostics =
+            (JSON.parse(cause?.stdout ?? "") as { diagnostics?: typeof diagnostics }).diagnostics ?? [];
+    } catch {
+        // It did not come that far: stderr is the whole story.
+    }
+    const errors = diagnostics
+        .filter(({ severity }) => severity === "error")
+        .map(({ message }) => message.trim());
+    throw new Error(errors.join("\n").replace(/^error: /, "") || message);
+}
