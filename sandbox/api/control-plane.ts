@@ -177,9 +177,16 @@ export class ControlPlane {
             resourceType: "reserved_ip",
             region: reservedIp.region,
         });
+        const before = reservedIp.dropletId;
         reservedIp.dropletId = dropletId;
         this.save();
-        this.#spawn(() => this.#run(action, () => this.sync()));
+        const move = () => this.sync();
+        this.#spawn(() =>
+            this.#run(action, move, (problem) => {
+                const stays = this.cloud.droplets.some(({ id }) => id === before);
+                if (problem !== undefined) reservedIp.dropletId = stays ? before : null;
+            }),
+        );
         return action;
     }
 

@@ -122,6 +122,27 @@ describe("actions that fail on purpose", () => {
         );
         expect(after.status).toBe("active");
     });
+
+    it("leave a reserved IP where it was", async () => {
+        const api = await startApi();
+        const [old, next] = [await activeDroplet(api), await activeDroplet(api)];
+        const made = await api.request("POST", "/reserved_ips", { droplet_id: old.id });
+        const { ip } = made.body.reserved_ip;
+        const settled = () =>
+            until(
+                async () => (await api.request("GET", `/reserved_ips/${ip}`)).body.reserved_ip,
+                ({ locked }) => !locked,
+            );
+        await settled();
+        await set(api, { on: "action assign_ip", error: "the network is busy" });
+        const url = `/reserved_ips/${ip}/actions`;
+        const assign = () => api.request("POST", url, { type: "assign", droplet_id: next.id });
+        const { body } = await assign();
+        expect((await settled()).droplet?.id).toBe(old.id);
+        expect((await api.request("GET", `${url}/${body.action.id}`)).body.action.status).toBe("errored");
+        await assign();
+        expect((await settled()).droplet?.id).toBe(next.id);
+    });
 });
 
 describe("the endpoint", () => {

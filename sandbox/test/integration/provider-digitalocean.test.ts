@@ -327,7 +327,7 @@ describe("without a service", () => {
         });
         expect(error.message).toContain(`http://127.0.0.1:${port}/v2/sizes`);
         expect(error.message).toContain("connection refused: is the sandbox running?");
-        expect(error.message).toContain("gave up after 5 attempts");
+        expect(error.message).toContain("; giving up after 5 attempt(s)");
         expect(seconds).toBeLessThan(8);
     });
 

@@ -108,7 +108,7 @@ export class Client {
             },
         }).catch((error: unknown) => {
             if (error instanceof ApiError && failures > 0) {
-                error.message += ` (gave up after ${failures + 1} attempts)`;
+                error.message += `; giving up after ${failures + 1} attempt(s)`;
             }
             throw error;
         });
@@ -163,7 +163,9 @@ function answerError(response: Response, answer: string, what: string, config: C
     const requestId = response.headers.get("x-request-id");
     const request = requestId === null ? "" : ` (request "${requestId}")`;
     const hint = response.status === 401 ? `: ${tokenHint(config)}` : "";
-    const retryAfter = Number(response.headers.get("retry-after") ?? NaN);
+    // As https://github.com/hashicorp/go-retryablehttp/blob/v0.7.8/client.go does: of these two statuses alone.
+    const told = [429, 503].includes(response.status) ? response.headers.get("retry-after") : null;
+    const retryAfter = Number(told ?? NaN);
     return new ApiError(`${what}: ${response.status}${request} ${messageIn(answer)}${hint}`, {
         status: response.status,
         ...(retryAfter >= 0 && { retryAfterSeconds: retryAfter }),

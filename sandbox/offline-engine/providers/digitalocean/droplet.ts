@@ -86,7 +86,15 @@ export function droplet(client: Client): Resource {
         },
         async update(id, olds, news, call) {
             await updateDroplet(client, id, olds, news, call);
-            return state((await client.get<{ droplet: ApiDroplet }>(path(id))).droplet);
+            const found = await find(id);
+            // In the official provider's words.
+            if (!found)
+                throw new Error(
+                    "Resource provider reported that the resource did not exist while updating. This is usually a " +
+                        "result of the resource having been deleted outside of Pulumi, and can often be fixed by " +
+                        "running `pulumi refresh` before updating.",
+                );
+            return state(found);
         },
         async delete(id, _old, call) {
             const until = (
