@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
+import { refusal } from "../refusal";
+import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 import { serverName, slots } from "./slots";
 
@@ -74,15 +76,28 @@ export class BackendPool extends pulumi.ComponentResource {
                     dependsOn: network.firewalls,
                     // A size changed in place would power off every server at once.
                     replaceOnChanges: ["size"],
+                    customTimeouts: dropletTimeouts,
                     ignoreChanges: hold.includes(slot) ? ["image", "size", "userData"] : [],
                 },
             );
             this.sizes.push(droplet.size);
-            const { id: dropletId, ipv4AddressPrivate: privateIp } = droplet;
-            return { name: serverName(slot), slot, dropletId, privateIp };
+            const privateIp = pulumi
+                .all([droplet.id, droplet.ipv4AddressPrivate])
+                .apply(([id, address]) => known(address, serverName(slot), id));
+            return { name: serverName(slot), slot, dropletId: droplet.id, privateIp };
         });
         this.registerOutputs({ servers: this.servers });
     }
+}
+
+/** A droplet whose creation was given up has no address in state until a refresh finds it. */
+function known(address: string, name: string, id: string): string {
+    if (address) return address;
+    throw refusal(
+        `${name} (droplet ${id}) has no address yet: it was not active when an earlier run gave it up. ` +
+            "See whether DigitalOcean shows it as active; `pulumi up --refresh` then goes on with it, or makes it again " +
+            "if it is gone.",
+    );
 }
 
 /** Says that user data changed without repeating it in every preview; a reviewer sees the file's own diff. */

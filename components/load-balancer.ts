@@ -3,6 +3,7 @@ import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { reachableFrom } from "./admin-access";
 import type { KeyPair } from "./deploy-key";
+import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 
 /** Inputs of {@link LoadBalancer}. */
@@ -56,6 +57,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
             {
                 parent: this,
                 dependsOn: network.firewalls,
+                customTimeouts: dropletTimeouts,
                 // In place it would be powered off; a second one is built and takes over instead.
                 replaceOnChanges: ["size"],
                 // The provider's own record of the droplet repeats the user data, and `preview --json` prints it.
