@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 DROPSCALE := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview env status test soak
+.PHONY: help up down preview env status doctor test soak bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ else
 	@$(TSX) tools/status.ts $(STACK)
 endif
 
+doctor: node_modules ## clear what a killed run left, delete what is orphaned; STACK=prod for another stack
+ifeq ($(STACK),dev)
+	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/doctor.ts dev $(ARGS)
+else
+	@$(TSX) tools/doctor.ts $(STACK) $(ARGS)
+endif
+
 env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` works on the dev stack
 	@$(DROPSCALE) env
 
@@ -36,6 +43,9 @@ test: node_modules ## all tests; as root on Linux those that boot droplets, too
 
 soak: node_modules ## kill `pulumi up` at some thirty moments, and see that all ends well; 25 minutes
 	@$(TSX) test/soak.mts
+
+bench: node_modules ## what each change loses and how long it takes, beside DOProxy; 30 minutes; SCENARIO=name for one
+	@$(TSX) bench/main.mts $(SCENARIO)
 
 node_modules: package-lock.json
 	@echo "· installing npm packages (no install script runs)" >&2

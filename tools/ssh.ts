@@ -11,9 +11,15 @@ export interface SshTarget {
 /**
  * Runs one command and returns what it printed.
  *
+ * @param options.onOutput Gets what it prints as it comes. @default nobody
+ * @param options.signal Ends the connection; the promise is rejected then.
  * @throws Error if the host does not answer within 10 s or stops to, shows another key, or the command fails.
  */
-export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTarget): Promise<string> {
+export function runOverSsh(
+    command: string,
+    { host, privateKey, hostKey }: SshTarget,
+    { onOutput, signal }: { onOutput?: (text: string) => void; signal?: AbortSignal } = {},
+): Promise<string> {
     const [type = "", expected = ""] = hostKey.split(" ");
     return new Promise((resolve, reject) => {
         const client = new Client();
@@ -25,6 +31,9 @@ export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTa
             reject(new Error(`SSH to root@${host}: ${reason}`));
         };
         client.on("error", fail);
+        signal?.addEventListener("abort", () => {
+            fail(new Error("stopped"));
+        });
         client.once("ready", () => {
             client.exec(command, (error, channel) => {
                 if (error) {
@@ -33,7 +42,10 @@ export function runOverSsh(command: string, { host, privateKey, hostKey }: SshTa
                 }
                 let stdout = "";
                 let stderr = "";
-                channel.on("data", (data: Buffer) => (stdout += data.toString()));
+                channel.on("data", (data: Buffer) => {
+                    stdout += data.toString();
+                    onOutput?.(data.toString());
+                });
                 channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
                 channel.once("close", (code: number) => {
                     client.end();
