@@ -45,30 +45,6 @@ export async function readOutputs(stack: string): Promise<StackOutputs> {
 }
 
 /**
- * A GET of DigitalOcean's API (DIGITALOCEAN_API_URL for another one) with DIGITALOCEAN_TOKEN.
- *
- * @param resource Path behind /v2/, and query.
- * @returns The body; `undefined` if there is no such thing (404).
- * @throws Error if it does not answer within 10 s, or refuses.
- */
-export async function askApi(resource: string): Promise<unknown> {
-    const base = process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
-    const token = process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN ?? "";
-    const answer = await fetch(`${base}/v2/${resource}`, {
-        headers: { authorization: `Bearer ${token}` },
-        signal: AbortSignal.timeout(10_000),
-    }).catch((error: unknown) => {
-        const { message, cause } = error as Error;
-        const reason = cause instanceof Error ? cause.message : message;
-        throw new Error(`${base} does not answer: ${reason} (\`make up\` starts the local one)`);
-    });
-    if (answer.status === 404) return undefined;
-    if (!answer.ok)
-        throw new Error(`the API answered ${answer.status} for ${resource}: ${await answer.text()}`);
-    return answer.json();
-}
-
-/**
  * HAProxy's own statistics, asked for over SSH.
  *
  * @throws Error if the load balancer can't be reached.

@@ -6,7 +6,8 @@
  */
 import Table from "cli-table3";
 import pc from "picocolors";
-import { askApi, readHaproxy, readOutputs } from "./stack";
+import { askApi } from "./api";
+import { readHaproxy, readOutputs } from "./stack";
 import { type DropletFacts, statusRows } from "./status-rows";
 
 async function main(stack: string): Promise<void> {

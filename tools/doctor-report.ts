@@ -1,0 +1,110 @@
+import Table from "cli-table3";
+import pc from "picocolors";
+import type { Finding } from "./orphans";
+import { isElsewhere, type Lock, type Process } from "./runs";
+
+/** Where a stack's state and names are. */
+export interface Stack {
+    name: string;
+    project: string;
+    /** `<namePrefix>-<stack>`. */
+    prefix: string;
+    /** Folder of its state; `undefined` for a backend that is no folder, whose locks can't be read. */
+    backend: string | undefined;
+}
+
+/** What was found. */
+export interface Examination {
+    locks: Lock[];
+    processes: Process[];
+    /** What killed runs were doing. */
+    pending: string[];
+    orphans: Finding[];
+}
+
+/** One line of the table. */
+export interface Row {
+    /** `clear`, `end` and `delete` need consent. */
+    todo: "clear" | "end" | Finding["verdict"];
+    kind: string;
+    name: string;
+    id: string;
+    created?: string;
+    why: string;
+}
+
+/** What was found, as lines of a table. */
+export function rowsOf({ locks, processes, pending, orphans }: Examination): Row[] {
+    return [
+        ...locks.map(({ pid, username, hostname, timestamp }) => ({
+            todo: "clear" as const,
+            kind: "lock",
+            name: `${username}@${hostname}`,
+            id: `pid ${pid}`,
+            created: timestamp,
+            why: "its run is dead",
+        })),
+        ...processes.map(({ pid, args }) => ({
+            todo: "end" as const,
+            kind: "plugin",
+            name: /pulumi-\w+-\w+|cmd\/run/.exec(args)?.[0] ?? args,
+            id: `pid ${pid}`,
+            why: "its engine is gone, and it may still make things",
+        })),
+        ...pending.map((what) => ({
+            todo: "clear" as const,
+            kind: "pending",
+            name: what,
+            id: "",
+            why: "cut off in the middle",
+        })),
+        ...orphans.map(({ verdict, ...rest }) => ({ todo: verdict, ...rest })),
+    ];
+}
+
+/** Those that need consent. */
+export function todoOf(rows: readonly Row[]): Row[] {
+    return rows.filter(({ todo }) => todo !== "keep" && todo !== "tell");
+}
+
+/** A table on a terminal, plain lines elsewhere; nothing for no rows. */
+export function tableOf(rows: readonly Row[]): string {
+    if (rows.length === 0) return "";
+    const lines = rows.map(({ todo, kind, name, id, created = "", why }) => {
+        return [todo === "tell" ? "-" : todo, kind, name, id, created, why];
+    });
+    if (!process.stdout.isTTY) return lines.map((cells) => cells.filter(Boolean).join("  ")).join("\n");
+    const table = new Table({
+        head: ["", "what", "name", "id", "created", "why"],
+        style: { head: [], border: [], compact: true },
+    });
+    const { red, yellow } = pc.createColors(pc.isColorSupported);
+    for (const [todo = "", ...cells] of lines)
+        table.push([todo === "delete" ? red(todo) : yellow(todo), ...cells]);
+    return table.toString();
+}
+
+/** Why nothing is done while a lock is held. */
+export function refusalFor(lock: Lock, stack: string): string {
+    const { pid, username, hostname, timestamp } = lock;
+    const run = `stack ${stack} is locked by ${username}@${hostname} (pid ${pid}) since ${timestamp}`;
+    const here = `a \`pulumi\` of that id runs on this host; wait for it, or end it (kill -INT ${pid}, then again this)`;
+    const cancel = `\`pulumi cancel --stack ${stack}\` and then this again`;
+    const elsewhere = `that is another host, and whether it still runs can't be seen from here; wait for it or, if you are sure that it is dead, ${cancel}`;
+    return `${run}: ${isElsewhere(lock) ? elsewhere : here}`;
+}
+
+/** What to do about what is kept; `undefined` if nothing is. */
+export function whatStays({ name, backend }: Stack, orphans: readonly Finding[]): string | undefined {
+    const kept = orphans.filter(({ verdict }) => verdict === "keep");
+    if (kept.length === 0) return undefined;
+    const backup = backend === undefined ? "its backend's history" : `${backend}/.pulumi/backups`;
+    const giveUp =
+        "or give these up: this again with --serving (nothing serves then until the next `pulumi up`)";
+    if (kept.every(({ kind }) => kind === "droplet"))
+        return `next: \`pulumi up --refresh --stack ${name}\` makes what the state lacks and moves the traffic to it; then this again,
+${giveUp}`;
+    return `the state knows nothing of what these need, and no second one can be made beside it: the names are taken.
+next: \`pulumi stack import --stack ${name} --file BACKUP\` with a state from ${backup}, then this again,
+${giveUp}`;
+}
