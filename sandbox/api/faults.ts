@@ -24,7 +24,10 @@ const effects = {
     status: Type.Optional(Type.Enum([422, 429, 500, 503])),
     /** The connection is reset before the request is looked at, or after it was served: then its answer is lost. */
     reset: Type.Optional(Type.Enum(["before", "after"])),
-    /** The answer comes so much later; an action begins so much later, and a droplet stays `new`. */
+    /**
+     * The answer comes so much later; an action begins so much later, and a droplet stays `new`. Ends early when other
+     * faults are set.
+     */
     delaySeconds: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400 })),
     /** The action ends `errored` for this reason. */
     error: Type.Optional(Type.String({ minLength: 1 })),
@@ -61,6 +64,7 @@ interface Rule {
  */
 export class Faults {
     #rules: Rule[] = [];
+    #replaced = new AbortController();
     /** What becomes of the answers to requests under way. */
     readonly #late = new WeakMap<FastifyRequest, Fault>();
 
@@ -81,12 +85,14 @@ export class Faults {
         api.addHook("onSend", async (request) => {
             const fault = this.#late.get(request);
             if (fault?.reset) request.raw.socket.resetAndDestroy();
-            await wait(fault);
+            await this.#wait(fault);
         });
         api.get(faultsUrl, () => ({ faults: this.#rules.map(({ fault, seen }) => ({ ...fault, seen })) }));
         const schema = { body: Type.Object({ faults: Type.Array(Fault) }) };
         api.put(faultsUrl, { schema, validatorCompiler: TypeBoxValidatorCompiler }, (request, reply) => {
             this.#rules = request.body.faults.map(ruleOf);
+            this.#replaced.abort();
+            this.#replaced = new AbortController();
             return reply.code(204).send();
         });
     }
@@ -94,8 +100,16 @@ export class Faults {
     /** Comes before the work of an action of this type; rejects if the action is to fail. */
     async beforeAction(type: string): Promise<void> {
         const fault = this.#take(`action ${type}`);
-        await wait(fault);
+        await this.#wait(fault);
         if (fault?.error !== undefined) throw new Error(fault.error);
+    }
+
+    /** Keeps no process alive that is to end. */
+    async #wait(fault: Fault | undefined): Promise<void> {
+        const { delaySeconds = 0 } = fault ?? {};
+        const { signal } = this.#replaced;
+        if (delaySeconds > 0)
+            await sleep(delaySeconds * 1000, undefined, { ref: false, signal }).catch(() => undefined);
     }
 
     /** The first fault whose turn it is. Every rule that matches counts `what`, whichever is taken. */
@@ -132,10 +146,4 @@ function ruleOf(fault: Fault): Rule {
     } catch (error) {
         throw unprocessable(`the fault on "${on}" is no regular expression: ${(error as Error).message}`);
     }
-}
-
-/** Keeps no process alive that is to end. */
-async function wait(fault: Fault | undefined): Promise<void> {
-    const { delaySeconds = 0 } = fault ?? {};
-    if (delaySeconds > 0) await sleep(delaySeconds * 1000, undefined, { ref: false });
 }

@@ -88,6 +88,16 @@ describe("requests that fail on purpose", () => {
 });
 
 describe("actions that fail on purpose", () => {
+    it("leave a droplet new until other faults are set", async () => {
+        const api = await startApi();
+        await set(api, { on: "action create", delaySeconds: 3600 });
+        const { body } = await api.request("POST", "/droplets", wish);
+        const seen = async () => (await api.request("GET", `/droplets/${body.droplet.id}`)).body.droplet;
+        expect((await seen()).status).toBe("new");
+        await set(api);
+        await until(seen, ({ status }) => status === "active");
+    });
+
     it("leave a droplet new for so long", async () => {
         const api = await startApi();
         await set(api, { on: "action create", delaySeconds: 0.5 });
