@@ -81,12 +81,15 @@ function slotOf(urn: string): number | undefined {
     return number === undefined ? undefined : Number(number);
 }
 
-/** Standard input of the command that was last applied to the load balancer; empty where none ever was. */
+/**
+ * What was last applied to the load balancer; empty where nothing ever was. A server that is replaced gets another
+ * address, so the command is among the steps.
+ */
 function appliedText(steps: readonly PreviewStep[]): string {
     const step = steps.find(({ urn }) => urn.endsWith("command:remote:Command::haproxy"));
     const text = step?.oldState?.inputs?.stdin ?? "";
-    // Taken for unreadable, every server would be one that does not serve, and all would be replaced at once.
-    if (typeof text !== "string" || (text !== "" && !text.includes("\nbackend pool\n")))
+    // To guess would be to take every server for one that does not serve, and to replace all at once.
+    if (!step || typeof text !== "string" || (text !== "" && !text.includes("\nbackend pool\n")))
         throw new Error("the state's haproxy.cfg can't be read: which servers serve is not known");
     return text;
 }

@@ -25,7 +25,12 @@ export class StackConfig {
 
     /** @throws Error if there is no such file, or its `hold` is no list of slots. */
     readHold(): number[] {
-        return readHold(read(this.file), this.project);
+        const text = read(this.file);
+        try {
+            return readHold(text, this.project);
+        } catch (error) {
+            throw new Error(`${this.file}: ${(error as Error).message}`, { cause: error });
+        }
     }
 
     /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */

@@ -163,8 +163,9 @@ describe("a preview", () => {
         expect(read(droplet("replace", "web-0", "10.0.0.1"), haproxy("create")).notServing).toEqual([0]);
     });
 
-    it.each(["[secret]", { sig: "x" }])("refuses to guess who serves: %j", (stdin) => {
-        expect(() => read(droplet("replace", "web-0", "10.0.0.1"), haproxy("update", stdin))).toThrow(
+    it.each([["[secret]"], [{ sig: "x" }], [undefined]])("refuses to guess who serves: %j", (stdin) => {
+        const command = stdin === undefined ? [] : [haproxy("update", stdin)];
+        expect(() => read(droplet("replace", "web-0", "10.0.0.1"), ...command)).toThrow(
             "the state's haproxy.cfg can't be read",
         );
     });

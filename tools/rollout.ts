@@ -1,0 +1,191 @@
+/**
+ * `npm run rollout -- --batch 2 --pause`: replaces the servers of a stack in batches.
+ *
+ * The change itself (size, image, user data, generation) stands in the stack's config already. This only walks:
+ * it writes `hold` into Pulumi.<stack>.yaml, runs `pulumi up`, looks at the pool, and goes on with a shorter list.
+ * What is still to be done is asked of `pulumi preview` at each start, so it may be interrupted at any moment and
+ * run again. It runs where `pulumi` does: DIGITALOCEAN_TOKEN, state backend and passphrase are its environment's.
+ */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs, promisify } from "node:util";
+import { askApi } from "./api";
+import { type DropletCount, holdDuring, limitProblem, planBatches } from "./batches";
+import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
+import { readHaproxy, readOutputs, readPulumi } from "./stack";
+import { readLeftovers, StackConfig } from "./stack-config";
+import { confirm } from "./terminal";
+
+const usage = "npm run rollout -- [--stack NAME] [--batch N] [--pause] [--quiet]";
+
+interface Options {
+    stack: string;
+    /** Most servers that are replaced at a time. */
+    batch: number;
+    /** Ask before each step but the first. */
+    pause: boolean;
+    /** Show pulumi's output only where it fails. */
+    quiet: boolean;
+}
+
+/** How long HAProxy may take after a reload until each server has passed a check: at most two of them, and a slow one. */
+const checkSeconds = 20;
+
+async function main(options: Options): Promise<void> {
+    const started = Date.now();
+    const say = (text: string) => {
+        console.log(text);
+    };
+    const config = new StackConfig(options.stack);
+    // Before anything that takes time: a wrong `hold` is said at once.
+    config.readHold();
+    await consultDoctor(options.stack);
+    const steps = await plan(config, options, say);
+    if (steps.length === 0) {
+        config.writeHold([]);
+        say(`every server of ${options.stack} is what the config says: nothing to do`);
+        return;
+    }
+    let replaced = 0;
+    for (const [i, step] of steps.entries()) {
+        if (i > 0 && options.pause && !(await confirm(`next: ${step.title}. Go on?`))) {
+            say(`${replaced} replaced; next is ${step.title}: run this again to go on`);
+            return;
+        }
+        const stepStarted = Date.now();
+        say(`${step.title}${step.hold.length > 0 ? `, ${names(step.hold)} held` : ""}`);
+        config.writeHold(step.hold);
+        const problem = (await up(options)) ?? (await sickServers(options.stack));
+        if (problem !== undefined) throw new Error(failure(step, problem));
+        replaced += step.replaces.length;
+        say(`${step.title}: done in ${duration(stepStarted)}, every server of the stack answers`);
+    }
+    say(`${replaced} replaced in ${duration(started)}`);
+}
+
+/** @throws Error that says what is allowed. */
+function readOptions(args: string[]): Omit<Options, "stack"> & { stack?: string } {
+    try {
+        const { values } = parseArgs({
+            args,
+            options: {
+                stack: { type: "string" },
+                batch: { type: "string", default: "1" },
+                pause: { type: "boolean", default: false },
+                quiet: { type: "boolean", default: false },
+            },
+        });
+        if (!/^[1-9]\d{0,3}$/.test(values.batch))
+            throw new Error(`--batch should be a whole number from 1 to 9999, got ${values.batch}`);
+        return { ...values, batch: Number(values.batch) };
+    } catch (error) {
+        throw new Error(`${(error as Error).message}\nallowed: ${usage}`, { cause: error });
+    }
+}
+
+/** Refuses to start over what an earlier run has left half done. */
+async function consultDoctor(stack: string): Promise<void> {
+    // execArgv holds what makes this process understand TypeScript.
+    const args = [...process.execArgv, path.join(__dirname, "doctor.ts"), "--stack", stack];
+    await promisify(execFile)(process.execPath, args).catch((error: unknown) => {
+        const { stdout, stderr } = error as { stdout: string; stderr: string };
+        throw new Error(`something is to be cleared first (make doctor):\n${`${stdout}${stderr}`.trim()}`);
+    });
+}
+
+/** What is to be done, said before anything is done. */
+async function plan(
+    config: StackConfig,
+    { stack, batch }: Options,
+    say: (text: string) => void,
+): Promise<Step[]> {
+    const [whole, leftovers] = await Promise.all([config.preview([]), readLeftovers(stack)]);
+    const batches = planBatches(whole, config.readHold(), batch);
+    const serving = holdDuring(batches, -1);
+    const first = serving.length > 0 ? await config.preview(serving) : whole;
+    const situation = { whole, first, leftovers, batches };
+    const steps = planSteps(situation);
+    const tooMany = limitProblem(await countDroplets(dropletsNeeded(situation, steps)), batch);
+    if (tooMany !== undefined) throw new Error(tooMany);
+    for (const line of announcement(situation, steps)) say(line);
+    return steps;
+}
+
+async function countDroplets(planned: Pick<DropletCount, "first" | "replaced">): Promise<DropletCount> {
+    const [account, droplets] = (await Promise.all([askApi("account"), askApi("droplets?per_page=1")])) as [
+        { account: { droplet_limit: number } },
+        { meta: { total: number } },
+    ];
+    return { limit: account.account.droplet_limit, existing: droplets.meta.total, ...planned };
+}
+
+/** Runs `pulumi up`. Returns why it did not end well. */
+async function up({ stack, quiet }: Options): Promise<string | undefined> {
+    const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", stack], {
+        stdio: quiet ? ["ignore", "pipe", "pipe"] : ["ignore", "inherit", "inherit"],
+    });
+    let output = "";
+    const signals: string[] = [];
+    for (const stream of [child.stdout, child.stderr])
+        stream?.on("data", (data: Buffer) => (output += data.toString()));
+    // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
+    const interrupt = () => signals.push("SIGINT");
+    const terminate = () => {
+        signals.push("SIGTERM");
+        child.kill("SIGTERM");
+    };
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", terminate);
+    try {
+        const [code] = (await once(child, "close")) as [number | null];
+        if (signals.length > 0) return "it was interrupted";
+        if (code !== 0) process.stderr.write(output);
+        return code === 0 ? undefined : "`pulumi up` failed";
+    } finally {
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", terminate);
+    }
+}
+
+/** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */
+async function sickServers(stack: string): Promise<string | undefined> {
+    const outputs = await readOutputs(stack);
+    const deadline = Date.now() + checkSeconds * 1000;
+    for (;;) {
+        const haproxy = await readHaproxy(outputs);
+        const sick = outputs.servers.flatMap(({ name }) => {
+            const seen = haproxy.find((server) => server.name === name);
+            // UP alone is no proof: after a reload HAProxy takes every server for UP until it has asked.
+            if (seen?.status.startsWith("UP") && seen.check.endsWith("L7OK")) return [];
+            return [`${name} (${seen ? `${seen.status}, last check ${seen.check}` : "not in service"})`];
+        });
+        if (sick.length === 0) return undefined;
+        if (Date.now() > deadline) return `HAProxy's checks fail for ${some(sick)}`;
+        await sleep(500);
+    }
+}
+
+function failure({ title, hold }: Step, problem: string): string {
+    const held = hold.length > 0 ? `${names(hold)} keep what they have. ` : "";
+    return `${problem}
+stopped at: ${title}. ${held}What served before still serves.
+To go on, mend what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
+}
+
+function duration(since: number): string {
+    const seconds = Math.round((Date.now() - since) / 1000);
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+async function run(): Promise<void> {
+    const options = readOptions(process.argv.slice(2));
+    const stack = options.stack ?? (await readPulumi("stack", "--show-name")).trim();
+    await main({ ...options, stack });
+}
+
+run().catch((error: unknown) => {
+    console.error(`error: ${(error as Error).message}`);
+    process.exitCode = 1;
+});
