@@ -44,6 +44,8 @@ export function get(
 export class Visitors {
     /** How many there are: each has at most one request under way. */
     static readonly clients = 7;
+    /** Those of them that ask for what takes seconds. */
+    static readonly streams = 3;
     requests = 0;
     readonly failures: string[] = [];
     private stopped = false;
@@ -53,7 +55,7 @@ export class Visitors {
         const kept = new Agent({ keepAlive: true, maxSockets: 1 });
         this.loops = [
             ...[kept, kept, undefined, undefined].map((agent) => this.ask(url, agent)),
-            ...[1, 2, 3].map(() => this.ask(`${url}${slowPath}`, undefined)),
+            ...Array.from({ length: Visitors.streams }, () => this.ask(`${url}${slowPath}`, undefined)),
         ];
     }
 
@@ -67,8 +69,10 @@ export class Visitors {
         while (!this.stopped) {
             const { status, error } = await get(url, agent ? { agent } : {});
             this.requests++;
-            if (status !== 200)
-                this.failures.push(`${new Date().toISOString()} ${error ?? `status ${status ?? 0}`}`);
+            if (status !== 200) {
+                const what = error ?? `status ${status ?? 0}`;
+                this.failures.push(`${new Date().toISOString()} GET ${new URL(url).pathname}: ${what}`);
+            }
             await new Promise((resolve) => setTimeout(resolve, 50));
         }
     }

@@ -1,0 +1,146 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { stateBackend } from "../../sandbox/stack";
+import { expectConverged, up, upEndsWell, withFaults } from "../faults.mts";
+import { disagreements } from "../kills.mts";
+import { makeWorld, type World } from "../world.mts";
+import { Visitors } from "./client";
+import { serveSlowly } from "./site";
+
+/**
+ * The API fails in the middle of a change: it ends well, or with an error that names the thing; nobody who visits the
+ * site notices; and the next `up` ends where the config says. Every step builds on the last.
+ */
+describe("when the API fails", () => {
+    let world: World;
+    let made: World | undefined;
+    let url: string;
+    let visitors: Visitors | undefined;
+
+    beforeAll(async () => {
+        world = made = await makeWorld("nspawn", { replicas: 2 });
+        serveSlowly(world.folder);
+        await upEndsWell(world);
+        url = (await world.outputs()).url;
+    });
+    afterAll(async () => {
+        await made?.close();
+    });
+    beforeEach(() => {
+        visitors = new Visitors(url);
+    });
+    afterEach(async () => {
+        await visitors?.stop();
+        expect(visitors?.failures).toEqual([]);
+    });
+
+    const serve = (replicas: number) =>
+        expectConverged(
+            world,
+            url,
+            Array.from({ length: replicas }, (_, slot) => `web-${slot}`),
+        );
+    const dropletNames = async () =>
+        ((await world.api("droplets")).droplets as { name: string }[]).map(({ name }) => name);
+
+    it("tries again what was refused for the moment, failed, or lost its connection", async () => {
+        await world.configure({ replicas: 3 });
+        await withFaults(
+            world,
+            [
+                { on: "POST /v2/droplets", times: 2, status: 429, retryAfterSeconds: 1 },
+                { on: "POST /v2/droplets", skip: 2, status: 500 },
+                { on: "POST /v2/droplets", skip: 3, reset: "before" },
+                { on: "GET /v2/droplets/\\d+", times: 2, status: 503 },
+                { on: "GET /v2/droplets/\\d+", skip: 2, reset: "after" },
+                { on: "GET /v2/sizes", delaySeconds: 2 },
+            ],
+            () => upEndsWell(world),
+        );
+        await serve(3);
+    });
+
+    it("makes a droplet twice whose first answer was lost; the doctor finds the first", async () => {
+        await world.configure({ replicas: 4 });
+        await withFaults(world, [{ on: "POST /v2/droplets", reset: "after" }], () => upEndsWell(world));
+        expect(await disagreements(world)).toEqual([
+            expect.stringMatching(/^droplets \d+ \(web-3-[0-9a-f]{7}\) is not in state$/),
+        ]);
+        const doctor = await world.tool("doctor", ["test", "--yes"]);
+        expect(doctor.code, doctor.text).toBe(0);
+        await serve(4);
+    });
+
+    it("names what the account's limit or a failing API kept from being made; the rest is used later", async () => {
+        await world.configure({ replicas: 7 });
+        const { code, text } = await withFaults(
+            world,
+            [
+                { on: "POST /v2/droplets", skip: 1, status: 422 },
+                { on: "POST /v2/droplets", skip: 2, times: 5, status: 500 },
+            ],
+            () => up(world),
+        );
+        expect(code).not.toBe(0);
+        const failed = (status: number) =>
+            new RegExp(`Droplet \\((web-[456])\\):\n.*Error creating droplet: POST .*: ${status} .*`).exec(
+                text,
+            );
+        expect(failed(422)?.[0], text).toContain("will exceed your droplet limit");
+        expect(failed(500)?.[0], text).toContain("; giving up after 5 attempt(s)");
+        const before = (await dropletNames()).filter((name) => /^web-[456]-/.test(name));
+        expect(before).toHaveLength(1);
+        await upEndsWell(world);
+        expect(await dropletNames()).toEqual(expect.arrayContaining(before));
+        await serve(7);
+    });
+
+    it("gives up a droplet that stays new or whose creation fails, and names it; a refresh mends both", async () => {
+        const timeouts = path.join(world.folder, "components/droplet-timeouts.ts");
+        const sensible = readFileSync(timeouts, "utf8");
+        writeFileSync(timeouts, sensible.replace('"15m"', '"10s"'));
+        await world.configure({ replicas: 9 });
+        await withFaults(
+            world,
+            [
+                { on: "action create", delaySeconds: 3600 },
+                { on: "action create", skip: 1, error: "no host has room" },
+            ],
+            async () => {
+                const { code, text } = await up(world);
+                expect(code).not.toBe(0);
+                for (const seen of ["new, locked", "404 Not Found"])
+                    expect(text).toMatch(
+                        new RegExp(`Droplet \\(web-[78]\\):\n.*\n.*timeout after 10 s .*last seen: ${seen}`),
+                    );
+                const next = await up(world);
+                expect(next.code).not.toBe(0);
+                expect(next.text).toMatch(
+                    /web-[78] \(droplet \d+\) has no address yet: .*`pulumi up --refresh`/,
+                );
+                expect(next.text).toMatch(/\(web-[78]\):\n.*did not exist while updating.*`pulumi refresh`/);
+            },
+        );
+        writeFileSync(timeouts, sensible);
+        expect((await world.outputs()).url).toBe(url);
+        while (JSON.stringify(await world.api("droplets")).includes('"status":"new"')) await sleep(500);
+        await upEndsWell(world, "--refresh");
+        await serve(9);
+    });
+
+    it("refuses a second up while one is under way", async () => {
+        await world.configure({ replicas: 1 });
+        const first = up(world);
+        const locks = path.join(stateBackend(world.instance), ".pulumi/locks/organization/dropscale/test");
+        while ((await readdir(locks).catch(() => [])).length === 0) await sleep(100);
+        const second = await up(world);
+        expect(second.code).not.toBe(0);
+        expect(second.text).toContain("the stack is currently locked by 1 lock(s)");
+        const { code, text } = await first;
+        expect(code, text).toBe(0);
+        await serve(1);
+    });
+});

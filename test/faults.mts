@@ -1,0 +1,79 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, vi } from "vitest";
+import { type Fault, faultsUrl } from "../sandbox/api/faults.ts";
+import { Cgroups } from "../sandbox/droplets/cgroups.ts";
+import { serversAnswering } from "./e2e/client.ts";
+import { disagreements, dropletCount } from "./kills.mts";
+import type { Outcome, World } from "./world.mts";
+
+/** Any request to the sandbox's API; `path` begins with /v2 or is another one of its own. */
+export async function callApi(world: World, method: string, path: string, body?: object): Promise<unknown> {
+    const answer = await fetch(new URL(path, world.sandbox.url), {
+        method,
+        headers: { authorization: `Bearer ${world.sandbox.token}`, "content-type": "application/json" },
+        ...(body && { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text === "" ? undefined : JSON.parse(text);
+}
+
+/** Sets these faults, runs `work`, and takes them away. Fails for a fault that never came: it would prove nothing. */
+export async function withFaults<T>(world: World, faults: Fault[], work: () => Promise<T>): Promise<T> {
+    await callApi(world, "PUT", faultsUrl, { faults });
+    try {
+        const result = await work();
+        const shown = (await callApi(world, "GET", faultsUrl)) as { faults: (Fault & { seen: number })[] };
+        const unused = shown.faults.filter(({ seen, skip = 0, times = 1 }) => seen < skip + times);
+        if (unused.length > 0) throw new Error(`these faults did not happen: ${JSON.stringify(unused)}`);
+        return result;
+    } finally {
+        await callApi(world, "PUT", faultsUrl, { faults: [] });
+    }
+}
+
+/** Runs a shell command as root in a droplet, without the network: its firewall lets nobody in. */
+export async function inDroplet(world: World, dropletId: number, command: string): Promise<string> {
+    const pid = await new Cgroups(world.instance.id).initPid(dropletId);
+    if (pid === undefined) throw new Error(`droplet ${dropletId} does not run`);
+    const args = ["--target", String(pid), "--all", "sh", "-c", command];
+    return (await promisify(execFile)("nsenter", args)).stdout;
+}
+
+/** `pulumi up` of the config as it is. */
+export function up(world: World, ...more: string[]): Promise<Outcome> {
+    return world.pulumi(["up", "--yes", "--skip-preview", ...more]);
+}
+
+/** The same, where anything but success fails the test. Returns what was printed. */
+export async function upEndsWell(world: World, ...more: string[]): Promise<string> {
+    const { code, text } = await up(world, ...more);
+    if (code !== 0) throw new Error(text);
+    return text;
+}
+
+/** The one droplet of a name in state: `web-0`, `load-balancer`. */
+export async function dropletNamed(world: World, name: string): Promise<{ id: number; name: string }> {
+    const { droplets } = (await world.api("droplets?per_page=200")) as {
+        droplets: { id: number; name: string }[];
+    };
+    const [found, ...more] = droplets.filter((droplet) => droplet.name.replace(/-[0-9a-f]{7}$/, "") === name);
+    if (!found || more.length > 0) throw new Error(`there should be one droplet ${name}`);
+    return found;
+}
+
+/** These servers answer, in the end; state and account have them, the load balancer, and nothing else. */
+export async function expectConverged(world: World, url: string, servers: string[]): Promise<void> {
+    await vi.waitFor(
+        async () => {
+            expect(await serversAnswering(url, servers.length)).toEqual(servers);
+        },
+        {
+            timeout: 60_000,
+            interval: 500,
+        },
+    );
+    expect(await disagreements(world)).toEqual([]);
+    expect(await dropletCount(world)).toBe(servers.length + 1);
+}
