@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +19,7 @@ export interface Moment {
     /** For people. */
     name: string;
     /** Asked again and again until it is so. */
-    reached: (world: World) => Promise<boolean>;
+    reached: () => boolean;
 }
 
 /** One run that was killed, and what came after it. */
@@ -97,47 +98,55 @@ export function after(seconds: number, event?: Moment): Moment {
     let since: number | undefined;
     return {
         name: `${seconds.toFixed(1)} s ${event ? `after ${event.name}` : "after the start"}`,
-        reached: async (world) => {
-            if (since === undefined && (!event || (await event.reached(world)))) since = Date.now();
+        reached: () => {
+            if (since === undefined && (!event || event.reached())) since = Date.now();
             return since !== undefined && Date.now() >= since + seconds * 1000;
         },
     };
 }
 
-/** As soon as the API has a droplet more than before: the engine does not know its id yet. */
-export function dropletCreated(before: number): Moment {
+/** As soon as the account has more droplets: the engine does not know the new one's id yet. */
+export function dropletCreated(world: World): Moment {
+    const before = lookAside(world).droplets.length;
     return {
         name: "the first droplet is being made",
-        reached: async (world) => (await dropletCount(world)) > before,
+        reached: () => lookAside(world).droplets.length > before,
     };
 }
 
-/** As soon as the API has a droplet less than before. */
-export function dropletDeleted(before: number): Moment {
+/** As soon as the account has fewer droplets than it had at most. */
+export function dropletDeleted(world: World): Moment {
+    let most = 0;
     return {
         name: "the first droplet is being deleted",
-        reached: async (world) => (await dropletCount(world)) < before,
+        reached: () => {
+            const count = lookAside(world).droplets.length;
+            most = Math.max(most, count);
+            return count < most;
+        },
     };
 }
 
 /** As soon as the reserved IP points at another droplet. */
-export function addressMoved(from: number | undefined): Moment {
-    return {
-        name: "the reserved IP has moved",
-        reached: async (world) => (await addressHolder(world)) !== from,
-    };
+export function addressMoved(world: World): Moment {
+    const holder = () => lookAside(world).reservedIps[0]?.dropletId;
+    const before = holder();
+    return { name: "the reserved IP has moved", reached: () => holder() !== before };
 }
 
+/** How many droplets the API lists. */
 export async function dropletCount(world: World): Promise<number> {
     return ((await world.api("droplets?per_page=200")).droplets as unknown[]).length;
 }
 
-/** The droplet that the reserved IP points at. */
-export async function addressHolder(world: World): Promise<number | undefined> {
-    const { reserved_ips } = (await world.api("reserved_ips")) as {
-        reserved_ips: { droplet: { id: number } | null }[];
-    };
-    return reserved_ips[0]?.droplet?.id;
+interface Account {
+    droplets: unknown[];
+    reservedIps: { dropletId: number | null }[];
+}
+
+/** The account as the sandbox has it on disk: asking the API again and again would use up the run's own allowance. */
+function lookAside({ instance }: World): Account {
+    return JSON.parse(readFileSync(path.join(instance.stateDir, "cloud.json"), "utf8")) as Account;
 }
 
 /**
@@ -160,7 +169,7 @@ export async function killDuring(
     void run.ended.then(() => {
         over.abort();
     });
-    while (!over.signal.aborted && !(await moment.reached(world))) await sleep(20);
+    while (!over.signal.aborted && !moment.reached()) await sleep(20);
     const killed = !over.signal.aborted;
     if (killed) process.kill(run.pid, "SIGKILL");
     const afterSeconds = (Date.now() - start) / 1000;
