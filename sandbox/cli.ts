@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Command } from "commander";
-import { ExecaError } from "execa";
+import { execa, ExecaError } from "execa";
 import { prepareHost } from "./droplets/prepare.ts";
 import { quote, requireLinuxRoot } from "./host.ts";
 import { type Instance, instance } from "./instance.ts";
@@ -9,14 +9,7 @@ import { findEngine } from "./offline-engine/engine.ts";
 import { powerOnDroplets } from "./power-on.ts";
 import { purgeSandbox, startSandbox } from "./process.ts";
 import { type Progress, progress } from "./progress.ts";
-import {
-    clearStaleLock,
-    projectFolder,
-    pulumi,
-    type Pulumi,
-    stackEnvironment,
-    stateBackend,
-} from "./stack.ts";
+import { projectFolder, pulumi, type Pulumi, stackEnvironment, stateBackend } from "./stack.ts";
 
 /** The stack whose config is committed; the sandbox is its cloud. */
 const stack = "dev";
@@ -52,12 +45,7 @@ async function up(say: Progress, quiet: boolean): Promise<void> {
     await writeFile(environmentFile, JSON.stringify(env), { mode: 0o600 });
     const { run, read } = pulumi(env);
     await selectStack(dev, read);
-    if (await clearStaleLock(dev, stack, { run, read })) {
-        say.log("cleared the lock of a run that was killed");
-        // What it had half done stands in the state as pending, and would fail the next run.
-        const refresh = ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", stack];
-        await say.step("pulumi refresh", () => read(...refresh));
-    }
+    await consultDoctor(env, quiet);
     const off = await powerOnDroplets(sandbox);
     if (off.length > 0) say.log(`switched on what was off: ${off.join(", ")}`);
     await say.step("pulumi up", async () => {
@@ -127,8 +115,8 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
         const { run, read } = pulumi(env);
         // An `up` that was stopped early may have made none yet.
         await selectStack(dev, read);
-        await clearStaleLock(dev, stack, { run, read });
         try {
+            await consultDoctor(env, quiet);
             await say.step("pulumi destroy", async () => {
                 // With --refresh it ends well whatever is gone already.
                 await (quiet ? read : run)(
@@ -147,6 +135,24 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
     }
     await say.step("removing the local DigitalOcean", () => purgeSandbox(dev));
     await rm(path.join(projectFolder, ".sandbox"), { recursive: true, force: true });
+}
+
+/** Clears what a killed run left, which would fail the next one. What serves and stays is no reason to stop. */
+async function consultDoctor(env: Record<string, string>, quiet: boolean): Promise<void> {
+    const tsx = ["--import", import.meta.resolve("tsx")];
+    const options = [stack, "--yes", ...(quiet ? ["--quiet"] : [])];
+    try {
+        // The result of `make up` alone goes to stdout.
+        const output = { stdin: "ignore", stdout: process.stderr } as const;
+        await execa(process.execPath, [...tsx, "tools/doctor.ts", ...options], {
+            cwd: projectFolder,
+            env,
+            ...output,
+        });
+    } catch (error) {
+        if (!(error instanceof ExecaError) || error.exitCode !== 2) throw error;
+        process.stderr.write(`${String(error.stderr)}\n`);
+    }
 }
 
 async function savedEnvironment(): Promise<Record<string, string>> {
@@ -181,7 +187,7 @@ function command(
                     error instanceof ExecaError
                         ? [error.stdout, error.stderr].filter(Boolean).join("\n")
                         : "";
-                process.stderr.write(`error: ${text || (error as Error).message}\n`);
+                process.stderr.write(`error: ${text.replace(/^error: /, "") || (error as Error).message}\n`);
                 process.exitCode = 1;
             }
         });

@@ -1,11 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa, type Options } from "execa";
 import type { Instance } from "./instance.ts";
 import type { Engine } from "./offline-engine/engine.ts";
-import { isAlive, type RunningSandbox } from "./process.ts";
+import type { RunningSandbox } from "./process.ts";
 
 /** The checkout: Pulumi.yaml lies there. */
 export const projectFolder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -65,31 +63,4 @@ export function pulumi(env: Readonly<Record<string, string>>, cwd = projectFolde
             return stdout;
         },
     };
-}
-
-/**
- * Takes away the lock that a killed run left on a stack. One that lives keeps it.
- * https://www.pulumi.com/docs/iac/concepts/state-and-backends/#state-locking
- *
- * @returns Whether there was one.
- */
-export async function clearStaleLock(instance: Instance, stack: string, { read }: Pulumi): Promise<boolean> {
-    const folder = path.join(stateBackend(instance), ".pulumi/locks/organization/dropscale", stack);
-    const files = await readdir(folder).catch(() => []);
-    for (const file of files) {
-        const lock = JSON.parse(await readFile(path.join(folder, file), "utf8")) as {
-            pid: number;
-            hostname: string;
-        };
-        if (lock.hostname !== os.hostname() || (isAlive(lock.pid) && (await mayBePulumi(lock.pid))))
-            return false;
-    }
-    if (files.length > 0) await read("cancel", "--yes", "--stack", stack);
-    return files.length > 0;
-}
-
-/** After a reboot a lock's pid is soon another program's. Where there is no /proc to tell, it may be pulumi. */
-async function mayBePulumi(pid: number): Promise<boolean> {
-    const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "pulumi");
-    return name.startsWith("pulumi");
 }

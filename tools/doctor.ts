@@ -105,15 +105,15 @@ async function examine(stack: Stack, { serving }: Options, refresh: boolean): Pr
     const inventory = await readInventory(prefix);
     const locks = await readDeadLocks(stack);
     if (refresh) await refreshState(name);
-    const [processes, exported] = await Promise.all([
-        listProcesses().then(leftOver),
-        readPulumi("stack", "export", "--stack", name),
-    ]);
+    const exported = await readPulumi("stack", "export", "--stack", name);
     const { deployment } = JSON.parse(exported) as { deployment: Deployment | null };
     const known = knownTo(deployment ?? {});
+    const pending = pendingOf(deployment ?? {});
+    // Without either, no run of this stack was killed, and whatever was left belongs to another.
+    const processes = locks.length + pending.length > 0 ? await leftOver(await listProcesses()) : [];
     const inService = await askLoadBalancers(name, loadBalancersToAsk(prefix, known, inventory));
     const orphans = judge({ prefix, inventory, known, inService, giveUp: serving });
-    return { locks, processes, pending: pendingOf(deployment ?? {}), orphans };
+    return { locks, processes, pending, orphans };
 }
 
 /** @throws Error if one may belong to a run that lives. */
