@@ -5,9 +5,10 @@ import { createInterface } from "node:readline/promises";
 export async function confirm(question: string): Promise<boolean> {
     if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
     const terminal = createInterface({ input: process.stdin, output: process.stdout });
-    // Ctrl-C and Ctrl-D close it, and the question would never be answered.
+    // Ctrl-D closes it, and the question would never be answered; Ctrl-C is a rejection.
     const closed = once(terminal, "close").then(() => "no");
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
+    const answered = terminal.question(`${question} [y/N] `).catch(() => "no");
+    const answer = await Promise.race([answered, closed]);
     terminal.close();
     return /^y(es)?$/i.test(answer.trim());
 }
