@@ -40,7 +40,7 @@ export function withApp(text: string): string {
     const behindApp = nginx
         .replace(/^server \{\n/, `$&${locations}`)
         .replace(/return 200 "ok\\n";/, `proxy_pass http://127.0.0.1:${appPort};`);
-    if (!behindApp.includes("X-Server") || behindApp.includes("return 200"))
+    if (behindApp.split("proxy_pass").length !== 3)
         throw new Error("the site in userdata/nginx.yaml is not as bench/app.mts expects it: adapt withApp");
     files.setIn([site, "content"], behindApp);
     const app = readFileSync(path.join(import.meta.dirname, "app.py"), "utf8");

@@ -2,28 +2,67 @@
  * `make bench`: what each change loses, and how long it takes, on droplets that boot; beside it what it replaces.
  * `make bench SCENARIO=<name>` runs one.
  */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { availableParallelism, release, totalmem } from "node:os";
 import path from "node:path";
 import { ensureHostPackages, requireLinuxRoot } from "../sandbox/host.ts";
 import { progress } from "../sandbox/progress.ts";
 import { benchDoProxy } from "./doproxy.mts";
+import { goals } from "./goals.mts";
 import { totals } from "./measure.mts";
-import { markdownTable, terminalTable } from "./report.mts";
+import { benchPreviews } from "./previews.mts";
+import { goalLines, type Machine, resultsPage, terminalTable } from "./report.mts";
 import { type Measured, type Scenario, scenarios } from "./scenarios.mts";
 import { Stage } from "./stage.mts";
+import { benchThroughput } from "./throughput.mts";
 
 const say = progress();
-/** In the order in which they run; those of the stage share one. */
+/** In the order in which they run. */
 const onStage: Record<string, Scenario> = { ...scenarios, doproxy: benchDoProxy };
+const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
+    throughput: async (measured) => {
+        measured.throughput = await benchThroughput(say);
+    },
+    previews: async (measured) => {
+        measured.previews = await benchPreviews(say);
+    },
+};
 
 async function main(wanted: string | undefined): Promise<void> {
-    const names = wanted?.split(",") ?? Object.keys(onStage);
-    const unknown = names.find((name) => !(name in onStage));
+    const all = [...Object.keys(withoutStage), ...Object.keys(onStage)];
+    const names = wanted?.split(",") ?? all;
+    const unknown = names.find((name) => !all.includes(name));
     if (unknown !== undefined)
-        throw new Error(`there is no scenario ${unknown}; there are ${Object.keys(onStage).join(", ")}`);
+        throw new Error(`there is no scenario ${unknown}; there are ${all.join(", ")}`);
     requireLinuxRoot();
-    await ensureHostPackages({ log: say.log, needs: { wrk: "wrk", haproxy: "haproxy" } });
+    await ensureHostPackages({ log: say.log, needs: { wrk: "wrk", haproxy: "haproxy", socat: "socat" } });
     const measured: Measured = { rows: [], bootSeconds: {} };
+    try {
+        await run(names, measured);
+    } finally {
+        // Also what came before a failure.
+        console.log(terminalTable(measured.rows));
+        console.log(goalLines(goals(measured)));
+    }
+    if (wanted === undefined) {
+        writeFileSync(
+            path.join(import.meta.dirname, "results.json"),
+            `${JSON.stringify(measured, null, 4)}\n`,
+        );
+        const page = resultsPage(measured, goals(measured), machine(), new Date().toISOString());
+        writeFileSync(path.join(import.meta.dirname, "RESULTS.md"), page);
+    }
+    const lost = measured.rows.filter((row) => row.system === "dropscale" && totals(row).lost > 0);
+    if (lost.length > 0)
+        throw new Error(`requests were lost: ${lost.map(({ change }) => change).join("; ")}`);
+}
+
+async function run(names: readonly string[], measured: Measured): Promise<void> {
+    for (const [name, part] of Object.entries(withoutStage)) {
+        if (names.includes(name)) await say.step(`scenario ${name}`, () => part(measured));
+    }
+    if (!names.some((name) => name in onStage)) return;
     const stage = await say.step("a stack with three servers", () => Stage.open());
     try {
         for (const [name, scenario] of Object.entries(onStage)) {
@@ -31,14 +70,24 @@ async function main(wanted: string | undefined): Promise<void> {
                 await say.step(`scenario ${name}`, () => scenario(stage, say, measured));
         }
     } finally {
-        await stage.world.close();
+        await say.step("removing it", () => stage.world.close());
     }
-    console.log(terminalTable(measured.rows));
-    writeFileSync(path.join(import.meta.dirname, "results.json"), JSON.stringify(measured, null, 4));
-    writeFileSync(path.join(import.meta.dirname, "RESULTS.md"), markdownTable(measured.rows));
-    const lost = measured.rows.filter((row) => row.system === "dropscale" && totals(row).lost > 0);
-    if (lost.length > 0)
-        throw new Error(`requests were lost: ${lost.map(({ change }) => change).join("; ")}`);
+}
+
+function machine(): Machine {
+    // wrk tells its version before its options, and exits with 1.
+    const version = (command: string) =>
+        /\d[\d.]*\d/.exec(spawnSync(command, ["-v"], { encoding: "utf8" }).stdout)?.[0] ?? "?";
+    return {
+        cores: availableParallelism(),
+        memoryGiB: Math.round(totalmem() / 2 ** 30),
+        versions: {
+            Linux: release(),
+            "Node.js": process.versions.node,
+            HAProxy: version("haproxy"),
+            wrk: version("wrk"),
+        },
+    };
 }
 
 main(process.argv[2]).catch((error: unknown) => {

@@ -1,5 +1,7 @@
 import Table from "cli-table3";
+import type { Goal } from "./goals.mts";
 import { failures, type Row, totals } from "./measure.mts";
+import type { Measured } from "./scenarios.mts";
 import { slowKinds } from "./slow-clients.mts";
 
 const heads = [
@@ -78,3 +80,67 @@ export function markdownTable(rows: readonly Row[]): string {
         });
     return [...lines, ...(failed.length > 0 ? ["", "What failed:", "", ...failed] : [])].join("\n");
 }
+
+/** For both: each figure, what was aimed at, and whether it is that. */
+export function goalLines(goals: readonly Goal[]): string {
+    return goals
+        .map(
+            ({ what, found, wanted, met }) =>
+                `- ${met ? "" : "NOT MET: "}${what}: ${found}; wanted: ${wanted}`,
+        )
+        .join("\n");
+}
+
+/** What the figures depend on. */
+export interface Machine {
+    cores: number;
+    memoryGiB: number;
+    /** Name and version of each program that matters. */
+    versions: Record<string, string>;
+}
+
+/**
+ * The text of RESULTS.md.
+ *
+ * @param date ISO 8601.
+ */
+export function resultsPage(
+    measured: Measured,
+    goals: readonly Goal[],
+    machine: Machine,
+    date: string,
+): string {
+    const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+    const previews = (measured.previews ?? []).map(
+        ({ servers, seconds, peakMiB, cpuSeconds }) =>
+            `| ${servers} | ${seconds.toFixed(1)} | ${peakMiB} | ${Object.entries(cpuSeconds)
+                .map(([name, used]) => `${name} ${used.toFixed(1)}`)
+                .join(", ")} |`,
+    );
+    return `# What each change loses, and how long it takes
+
+\`make bench\`, ${date.slice(0, 10)}, on ${machine.cores} cores and ${machine.memoryGiB} GiB of memory (${versions.join(", ")}), which carry
+droplets, load balancer and clients together. Clients ask from outside the load balancer: short requests by wrk over
+kept-alive and over fresh connections, and beside them ${slowKinds.map(({ name, clients }) => `${clients} × ${name}`).join(", ")}.
+
+Lost: requests that a better load balancer would have answered. Cut: those that nobody could have saved, named below.
+Idle closed: connections that ended under a client without a request on them; it has to open another. Latencies are of
+short requests, the worse of both kinds. Least servers: what HAProxy held for good at the worst moment. DOProxy: the
+steps of the [article](${doProxyArticle}), on the same cloud with the same servers.
+
+${markdownTable(measured.rows)}
+
+## Against what was aimed at
+
+${goalLines(goals)}
+
+## Previews from nothing
+
+| servers | seconds | peak MiB | CPU seconds |
+| --- | --- | --- | --- |
+${previews.join("\n")}
+`;
+}
+
+const doProxyArticle =
+    "https://www.digitalocean.com/community/tutorials/how-to-automate-the-scaling-of-your-web-application-on-digitalocean";

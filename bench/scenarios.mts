@@ -3,18 +3,22 @@ import type { Progress } from "../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
 import { bootAlone } from "./boots.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
+import type { Preview } from "./previews.mts";
 import { reloadTenTimes } from "./reloads.mts";
 import { slowKinds } from "./slow-clients.mts";
 import type { Stage } from "./stage.mts";
+import type { Throughput } from "./throughput.mts";
 
 /** What scenarios leave. */
 export interface Measured {
     rows: Row[];
     /** `<count>` droplets by themselves, made under the same load as the changes: seconds. */
     bootSeconds: Record<number, number>;
+    throughput?: Throughput[];
+    previews?: Preview[];
 }
 
-/** Runs under the bench's load, or beside it. */
+/** Changes a stack, mostly under load. */
 export type Scenario = (stage: Stage, say: Progress, measured: Measured) => Promise<void>;
 
 /** Kinds that are never sent twice, or have begun to be answered: who serves them takes them along when it dies. */

@@ -43,6 +43,7 @@ const rootPackages = {
     curl: "curl",
     unshare: "util-linux",
     ss: "iproute2",
+    wrk: "wrk",
 };
 
 /** Checks of the text of the project; each counts as one test. */

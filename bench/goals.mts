@@ -1,0 +1,142 @@
+import { type Row, totals } from "./measure.mts";
+import type { Measured } from "./scenarios.mts";
+
+/** A figure that was aimed at. */
+export interface Goal {
+    what: string;
+    /** The figure, and what it was made of. */
+    found: string;
+    wanted: string;
+    met: boolean;
+}
+
+/** Figures of a whole run against what was aimed at. What was not measured is left out. */
+export function goals(measured: Measured): Goal[] {
+    return [...requests(measured), ...times(measured), ...throughput(measured), ...previews(measured)];
+}
+
+function requests({ rows }: Measured): Goal[] {
+    const ours = rows.filter(({ system }) => system === "dropscale");
+    const of = (isKind: (kind: string) => boolean) => {
+        const all = ours.map((row) => totals({ ...row, load: row.load.filter(({ kind }) => isKind(kind)) }));
+        const sum = (key: "sent" | "lost" | "cut") => all.reduce((total, each) => total + each[key], 0);
+        return { sent: sum("sent"), lost: sum("lost"), cut: sum("cut") };
+    };
+    const goal = (what: string, least: number, found: ReturnType<typeof of>): Goal => ({
+        what,
+        found: `${found.lost} of ${found.sent.toLocaleString("en-US")} lost, and ${found.cut} cut as said`,
+        wanted: `0 of at least ${least.toLocaleString("en-US")} lost`,
+        met: found.lost === 0 && found.sent >= least,
+    });
+    if (ours.length === 0) return [];
+    return [
+        goal(
+            "short requests, all changes together",
+            1_000_000,
+            of((kind) => kind.startsWith("GET")),
+        ),
+        goal(
+            "two-second requests",
+            200,
+            of((kind) => kind === "2 s GET"),
+        ),
+    ];
+}
+
+function times({ rows, bootSeconds }: Measured): Goal[] {
+    const row = (scenario: string, change: string, system: Row["system"] = "dropscale") =>
+        rows.find((one) => one.scenario === scenario && one.change === change && one.system === system);
+    const [up1, up8] = [row("scale", "+1"), row("scale-8", "+8")];
+    const [theirs1, theirs8] = [row("scale", "+1", "DOProxy"), row("scale-8", "+8", "DOProxy")];
+    const [boot1, boot8] = [bootSeconds[1], bootSeconds[8]];
+    const found: Goal[] = [];
+    if (up1?.lastFirstRequestSeconds && boot1) {
+        const more = up1.lastFirstRequestSeconds - boot1;
+        found.push({
+            what: "+1: the new server's first request, over boot and cloud-init alone",
+            found: `${fixed(more)} s more (${fixed(up1.lastFirstRequestSeconds)} and ${fixed(boot1)} s)`,
+            wanted: "at most 15 s more",
+            met: more <= 15,
+        });
+    }
+    if (up1 && up8 && boot1 && boot8) {
+        const beyond = (up8.seconds - boot8) / (up1.seconds - boot1);
+        found.push({
+            what: "+8 over +1, beyond what booting takes",
+            found:
+                `${beyond.toFixed(2)} times (+8: ${fixed(up8.seconds)} s, booting eight alone ${fixed(boot8)} s; ` +
+                `+1: ${fixed(up1.seconds)} s, booting one alone ${fixed(boot1)} s; with it ` +
+                `${(up8.seconds / up1.seconds).toFixed(2)} times)`,
+            wanted: "at most 1.5 times",
+            met: beyond <= 1.5,
+        });
+    }
+    if (up8 && theirs8) {
+        const ratio = theirs8.seconds / up8.seconds;
+        found.push({
+            what: "DOProxy's +8 over ours",
+            found: `${ratio.toFixed(2)} times (${fixed(theirs8.seconds)} and ${fixed(up8.seconds)} s)`,
+            wanted: "at least 2.5 times",
+            met: ratio >= 2.5,
+        });
+    }
+    if (up8 && theirs1 && boot1 && boot8) {
+        const ours = up8.seconds - boot8 + boot1;
+        const theirs = 8 * theirs1.seconds;
+        found.push({
+            what: "the same where droplets do not share cores: eight of DOProxy's +1 over our +8 with one boot for eight",
+            found: `${(theirs / ours).toFixed(2)} times (${fixed(theirs)} and ${fixed(ours)} s)`,
+            wanted: "a model, no goal",
+            met: true,
+        });
+    }
+    return found;
+}
+
+function throughput({ throughput: found = [] }: Measured): Goal[] {
+    const of = (name: string) => found.find(({ configuration }) => configuration === name);
+    const [plain, ours, quiet] = [of("ten lines"), of("ours"), of("ours, without its log")];
+    if (!plain || !ours || !quiet) return [];
+    const ratio = ours.requestsPerSecond / plain.requestsPerSecond;
+    const quietRatio = quiet.requestsPerSecond / plain.requestsPerSecond;
+    const cpu = (of: typeof plain) => of.cpuMicrosecondsPerRequest.toFixed(1);
+    return [
+        {
+            what: "throughput of our haproxy.cfg over ten lines",
+            found:
+                `${ratio.toFixed(2)} (${ours.requestsPerSecond} and ${plain.requestsPerSecond} requests a second; ` +
+                `without its log ${quietRatio.toFixed(2)}; CPU a request ${cpu(ours)}, ${cpu(plain)} and ${cpu(quiet)} µs)`,
+            wanted: "at least 0.95",
+            met: ratio >= 0.95,
+        },
+    ];
+}
+
+function previews({ previews: found = [] }: Measured): Goal[] {
+    const of = (count: number) => found.find(({ servers }) => servers === count);
+    const [three, hundred, thousand] = [of(3), of(100), of(1000)];
+    if (!three || !hundred || !thousand) return [];
+    const growth = thousand.seconds / hundred.seconds;
+    return [
+        {
+            what: "preview of three servers",
+            found: `${fixed(three.seconds)} s`,
+            wanted: "below 5 s",
+            met: three.seconds < 5,
+        },
+        {
+            what: "preview of 1,000 servers over 100",
+            found: `${growth.toFixed(1)} times (${fixed(thousand.seconds)} and ${fixed(hundred.seconds)} s)`,
+            wanted: "at most 10 times",
+            met: growth <= 10,
+        },
+        {
+            what: "memory of the preview of 1,000 servers",
+            found: `${thousand.peakMiB} MiB`,
+            wanted: "under 1.5 GB",
+            met: thousand.peakMiB * 2 ** 20 < 1.5e9,
+        },
+    ];
+}
+
+const fixed = (seconds: number) => seconds.toFixed(1);

@@ -1,0 +1,165 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { renderHaproxyConfig } from "../components/haproxy-config.ts";
+import type { Progress } from "../sandbox/progress.ts";
+import { connects } from "../test/e2e/client.ts";
+
+/** One configuration under as much load as wrk can make. */
+export interface Throughput {
+    configuration: string;
+    /** Median of the rounds. */
+    requestsPerSecond: number;
+    /** Of the HAProxy that is measured, median of the rounds. */
+    cpuMicrosecondsPerRequest: number;
+}
+
+const rounds = 5;
+const secondsPerRound = 4;
+
+/**
+ * Requests a second through our haproxy.cfg, through a ten-line one, and through ours without its log, in turn, on
+ * loopback: one HAProxy as the proxy under test, one as the server behind it. In ours only what the machine dictates
+ * differs: port, socket and `/dev/log`, which is a socket that somebody reads, as journald would.
+ */
+export async function benchThroughput(say: Progress): Promise<Throughput[]> {
+    // HAProxy gives up its rights to a user of its own, who has to come in here.
+    const folder = mkdtempSync(path.join(tmpdir(), "dropscale-throughput-"));
+    chmodSync(folder, 0o755);
+    const logSocket = path.join(folder, "log");
+    const started: ChildProcess[] = [spawn("socat", ["-u", `UNIX-RECV:${logSocket},mode=666`, "/dev/null"])];
+    const haproxy = async (name: string, text: string, port: number) => {
+        const file = path.join(folder, `${name}.cfg`);
+        writeFileSync(file, text);
+        // `-db`: in the foreground.
+        const child = spawn("haproxy", ["-db", "-f", file], { stdio: "ignore" });
+        started.push(child);
+        while (!(await connects("127.0.0.1", port))) {
+            if (child.exitCode !== null) throw new Error(`haproxy (${name}) ended with ${child.exitCode}`);
+            await sleep(100);
+        }
+        return child.pid ?? 0;
+    };
+    try {
+        const behind = await freePort();
+        await haproxy("server", serverConfig(behind), behind);
+        const subjects = new Map<string, Subject>();
+        for (const [name, render] of Object.entries(configurations)) {
+            const port = await freePort();
+            const pid = await haproxy(`proxy-${port}`, render({ port, behind, logSocket, folder }), port);
+            subjects.set(name, { port, pid, rate: [], cpu: [] });
+        }
+        await say.step(`full load on ${[...subjects.keys()].join("; ")}, in ${rounds} rounds`, async () => {
+            for (let round = 0; round < rounds; round++)
+                for (const each of subjects.values()) await load(each);
+        });
+        return [...subjects].map(([configuration, { rate, cpu }]) => ({
+            configuration,
+            requestsPerSecond: Math.round(median(rate)),
+            cpuMicrosecondsPerRequest: Math.round(median(cpu) * 10) / 10,
+        }));
+    } finally {
+        for (const child of started) child.kill("SIGKILL");
+        rmSync(folder, { recursive: true });
+    }
+}
+
+interface Subject {
+    port: number;
+    pid: number;
+    /** Requests a second of each round. */
+    rate: number[];
+    /** Microseconds of CPU a request, of each round. */
+    cpu: number[];
+}
+
+/** A round. */
+async function load({ port, pid, rate, cpu }: Subject): Promise<void> {
+    const before = cpuSeconds(pid);
+    const { requests, seconds } = await fullLoad(port);
+    rate.push(requests / seconds);
+    cpu.push(((cpuSeconds(pid) - before) * 1e6) / requests);
+}
+
+interface Place {
+    port: number;
+    behind: number;
+    logSocket: string;
+    folder: string;
+}
+
+/** By name; the first one is what the others are measured against. */
+const configurations: Record<string, (place: Place) => string> = {
+    "ten lines": ({ port, behind }) => `\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend web
+    bind 127.0.0.1:${port}
+    default_backend pool
+backend pool
+    server web-0 127.0.0.1:${behind}
+`,
+    ours,
+    "ours, without its log": (place) => ours(place).replace(/^ {4}log .*\n/m, ""),
+};
+
+function ours({ port, behind, logSocket, folder }: Place): string {
+    const servers = [{ name: "web-0", address: "127.0.0.1" }];
+    const text = renderHaproxyConfig({ appPort: behind, healthPath: "/healthz", drainSeconds: 75, servers });
+    return text
+        .replace("bind :80", `bind 127.0.0.1:${port}`)
+        .replace("/run/haproxy/admin.sock", path.join(folder, `admin-${port}`))
+        .replace("log /dev/log", `log ${logSocket}`);
+}
+
+const serverConfig = (port: number) => `\
+defaults
+    mode http
+    timeout client 60s
+frontend web
+    bind 127.0.0.1:${port}
+    http-request return status 200 content-type text/plain string "${"x".repeat(600)}"
+`;
+
+/** @throws Error if a request fails: a wrong answer is a fast one. */
+async function fullLoad(port: number): Promise<{ requests: number; seconds: number }> {
+    const options = ["-t1", "-c32", `-d${secondsPerRound}s`, `http://127.0.0.1:${port}/`];
+    const { stdout } = await promisify(execFile)("wrk", options);
+    const [, requests, seconds] = /(\d+) requests in ([\d.]+)s/.exec(stdout) ?? [];
+    if (!requests || !seconds || /Socket errors|Non-2xx/.test(stdout))
+        throw new Error(`requests failed under full load:\n${stdout}`);
+    return { requests: Number(requests), seconds: Number(seconds) };
+}
+
+/** User and system time of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+function cpuSeconds(pid: number): number {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /, "")
+        .split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function freePort(): Promise<number> {
+    return new Promise((resolve, reject) => {
+        const server = createServer();
+        server.once("error", reject);
+        server.listen(0, "127.0.0.1", () => {
+            const address = server.address();
+            server.close(() => {
+                resolve(typeof address === "object" && address ? address.port : 0);
+            });
+        });
+    });
+}
+
+/** The middle one; of an even number the upper of the two. */
+export function median(values: readonly number[]): number {
+    return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
