@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, release, totalmem } from "node:os";
 import path from "node:path";
 import { ensureHostPackages, requireLinuxRoot } from "../sandbox/host.ts";
+import { purgeAbandoned } from "../sandbox/process.ts";
 import { progress } from "../sandbox/progress.ts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
@@ -37,6 +38,7 @@ async function main(wanted: string | undefined): Promise<void> {
         throw new Error(`there is no scenario ${unknown}; there are ${all.join(", ")}`);
     requireLinuxRoot();
     await ensureHostPackages({ log: say.log, needs: { wrk: "wrk", haproxy: "haproxy", socat: "socat" } });
+    await purgeAbandoned(say);
     const measured: Measured = { rows: [], bootSeconds: {} };
     try {
         await run(names, measured);

@@ -3,7 +3,9 @@ import { mkdir, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Instance } from "./instance.ts";
+import { abandonedSandboxes } from "./claim-index.ts";
+import { type Instance, instance } from "./instance.ts";
+import type { Progress } from "./progress.ts";
 
 /** A sandbox that runs. */
 export interface RunningSandbox {
@@ -109,6 +111,14 @@ export async function purgeSandbox(instance: Instance): Promise<void> {
     const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
     if (code !== 0) throw new Error(`the sandbox's remains could not be removed (exit ${String(code)})`);
     await rm(instance.stateDir, { recursive: true, force: true });
+}
+
+/** Removes what runs that were killed left behind on this machine; those that live are let be. Needs root. */
+export async function purgeAbandoned(say: Progress): Promise<void> {
+    for (const { index, stateDir } of await abandonedSandboxes()) {
+        const left = instance({ name: "abandoned", index, stateDir, kind: "nspawn" });
+        await say.step(`removing what an interrupted run left in ${stateDir}`, () => purgeSandbox(left));
+    }
 }
 
 /** Whether a process of that id exists, another user's too. */

@@ -6,15 +6,13 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { abandonedSandboxes } from "../sandbox/claim-index.ts";
 import {
     ensureHostPackages,
     type HostNeeds,
     missingHostPackages,
     requireLinuxRoot,
 } from "../sandbox/host.ts";
-import { instance } from "../sandbox/instance.ts";
-import { purgeSandbox } from "../sandbox/process.ts";
+import { purgeAbandoned } from "../sandbox/process.ts";
 import { progress } from "../sandbox/progress.ts";
 
 interface Counts {
@@ -121,10 +119,7 @@ async function main(): Promise<void> {
         await ensureHostPackages({ log: say.log });
         const needs = { ...checkPackages, ...integrationPackages, ...rootPackages };
         await ensureHostPackages({ log: say.log, needs });
-        for (const { index, stateDir } of await abandonedSandboxes()) {
-            const left = instance({ name: "abandoned", index, stateDir, kind: "nspawn" });
-            await say.step(`removing what an interrupted run left in ${stateDir}`, () => purgeSandbox(left));
-        }
+        await purgeAbandoned(say);
     }
     const leftOut: string[] = [];
     const counts: Counts[] = [];
