@@ -43,6 +43,7 @@ test: node_modules ## all tests; as root on Linux those that boot droplets, too
 
 soak: node_modules ## kill `pulumi up` at some thirty moments, and see that all ends well; 25 minutes
 	@$(TSX) test/soak.mts
+	@node_modules/.bin/vitest run --project soak
 
 bench: node_modules ## what each change loses and how long it takes, beside DOProxy; 30 minutes; SCENARIO=name for one
 	@$(TSX) bench/main.mts $(SCENARIO)

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// `make test` runs all three; one alone: `npx vitest run --project unit`.
+// `make test` runs the first three, `make soak` the last; one alone: `npx vitest run --project unit`.
 export default defineConfig({
     test: {
         projects: [
@@ -26,6 +26,16 @@ export default defineConfig({
                         "test/e2e/**/*.test.ts",
                         "sandbox/test/machines/**/*.test.ts",
                     ],
+                    testTimeout: 600_000,
+                    hookTimeout: 900_000,
+                    fileParallelism: false,
+                },
+            },
+            {
+                // The same, where minutes buy one more case of what `root` shows already.
+                test: {
+                    name: "soak",
+                    include: ["test/soak/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
                     fileParallelism: false,

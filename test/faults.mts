@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect, vi } from "vitest";
 import { type Fault, faultsUrl } from "../sandbox/api/faults.ts";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
+import { runOverSsh } from "../tools/ssh.ts";
 import { serversAnswering } from "./e2e/client.ts";
-import { disagreements, dropletCount } from "./kills.mts";
+import { disagreements } from "./kills.mts";
 import type { Outcome, World } from "./world.mts";
 
 /** Any request to the sandbox's API; `path` begins with /v2 or is another one of its own. */
@@ -31,6 +33,34 @@ export async function withFaults<T>(world: World, faults: Fault[], work: () => P
     } finally {
         await callApi(world, "PUT", faultsUrl, { faults: [] });
     }
+}
+
+/** Runs a shell command as root on the load balancer, as the program does; what it printed. */
+export async function onLoadBalancer(world: World, command: string): Promise<string> {
+    const { loadBalancerIp, deployKey, hostKey } = await world.outputs();
+    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+}
+
+/** An `up` with a new setting of HAProxy meets a load balancer whose SSH refuses, for so long after the first try. */
+export async function upWhileSshRefuses(world: World, seconds: number): Promise<void> {
+    const { id } = await dropletNamed(world, "load-balancer");
+    await inDroplet(world, id, "systemctl stop ssh");
+    await world.configure({ drainSeconds: 70 });
+    const run = world.startPulumi(["up", "--yes", "--skip-preview"]);
+    try {
+        await vi.waitFor(
+            () => {
+                expect(run.printed()).toMatch(/Dial \d+\/70 failed: .*connection refused; retrying/);
+            },
+            { timeout: 120_000, interval: 500 },
+        );
+        await sleep(seconds * 1000);
+    } finally {
+        await inDroplet(world, id, "systemctl start ssh");
+    }
+    const { code, text } = await run.ended;
+    expect(code, text).toBe(0);
+    expect(await onLoadBalancer(world, "cat /etc/haproxy/haproxy.cfg")).toContain("hard-stop-after 70s");
 }
 
 /** Runs a shell command as root in a droplet, without the network: its firewall lets nobody in. */
@@ -75,5 +105,5 @@ export async function expectConverged(world: World, url: string, servers: string
         },
     );
     expect(await disagreements(world)).toEqual([]);
-    expect(await dropletCount(world)).toBe(servers.length + 1);
+    expect((await world.api("droplets")).meta).toEqual({ total: servers.length + 1 });
 }

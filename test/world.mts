@@ -37,6 +37,8 @@ export interface Outcome {
 /** A command that is under way. */
 export interface Running {
     pid: number;
+    /** stdout until now. */
+    printed: () => string;
     ended: Promise<Outcome>;
 }
 
@@ -174,5 +176,5 @@ function start(command: string, args: string[], options: { cwd: string; env: Nod
         await Promise.race([closed, sleep(1000)]);
         return { code: code ?? 1, stdout, text: stdout + stderr };
     });
-    return { pid: child.pid ?? 0, ended };
+    return { pid: child.pid ?? 0, printed: () => stdout, ended };
 }

@@ -4,6 +4,7 @@ import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/ssh";
+import { onLoadBalancer } from "../faults.mts";
 import { makeWorld, type World } from "../world.mts";
 import { connects, get, serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
@@ -49,10 +50,6 @@ describe("a stack on droplets that boot", () => {
     const droplets = async () => (await world.api("droplets")).droplets as Droplet[];
     const backends = async () => (await droplets()).filter(({ name }) => name.startsWith("web-"));
     const serverNames = async () => (await world.outputs()).servers.map(({ name }) => name);
-    const onLoadBalancer = async (command: string) => {
-        const { loadBalancerIp, deployKey, hostKey } = await world.outputs();
-        return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
-    };
 
     it("goes up: three servers, each of which answers", async () => {
         await up();
@@ -84,7 +81,10 @@ describe("a stack on droplets that boot", () => {
     it("logs requests, and only those who may can reach the load balancer's SSH with its own host key", async () => {
         await get(`${url}/?who=logged`);
         expect(
-            await onLoadBalancer("journalctl --unit haproxy --no-pager --output cat | grep who=logged"),
+            await onLoadBalancer(
+                world,
+                "journalctl --unit haproxy --no-pager --output cat | grep who=logged",
+            ),
         ).toMatch(/web pool\/web-\d .* 200 .* "GET \/\?who=logged HTTP\/1.1"/);
         const { loadBalancerIp, deployKey } = await world.outputs();
         const other = splitKeyPair(
@@ -172,14 +172,14 @@ describe("a stack on droplets that boot", () => {
     it("refuses a haproxy.cfg that HAProxy refuses, in HAProxy's words, and goes on serving", async () => {
         const file = path.join(world.folder, "components/haproxy-config.ts");
         const text = readFileSync(file, "utf8");
-        const running = await onLoadBalancer("sha256sum /etc/haproxy/haproxy.cfg");
+        const running = await onLoadBalancer(world, "sha256sum /etc/haproxy/haproxy.cfg");
         writeFileSync(file, text.replace("balance random(2)", "balance nonsense"));
         const { code, text: said } = await world.pulumi(["up", "--yes", "--skip-preview"]);
         writeFileSync(file, text);
         expect(code).not.toBe(0);
         expect(said).toContain("HAProxy refuses the new haproxy.cfg, nothing was changed");
         expect(said).toContain("balance only supports 'roundrobin'");
-        expect(await onLoadBalancer("sha256sum /etc/haproxy/haproxy.cfg")).toBe(running);
+        expect(await onLoadBalancer(world, "sha256sum /etc/haproxy/haproxy.cfg")).toBe(running);
         expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
         await up();
     });

@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { runOverSsh } from "../../tools/ssh";
-import { callApi, dropletNamed, expectConverged, inDroplet, up, upEndsWell } from "../faults.mts";
+import {
+    callApi,
+    dropletNamed,
+    expectConverged,
+    inDroplet,
+    onLoadBalancer,
+    up,
+    upEndsWell,
+    upWhileSshRefuses,
+} from "../faults.mts";
 import { makeWorld, type World } from "../world.mts";
 import { get, serversAnswering, slowPath, Visitors } from "./client";
 import { serveSlowly } from "./site";
@@ -32,10 +40,6 @@ describe("when a machine fails", () => {
         await visitors.stop();
     });
 
-    const onLoadBalancer = async (command: string) => {
-        const { loadBalancerIp, deployKey, hostKey } = await world.outputs();
-        return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
-    };
     const act = async (droplet: string, type: string) => {
         const { id } = await dropletNamed(world, droplet);
         await callApi(world, "POST", `/v2/droplets/${id}/actions`, { type });
@@ -48,10 +52,7 @@ describe("when a machine fails", () => {
     }
 
     it("waits for a load balancer whose SSH refuses", async () => {
-        await onLoadBalancer("systemd-run --on-active=15 systemctl start ssh && systemctl stop ssh");
-        await world.configure({ drainSeconds: 70 });
-        expect(await upEndsWell(world)).toMatch(/Dial \d+\/70 failed: .*connection refused; retrying/);
-        expect(await onLoadBalancer("cat /etc/haproxy/haproxy.cfg")).toContain("hard-stop-after 70s");
+        await upWhileSshRefuses(world, 10);
         await visitors.stop();
         expect(visitors.failures).toEqual([]);
     });
@@ -89,7 +90,7 @@ describe("when a machine fails", () => {
         await world.configure({ replicas: 4 });
         const running = up(world);
         const isAsking = "grep -q asking /run/dropscale-haproxy.lock && echo yes";
-        while ((await onLoadBalancer(isAsking).catch(() => "")) === "") await sleep(200);
+        while ((await onLoadBalancer(world, isAsking).catch(() => "")) === "") await sleep(200);
         await act("load-balancer", "power_cycle");
         const { code, text } = await running;
         expect(code).not.toBe(0);
