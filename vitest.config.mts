@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// `make test` runs the first three, `make soak` the last; one alone: `npx vitest run --project unit`.
+// `make test` runs all but the last, which is `make soak`'s; one alone: `npx vitest run --project unit`.
 export default defineConfig({
     test: {
         projects: [
@@ -15,24 +15,32 @@ export default defineConfig({
                     include: ["test/integration/**/*.test.ts", "sandbox/test/integration/**/*.test.ts"],
                     testTimeout: 120_000,
                     hookTimeout: 900_000,
+                    maxWorkers: 2,
                 },
             },
             {
-                // Namespaces and droplets that boot: root on Linux.
+                // Namespaces, HAProxy and machines that boot: root on Linux.
                 test: {
-                    name: "root",
-                    include: [
-                        "test/host/**/*.test.ts",
-                        "test/e2e/**/*.test.ts",
-                        "sandbox/test/machines/**/*.test.ts",
-                    ],
+                    name: "machines",
+                    include: ["test/host/**/*.test.ts", "sandbox/test/machines/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
                     fileParallelism: false,
                 },
             },
             {
-                // The same, where minutes buy one more case of what `root` shows already.
+                // Stacks on droplets that boot, each in a sandbox of its own: root on Linux. They wait more than they
+                // compute, so two run at a time.
+                test: {
+                    name: "e2e",
+                    include: ["test/e2e/**/*.test.ts"],
+                    testTimeout: 600_000,
+                    hookTimeout: 900_000,
+                    maxWorkers: 2,
+                },
+            },
+            {
+                // The same, where minutes buy one more case of what `e2e` shows already.
                 test: {
                     name: "soak",
                     include: ["test/soak/**/*.test.ts"],

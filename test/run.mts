@@ -135,7 +135,8 @@ async function main(): Promise<void> {
     try {
         counts.push(await runTests("unit", folder));
         await unlessMissing("integration tests", integrationPackages, () => runTests("integration", folder));
-        if (reason === undefined) counts.push(await runTests("root", folder));
+        if (reason === undefined)
+            counts.push(await runTests("machines", folder), await runTests("e2e", folder));
         else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
     } finally {
         rmSync(folder, { recursive: true });
