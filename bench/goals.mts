@@ -97,17 +97,15 @@ function throughput({ throughput: found = [] }: Measured): Goal[] {
     const of = (name: string) => found.find(({ configuration }) => configuration === name);
     const [plain, ours, quiet] = [of("ten lines"), of("ours"), of("ours, without its log")];
     if (!plain || !ours || !quiet) return [];
-    const ratio = ours.requestsPerSecond / plain.requestsPerSecond;
-    const quietRatio = quiet.requestsPerSecond / plain.requestsPerSecond;
     const cpu = (of: typeof plain) => of.cpuMicrosecondsPerRequest.toFixed(1);
     return [
         {
             what: "throughput of our haproxy.cfg over ten lines",
             found:
-                `${ratio.toFixed(2)} (${ours.requestsPerSecond} and ${plain.requestsPerSecond} requests a second; ` +
-                `without its log ${quietRatio.toFixed(2)}; CPU a request ${cpu(ours)}, ${cpu(plain)} and ${cpu(quiet)} µs)`,
+                `${ours.ratio.toFixed(2)} (${ours.requestsPerSecond} and ${plain.requestsPerSecond} requests a second; ` +
+                `without its log ${quiet.ratio.toFixed(2)}; CPU a request ${cpu(ours)}, ${cpu(plain)} and ${cpu(quiet)} µs)`,
             wanted: "at least 0.95",
-            met: ratio >= 0.95,
+            met: ours.ratio >= 0.95,
         },
     ];
 }

@@ -32,14 +32,14 @@ export interface Load {
 export const shownFailures = 20;
 /** Kinds of short requests: the Connection header, how many connections, and how long each pauses, in ms. */
 const shortKinds = [
-    { kind: "GET, kept alive", connection: "keep-alive", connections: 60, pauseMs: 45 },
+    { kind: "GET, kept alive", connection: "keep-alive", connections: 60, pauseMs: 36 },
     { kind: "GET, fresh connection", connection: "close", connections: 24, pauseMs: 80 },
 ];
 /** An answer that takes longer than this has failed, in seconds. */
 const patienceSeconds = 10;
 
 /**
- * Starts some 1,200 short requests a second by wrk, and slow ones beside them. Paced, so that two cores can boot
+ * Starts some 1,300 short requests a second by wrk, and slow ones beside them. Paced, so that two cores can boot
  * droplets as well.
  *
  * @param url Of the site, without a slash at its end.
@@ -54,8 +54,9 @@ export function startLoad(url: string): Load {
             await Promise.all(slow.map((clients) => clients.stop()));
             writeFileSync(stopFile, "");
             await sleep(1500);
-            const reports = await Promise.all(short.map((wrk) => wrk.end()));
-            rmSync(folder, { recursive: true });
+            const reports = await Promise.all(short.map((wrk) => wrk.end())).finally(() => {
+                rmSync(folder, { recursive: true });
+            });
             return [
                 ...reports.map((report, index) => shortResult(shortKinds[index]?.kind ?? "", report)),
                 ...slow.map(slowResult),

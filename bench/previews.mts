@@ -111,6 +111,7 @@ function processes(): Process[] {
                     .split(" ")
                     .map(Number);
                 const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+                if (words[0] === "") return []; // It has ended, and nobody has asked how yet.
                 const [, parent = 0] = fields;
                 const cpuSeconds = ((fields[11] ?? 0) + (fields[12] ?? 0)) / 100;
                 const name = role(words);

@@ -14,12 +14,14 @@ export interface Throughput {
     configuration: string;
     /** Median of the rounds. */
     requestsPerSecond: number;
+    /** Over the first configuration in the same round, median of the rounds: a machine's speed changes with time. */
+    ratio: number;
     /** Of the HAProxy that is measured, median of the rounds. */
     cpuMicrosecondsPerRequest: number;
 }
 
-const rounds = 5;
-const secondsPerRound = 4;
+const rounds = 9;
+const secondsPerRound = 2;
 
 /**
  * Requests a second through our haproxy.cfg, through a ten-line one, and through ours without its log, in turn, on
@@ -57,9 +59,11 @@ export async function benchThroughput(say: Progress): Promise<Throughput[]> {
             for (let round = 0; round < rounds; round++)
                 for (const each of subjects.values()) await load(each);
         });
+        const [first] = subjects.values();
         return [...subjects].map(([configuration, { rate, cpu }]) => ({
             configuration,
             requestsPerSecond: Math.round(median(rate)),
+            ratio: median(rate.map((own, round) => own / (first?.rate[round] ?? NaN))),
             cpuMicrosecondsPerRequest: Math.round(median(cpu) * 10) / 10,
         }));
     } finally {

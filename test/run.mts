@@ -34,14 +34,13 @@ const say = progress();
 
 /** What the tests themselves run: a command and its Debian package. */
 const checkPackages = { shellcheck: "shellcheck" };
-const integrationPackages = { sshd: "openssh-server" };
+const integrationPackages = { sshd: "openssh-server", wrk: "wrk" };
 const rootPackages = {
     haproxy: "haproxy",
     socat: "socat",
     curl: "curl",
     unshare: "util-linux",
     ss: "iproute2",
-    wrk: "wrk",
 };
 
 /** Checks of the text of the project; each counts as one test. */

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { withApp } from "../../bench/app.mts";
 import { goals } from "../../bench/goals.mts";
 import { failures, type Row, totals } from "../../bench/measure.mts";
-import { goalLines, markdownTable, ordered, terminalTable } from "../../bench/report.mts";
+import { goalLines, markdownTable, ordered, resultsPage, terminalTable } from "../../bench/report.mts";
 import { firstRequests, leastUp, parseSamples } from "../../bench/sampler.mts";
 import { median } from "../../bench/throughput.mts";
 import { parseWrk } from "../../bench/wrk-report.mts";
@@ -141,11 +141,17 @@ describe("goals", () => {
         ],
         bootSeconds: { 1: 8, 8: 42 },
         throughput: [
-            { configuration: "ten lines", requestsPerSecond: 10_000, cpuMicrosecondsPerRequest: 50 },
-            { configuration: "ours", requestsPerSecond: 9000, cpuMicrosecondsPerRequest: 60 },
+            {
+                configuration: "ten lines",
+                requestsPerSecond: 10_000,
+                ratio: 1,
+                cpuMicrosecondsPerRequest: 50,
+            },
+            { configuration: "ours", requestsPerSecond: 9000, ratio: 0.9, cpuMicrosecondsPerRequest: 60 },
             {
                 configuration: "ours, without its log",
                 requestsPerSecond: 9800,
+                ratio: 0.98,
                 cpuMicrosecondsPerRequest: 52,
             },
         ],
@@ -176,6 +182,14 @@ describe("goals", () => {
         expect(text).toContain("- NOT MET: DOProxy's +8 over ours: 2.00 times");
         expect(text).toContain("4.92 times (128.0 and 26.0 s)");
         expect(text).toContain("0.90 (9000 and 10000 requests a second; without its log 0.98;");
+    });
+    it("stand in RESULTS.md with the command, the date and the machine", () => {
+        const machine = { cores: 2, memoryGiB: 24, versions: { wrk: "4.1.0" } };
+        const page = resultsPage(measured, goals(measured), machine, "2026-11-22T16:00:00.000Z");
+        expect(page).toMatch(/^`make bench`, 2026-11-22, on 2 cores and 24 GiB of memory \(wrk 4\.1\.0\)/m);
+        expect(page).toContain("| +8 | DOProxy | 120 |");
+        expect(page).toContain("- NOT MET: throughput of our haproxy.cfg");
+        expect(page).toContain("| 1000 | 103.0 | 1000 |  |");
     });
     it("is not met by one lost request", () => {
         const lost = row({ load: [kind("GET, kept alive", 1_000_000, { "no answer": 1 })] });
