@@ -1,17 +1,9 @@
+import * as path from "node:path";
 import Table from "cli-table3";
 import pc from "picocolors";
+import type { Stack } from "./doctor-stack";
 import type { Finding } from "./orphans";
-import { isElsewhere, type Lock, type Process } from "./runs";
-
-/** Where a stack's state and names are. */
-export interface Stack {
-    name: string;
-    project: string;
-    /** `<namePrefix>-<stack>`. */
-    prefix: string;
-    /** Folder of its state; `undefined` for a backend that is no folder, whose locks can't be read. */
-    backend: string | undefined;
-}
+import type { Lock, Process } from "./runs";
 
 /** What was found. */
 export interface Examination {
@@ -84,27 +76,25 @@ export function tableOf(rows: readonly Row[]): string {
     return table.toString();
 }
 
-/** Why nothing is done while a lock is held. */
-export function refusalFor(lock: Lock, stack: string): string {
-    const { pid, username, hostname, timestamp } = lock;
-    const run = `stack ${stack} is locked by ${username}@${hostname} (pid ${pid}) since ${timestamp}`;
-    const here = `a \`pulumi\` of that id runs on this host; wait for it, or end it (kill -INT ${pid}, then again this)`;
-    const cancel = `\`pulumi cancel --stack ${stack}\` and then this again`;
-    const elsewhere = `that is another host, and whether it still runs can't be seen from here; wait for it or, if you are sure that it is dead, ${cancel}`;
-    return `${run}: ${isElsewhere(lock) ? elsewhere : here}`;
-}
-
 /** What to do about what is kept; `undefined` if nothing is. */
-export function whatStays({ name, backend }: Stack, orphans: readonly Finding[]): string | undefined {
+export function whatStays(stack: Stack, orphans: readonly Finding[]): string | undefined {
     const kept = orphans.filter(({ verdict }) => verdict === "keep");
     if (kept.length === 0) return undefined;
-    const backup = backend === undefined ? "its backend's history" : `${backend}/.pulumi/backups`;
     const giveUp =
         "or give these up: this again with --serving (nothing serves then until the next `pulumi up`)";
     if (kept.every(({ kind }) => kind === "droplet"))
-        return `next: \`pulumi up --refresh --stack ${name}\` makes what the state lacks and moves the traffic to it; then this again,
+        return `next: \`pulumi up --refresh --stack ${stack.name}\` makes what the state lacks and moves the traffic to it; then this again,
 ${giveUp}`;
     return `the state knows nothing of what these need, and no second one can be made beside it: the names are taken.
-next: \`pulumi stack import --stack ${name} --file BACKUP\` with a state from ${backup}, then this again,
+next: put an earlier state back${howToRestore(stack)}; then this again,
 ${giveUp}`;
+}
+
+/** `pulumi stack import` does not take what a file backend backs up: https://github.com/pulumi/pulumi/issues/6060 */
+function howToRestore({ name, project, backend }: Stack): string {
+    if (backend === undefined)
+        return `, with \`pulumi stack import --stack ${name}\` (Pulumi Cloud has it: \`pulumi stack export --version NUMBER\`)`;
+    const stack = path.basename(name);
+    const backups = `${backend}/.pulumi/backups/${project}/${stack}`;
+    return `: \`cp ${backups}/${stack}.NUMBER.json ${backend}/.pulumi/stacks/${project}/${stack}.json\``;
 }

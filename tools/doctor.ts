@@ -4,20 +4,11 @@
  *
  * Exit 0: in order. 1: refused, failed, or not agreed to. 2: something stays that serves; the last lines say what to do.
  */
-import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { deleteFromApi, listAll } from "./api";
-import {
-    type Examination,
-    refusalFor,
-    type Row,
-    rowsOf,
-    type Stack,
-    tableOf,
-    todoOf,
-    whatStays,
-} from "./doctor-report";
+import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays } from "./doctor-report";
+import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
 import {
     type Deployment,
     type Finding,
@@ -31,7 +22,7 @@ import {
     parseServersState,
     pendingOf,
 } from "./orphans";
-import { endProcesses, fileBackend, leftOver, listProcesses, type Lock, mayLive, readLocks } from "./runs";
+import { endProcesses, leftOver, listProcesses } from "./runs";
 import { runOverSsh } from "./ssh";
 import { readOutputs, readPulumi } from "./stack";
 import { confirm } from "./terminal";
@@ -55,7 +46,7 @@ async function main(options: Options): Promise<number> {
     const say = (text: string) => {
         if (!options.quiet && text !== "") console.log(text);
     };
-    const stack = await readStack(options.stack);
+    const stack = await readStack(options.stack, async (question) => options.yes || confirm(question));
     if (stack.backend === undefined)
         say("this state backend's locks can't be read: that a run is under way is seen only from the engine");
     let found = await examine(stack, options, false);
@@ -81,21 +72,6 @@ async function main(options: Options): Promise<number> {
     return advice === undefined ? 0 : 2;
 }
 
-async function readStack(name: string): Promise<Stack> {
-    const [config, whoami] = await Promise.all([
-        readPulumi("config", "--json", "--stack", name),
-        readPulumi("whoami", "--verbose", "--json"),
-    ]);
-    const entries = Object.entries(JSON.parse(config) as Record<string, { value?: string }>);
-    const [key, entry] = entries.find(([key]) => key.endsWith(":namePrefix")) ?? [];
-    if (key === undefined || entry?.value === undefined)
-        throw new Error(`stack ${name} has no namePrefix in its config: this is no stack of this program`);
-    // `organization/project/stack` on some backends.
-    const prefix = `${entry.value}-${path.basename(name)}`;
-    const { url } = JSON.parse(whoami) as { url: string };
-    return { name, project: key.split(":")[0] ?? "", prefix, backend: fileBackend(url) };
-}
-
 /**
  * First the account, then the locks, then the state. A run that was making something while the account was listed
  * either still holds its lock, and all is refused, or has written it to the state: it is never taken for an orphan.
@@ -114,16 +90,6 @@ async function examine(stack: Stack, { serving }: Options, refresh: boolean): Pr
     const inService = await askLoadBalancers(name, loadBalancersToAsk(prefix, known, inventory));
     const orphans = judge({ prefix, inventory, known, inService, giveUp: serving });
     return { locks, processes, pending, orphans };
-}
-
-/** @throws Error if one may belong to a run that lives. */
-async function readDeadLocks({ name, project, backend }: Stack): Promise<Lock[]> {
-    const locks = backend === undefined ? [] : await readLocks(backend, project, path.basename(name));
-    // Only now: a run that began between the two would be taken for dead.
-    const processes = locks.length > 0 ? await listProcesses() : [];
-    const live = locks.find((lock) => mayLive(lock, processes));
-    if (live) throw new Error(refusalFor(live, name));
-    return locks;
 }
 
 async function readInventory(prefix: string): Promise<Inventory> {

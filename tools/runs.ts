@@ -58,6 +58,23 @@ export async function readLocks(folder: string, project: string, stack: string):
     );
 }
 
+/**
+ * The file that makes every command end in "failed to load checkpoint: EOF": a file backend keeps each file's attributes
+ * beside it and writes them first, so that a SIGKILL at that moment leaves them empty. Without them all is well: they
+ * repeat a type and a checksum. https://pkg.go.dev/gocloud.dev/blob/fileblob
+ *
+ * @param folder What {@link fileBackend} returned.
+ * @returns Its path; `undefined` if the attributes of the stack's state are whole, or there are none.
+ */
+export async function cutOffAttributes(
+    folder: string,
+    project: string,
+    stack: string,
+): Promise<string | undefined> {
+    const file = path.join(folder, ".pulumi/stacks", project, `${stack}.json.attrs`);
+    return (await readFile(file, "utf8").catch(() => "{}")) === "" ? file : undefined;
+}
+
 /** Whether a lock was taken on another host, whose processes can't be seen from here. */
 export function isElsewhere({ hostname }: Lock): boolean {
     return hostname !== os.hostname();

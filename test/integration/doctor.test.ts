@@ -1,4 +1,6 @@
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -75,6 +77,15 @@ describe("the doctor", () => {
         await run.ended;
     }
 
+    /** The plugins of the offline engine end with it; the official ones live on, like this one. */
+    async function makeLeftOverPlugin(): Promise<ChildProcess> {
+        const file = path.join(world.folder, "pulumi-resource-digitalocean");
+        await writeFile(file, "setInterval(() => undefined, 1000)");
+        const child = spawn(process.execPath, [file, "127.0.0.1:1"], { stdio: "ignore" });
+        await once(child, "spawn");
+        return child;
+    }
+
     async function expectInOrder(): Promise<void> {
         expect(await dropletIds()).toEqual(await dropletsInState());
         expect((await state()).pending_operations ?? []).toEqual([]);
@@ -107,9 +118,14 @@ describe("the doctor", () => {
         await killWhen(up, async () => (await dropletIds()).length > 0);
         expect(await dropletsInState()).toEqual([]);
 
+        const plugin = await makeLeftOverPlugin();
+        const ended = once(plugin, "exit");
         const asked = await doctor();
         expect(asked.code).toBe(1);
         expect(asked.text).toMatch(/^clear {2}lock {2}.*its run is dead$/m);
+        expect(asked.text).toMatch(
+            new RegExp(`^end  plugin  pulumi-resource-digitalocean  pid ${plugin.pid ?? 0} `, "m"),
+        );
         expect(asked.text).toMatch(/^clear {2}pending {2}creating web-\d-/m);
         expect(asked.text).toMatch(/^delete {2}droplet {2}web-\d-.*not in the state, and not in service$/m);
         expect(asked.text).toContain("error: nothing was deleted; without a terminal");
@@ -118,6 +134,7 @@ describe("the doctor", () => {
 
         const cleared = await doctor("--yes");
         expect(cleared.code, cleared.text).toBe(0);
+        await ended;
         await expectInOrder();
         const again = await world.pulumi(up);
         expect(again.code, again.text).toBe(0);
@@ -135,6 +152,25 @@ describe("the doctor", () => {
         const again = await world.pulumi(up);
         expect(again.code, again.text).toBe(0);
         expect(await dropletIds()).toHaveLength(2);
+    });
+
+    it("makes a state readable again whose attributes were cut off when the run was killed", async () => {
+        await mkdir(locks(), { recursive: true });
+        const dead = { username: "me", hostname: os.hostname(), timestamp: "2026-01-02T03:04:05Z" };
+        const file = path.join(stateBackend(world.instance), ".pulumi/stacks/dropscale/test.json.attrs");
+        await writeFile(file, "");
+        const unlocked = await doctor("--yes");
+        expect(unlocked.code).toBe(1);
+        expect(unlocked.text).toMatch(/^error: failed to load checkpoint: EOF/);
+
+        // No process ever has this number: it is above the kernel's limit.
+        await writeFile(path.join(locks(), "some-id.json"), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }));
+        const asked = await doctor();
+        expect(asked.code).toBe(1);
+        expect(asked.text).toContain(`pulumi was killed while it wrote ${file}, which is empty now`);
+        const cleared = await doctor("--yes");
+        expect(cleared.code, cleared.text).toBe(0);
+        await expectInOrder();
     });
 
     it("touches nothing while a run is under way", async () => {
@@ -190,7 +226,7 @@ describe("the doctor", () => {
             const { droplets } = (await world.api("droplets")) as {
                 droplets: { id: number; name: string }[];
             };
-            return droplets.filter(({ name }) => name !== "dropscale-test2-backend").map(({ id }) => id);
+            return droplets.filter(({ name }) => name !== "dropscale-test2-backend");
         };
         const named = async (resource: string, key: string) => {
             const list = (await world.api(resource))[key] as { name: string }[];
@@ -198,20 +234,29 @@ describe("the doctor", () => {
         };
 
         it("keeps what serves, and what it needs", async () => {
-            const [loadBalancer] = await ours();
+            const loadBalancer = (await ours()).find(({ name }) => name.startsWith("load-balancer-"));
             const { reserved_ips: ips } = (await world.api("reserved_ips")) as {
                 reserved_ips: { ip: string }[];
             };
             await post(`reserved_ips/${ips[0]?.ip ?? ""}/actions`, {
                 type: "assign",
-                droplet_id: loadBalancer,
+                droplet_id: loadBalancer?.id,
             });
             const { code, text } = await doctor("--yes");
             expect(code).toBe(2);
             expect(text).toMatch(/^keep {2}droplet {2}load-balancer-.*serves: \S+ points at it$/m);
             expect(text).toMatch(/^keep {2}droplet {2}web-0-.*the load balancer can't be asked/m);
             expect(text).toMatch(/^keep {2}firewall {2}dropscale-test-backend/m);
-            expect(text).toContain("pulumi stack import");
+            const [, backup = "", target = ""] =
+                /next: put an earlier state back: `cp (\S+) (\S+)`/.exec(text) ?? [];
+            const backups = await readdir(path.dirname(backup));
+            const saved = backups.filter((name) => name.endsWith(".json")).sort();
+            const lost = await readFile(target);
+            await copyFile(path.join(path.dirname(backup), saved.at(-1) ?? ""), target);
+            expect(await dropletsInState()).toEqual((await ours()).map(({ id }) => String(id)).sort());
+            const restored = await doctor();
+            expect(restored.code, restored.text).toBe(0);
+            await writeFile(target, lost);
             expect(text).toContain("--serving");
             expect(await ours()).toHaveLength(2);
             expect(await named("vpcs", "vpcs")).toEqual(["dropscale-test", "somebody-elses"]);
