@@ -60,7 +60,7 @@ export interface World {
     tool: (name: string, args: string[]) => Promise<Outcome>;
     /** The stack's outputs, secrets in plain text. */
     outputs: () => Promise<Outputs>;
-    /** GET of the API, its body. */
+    /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
     /** Removes all of it. */
     close: () => Promise<void>;
@@ -156,8 +156,12 @@ async function worldIn(
         },
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };
-            const answer = await fetch(`${sandbox.url}/v2/${resource}`, { headers });
-            return (await answer.json()) as Record<string, unknown>;
+            for (;;) {
+                const answer = await fetch(`${sandbox.url}/v2/${resource}`, { headers });
+                if (answer.ok) return (await answer.json()) as Record<string, unknown>;
+                if (answer.status !== 429) throw new Error(`${resource}: ${await answer.text()}`);
+                await sleep(Number(answer.headers.get("retry-after")) * 1000);
+            }
         },
         close,
     };
