@@ -68,8 +68,8 @@ const pairs: Pair[] = [
     },
 ];
 
-async function soak(world: World): Promise<Kill[]> {
-    const kills: Kill[] = [];
+/** @param kills Takes each as it is done. */
+async function soak(world: World, kills: Kill[]): Promise<void> {
     const kill = async (change: Change, moment: Moment, url?: string) => {
         const result = await killDuring(world, change, moment, url);
         kills.push(result);
@@ -102,7 +102,6 @@ async function soak(world: World): Promise<Kill[]> {
         }
         for (const [i, event] of events.entries()) await kill(i === 0 ? forth : back, event(world), url);
     }
-    return kills;
 }
 
 /** The matrix as Markdown. */
@@ -135,10 +134,10 @@ async function main(): Promise<void> {
     requireLinuxRoot();
     const start = Date.now();
     const world = await say.step("local DigitalOcean", () => makeWorld("nspawn"));
+    const kills: Kill[] = [];
     try {
         serveSlowly(world.folder);
-        const kills = await soak(world);
-        await writeFile(results, report(kills));
+        await soak(world, kills);
         const bad = kills.filter(({ problems }) => problems.length > 0).length;
         console.log(
             `${kills.length} kills, ${kills.length - bad} ended well, ${bad} did not: see ${results}`,
@@ -146,6 +145,7 @@ async function main(): Promise<void> {
         say.log(`took ${duration((Date.now() - start) / 1000)}`);
         process.exitCode = bad > 0 ? 1 : 0;
     } finally {
+        await writeFile(results, report(kills));
         await world.close();
     }
 }
