@@ -3,15 +3,21 @@ import { defineConfig } from "vitest/config";
 // `make test` runs all but the last, which is `make soak`'s; one alone: `npx vitest run --project unit`.
 export default defineConfig({
     test: {
+        // One project after the other (groupOrder): they do not share the two cores of a small machine.
         projects: [
             {
                 // Nothing but this process.
-                test: { name: "unit", include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"] },
+                test: {
+                    name: "unit",
+                    include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"],
+                    sequence: { groupOrder: 1 },
+                },
             },
             {
                 // Processes of the test's own on loopback: the API, the engine and its plugins, sshd. No root.
                 test: {
                     name: "integration",
+                    sequence: { groupOrder: 2 },
                     include: ["test/integration/**/*.test.ts", "sandbox/test/integration/**/*.test.ts"],
                     testTimeout: 120_000,
                     hookTimeout: 900_000,
@@ -22,6 +28,7 @@ export default defineConfig({
                 // Namespaces, HAProxy and machines that boot: root on Linux.
                 test: {
                     name: "machines",
+                    sequence: { groupOrder: 3 },
                     include: ["test/host/**/*.test.ts", "sandbox/test/machines/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
@@ -33,6 +40,7 @@ export default defineConfig({
                 // compute, so two run at a time.
                 test: {
                     name: "e2e",
+                    sequence: { groupOrder: 4 },
                     include: ["test/e2e/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
@@ -43,6 +51,7 @@ export default defineConfig({
                 // The same, where minutes buy one more case of what `e2e` shows already.
                 test: {
                     name: "soak",
+                    sequence: { groupOrder: 5 },
                     include: ["test/soak/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
