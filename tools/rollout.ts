@@ -168,7 +168,7 @@ async function sickServers(stack: string): Promise<string | undefined> {
 }
 
 function failure({ title, hold }: Step, problem: string): string {
-    const held = hold.length > 0 ? `${names(hold)} keep what they have. ` : "";
+    const held = hold.length > 0 ? `As before: ${names(hold)}. ` : "";
     return `${problem}
 stopped at: ${title}. ${held}What served before still serves.
 To go on, mend what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;

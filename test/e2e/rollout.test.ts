@@ -72,7 +72,7 @@ describe("a roll-out on droplets that boot", () => {
         const { code, text } = await rollout("--batch", "2", "--quiet");
         expect(code, text).toBe(1);
         expect(text).toMatch(/no good answer within 1\d s, nothing was changed: web-0 .*web-1/);
-        expect(text).toContain("stopped at: batch 1 of 2 (web-0 web-1). web-2 keep what they have.");
+        expect(text).toContain("stopped at: batch 1 of 2 (web-0 web-1). As before: web-2.");
         expect(hold()).toBe("hold: [2]");
         expect((await droplets())[2]).toBe(before[2]);
         expect(await serversAnswering(url, 3)).toEqual(["web-0", "web-1", "web-2"]);
