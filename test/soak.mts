@@ -118,10 +118,11 @@ function report(kills: Kill[]): string {
             cell(k.problems.join("\n")) === "-" ? "yes" : `**NO**: ${cell(k.problems.join("\n"))}`,
         ].join(" | "),
     );
+    const killed = kills.filter((kill) => kill.killed).length;
     return `# Killed on purpose
 
-\`pulumi up\` killed by SIGKILL at ${kills.length} moments (\`make soak\`, seed ${seed}); after each, \`make doctor\` and the next
-\`pulumi up\`. It ended well when both succeeded, the account holds exactly what the state knows, a preview shows no
+\`pulumi up\` killed by SIGKILL at ${killed} moments (\`make soak\`, seed ${seed}; two cores, droplets that boot); after each,
+\`make doctor\` and the next \`pulumi up\`. It ended well when both succeeded, the account holds exactly what the state knows, a preview shows no
 change, and visitors lost nothing (at a move of the address: at most the one request of each that was under way).
 
 | change | killed | the account and the state did not agree about | doctor | next up | requests lost | ended well |
