@@ -97,7 +97,7 @@ describe("a roll-out on droplets that boot", () => {
         expect(code, text).toBe(1);
         expect(text).toContain("2 batches: web-0 web-1 | web-2\n");
         expect(text).toContain(
-            "error: it was interrupted\nstopped at: batch 1 of 2 (web-0 web-1). web-2 keep",
+            "error: it was interrupted\nstopped at: batch 1 of 2 (web-0 web-1). As before: web-2.",
         );
         expect(hold()).toBe("hold: [2]");
         expect((await droplets())[2]).toBe(before[2]);
