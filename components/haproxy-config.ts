@@ -137,6 +137,11 @@ frontend web
 
 const backendSection = (healthPath: string): string => `\
 backend pool
+    # A machine that vanishes with a request on it sends nothing, not even a reset: asked every second by TCP itself,
+    # it is given up after 3 s (\`tcp-ut\`), and a GET is asked again at another one, not after \`timeout server\`.
+    option srvtcpka
+    srvtcpka-idle 2s
+    srvtcpka-intvl 1s
     # A server that fails fast looks idle: leastconn would send it nine requests of ten.
     balance random(2)
     option httpchk

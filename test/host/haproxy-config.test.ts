@@ -177,6 +177,23 @@ describe("what clients and servers see", () => {
         expect(Date.now() - began).toBeGreaterThan(4500);
     });
 
+    test("a machine that vanishes with a request on it costs no GET: it is asked again at another", async () => {
+        await host.call("serve", b);
+        const urls = Array.from({ length: 8 }, (_, n) => `/slow?ms=1500&n=${n}`);
+        const answers = Promise.all(urls.map((url) => host.call("request", url)));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        const there = (await host.call("seen", b)).filter(({ url }) => urls.includes(url));
+        expect(there.length).toBeGreaterThan(0);
+        // Not refused, not reset: nothing comes from it any more, as when its hypervisor dies.
+        await host.run(
+            `nft 'table ip gone { chain out { type filter hook output priority 0; ip saddr ${b} drop; ip daddr ${b} drop; }; }'`,
+        );
+        const began = Date.now();
+        for (const { status, body } of await answers) expect([status, body]).toEqual([200, a]);
+        expect(Date.now() - began).toBeLessThan(15_000);
+        await host.run("nft delete table ip gone");
+    });
+
     test("statistics are for root on the host alone", async () => {
         expect((await host.run("stat -c '%U %a' /run/haproxy/admin.sock")).stdout).toBe("root 600\n");
         const listening = (await host.run("ss -Hltnp | grep haproxy | awk '{ print $4 }'")).stdout;
