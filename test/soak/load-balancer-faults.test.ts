@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Visitors } from "../e2e/client";
 import { serveSlowly } from "../e2e/site";
 import {
+    callApi,
     dropletNamed,
     expectConverged,
     inDroplet,
@@ -70,6 +71,14 @@ describe("when a load balancer fails or is replaced", () => {
         expect(text).toMatch(/warning: no good answer, left to HAProxy's own check: web-0 \(/);
         expect(visitors.failures.length, visitors.failures.join("\n")).toBeLessThanOrEqual(Visitors.clients);
         await inDroplet(world, id, "systemctl start nginx");
+        await expectConverged(world, url, ["web-0", "web-1", "web-2"]);
+    });
+
+    it("is made again with the same address when somebody deleted it", async () => {
+        const { id } = await dropletNamed(world, "load-balancer");
+        await callApi(world, "DELETE", `/v2/droplets/${id}`);
+        await upEndsWell(world, "--refresh");
+        expect((await world.outputs()).url).toBe(url);
         await expectConverged(world, url, ["web-0", "web-1", "web-2"]);
     });
 });
