@@ -179,6 +179,8 @@ describe("what clients and servers see", () => {
 
     test("a machine that vanishes with a request on it costs no GET: it is asked again at another", async () => {
         await host.call("serve", b);
+        // Down until now: two good checks, and it gets requests.
+        while ((await host.call("request", "/")).body !== b) await new Promise((r) => setTimeout(r, 100));
         const urls = Array.from({ length: 8 }, (_, n) => `/slow?ms=1500&n=${n}`);
         const answers = Promise.all(urls.map((url) => host.call("request", url)));
         await new Promise((resolve) => setTimeout(resolve, 500));
@@ -192,6 +194,7 @@ describe("what clients and servers see", () => {
         for (const { status, body } of await answers) expect([status, body]).toEqual([200, a]);
         expect(Date.now() - began).toBeLessThan(15_000);
         await host.run("nft delete table ip gone");
+        await host.call("destroy", b);
     });
 
     test("statistics are for root on the host alone", async () => {

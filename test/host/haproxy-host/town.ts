@@ -125,14 +125,18 @@ function request(path: string, options: http.RequestOptions, body: string): Prom
         const failed = (error: Error): void => {
             resolve({ status: 0, headers: {}, body: "", error: error.message });
         };
-        const sent = http.request({ host: "127.0.0.1", port: 80, path, ...options }, (response) => {
-            let text = "";
-            response.on("data", (data: Buffer) => (text += data.toString()));
-            response.on("end", () => {
-                resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
-            });
-            response.on("error", failed);
-        });
+        // A connection of its own, unless told: a kept one may be closed for idleness just as it is used again.
+        const sent = http.request(
+            { host: "127.0.0.1", port: 80, path, agent: false, ...options },
+            (response) => {
+                let text = "";
+                response.on("data", (data: Buffer) => (text += data.toString()));
+                response.on("end", () => {
+                    resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
+                });
+                response.on("error", failed);
+            },
+        );
         sent.on("error", failed);
         sent.end(body);
     });
