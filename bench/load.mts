@@ -5,19 +5,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Failure, SlowClients, slowKinds } from "./slow-clients.mts";
-import { parseWrk, type WrkReport } from "./wrk-report.mts";
+import { type Counts, parseWrk, type WrkReport } from "./wrk-report.mts";
 
 /** What became of the requests of one kind. */
-export interface KindResult {
+export interface KindResult extends Counts {
     kind: string;
-    sent: number;
-    /** Failed requests by what was wrong: `status 503`, `ECONNRESET`, `no answer`, … */
-    failed: Record<string, number>;
-    /** Connections that ended while no request was under way on them. */
-    idleClosed: number;
-    p50Ms: number;
-    p99Ms: number;
-    maxMs: number;
     /** The first {@link shownFailures} failures with their times. */
     failures: Failure[];
 }

@@ -1,13 +1,17 @@
-/** What wrk and wrk.lua say of a run. */
-export interface WrkReport {
+/** What became of some requests. */
+export interface Counts {
     sent: number;
-    /** Failed requests by what was wrong. */
+    /** Failed requests by what was wrong: `status 503`, `ECONNRESET`, `no answer`, … */
     failed: Record<string, number>;
     /** Connections that ended while no request was under way on them: a client can't tell whether it may ask again. */
     idleClosed: number;
     p50Ms: number;
     p99Ms: number;
     maxMs: number;
+}
+
+/** What wrk and wrk.lua say of a run. */
+export interface WrkReport extends Counts {
     /** When the first and the last wrong answer came, to the second, in ISO 8601. */
     first?: string;
     last?: string;
