@@ -1,6 +1,6 @@
 import path from "node:path";
 import { readFileSync } from "node:fs";
-import { makeWorld, type Outputs, type World } from "../test/world.mts";
+import { makeWorld, type Outputs, upEndsWell, type World } from "../test/world.mts";
 import { runOverSsh, type SshTarget } from "../tools/ssh.ts";
 import { apiOf, type CallApi, type Droplet, listDroplets } from "./api.mts";
 import { appPort, installApp } from "./app.mts";
@@ -28,7 +28,7 @@ export class Stage implements System {
         const world = await makeWorld("nspawn", { replicas: 3 });
         try {
             installApp(world.folder);
-            await up(world, []);
+            await upEndsWell(world);
             return new Stage(world, await world.outputs());
         } catch (error) {
             await world.close();
@@ -39,7 +39,7 @@ export class Stage implements System {
     /** Changes the config and runs `pulumi up`. */
     async up(changes: Record<string, unknown>, options: string[] = []): Promise<void> {
         await this.world.configure(changes);
-        await up(this.world, options);
+        await upEndsWell(this.world, ...options);
     }
 
     /** So many servers more, or fewer. */
@@ -87,9 +87,4 @@ export class Stage implements System {
             user_data: readFileSync(path.join(this.world.folder, "userdata/nginx.yaml"), "utf8"),
         };
     }
-}
-
-async function up(world: World, options: string[]): Promise<void> {
-    const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview", ...options]);
-    if (code !== 0) throw new Error(`pulumi up ended with ${code}:\n${text}`);
 }

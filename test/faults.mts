@@ -7,7 +7,7 @@ import { Cgroups } from "../sandbox/droplets/cgroups.ts";
 import { runOverSsh } from "../tools/ssh.ts";
 import { serversAnswering } from "./e2e/client.ts";
 import { disagreements } from "./kills.mts";
-import type { Outcome, World } from "./world.mts";
+import type { World } from "./world.mts";
 
 /** Any request to the sandbox's API; `path` begins with /v2 or is another one of its own. */
 export async function callApi(world: World, method: string, path: string, body?: object): Promise<unknown> {
@@ -69,18 +69,6 @@ export async function inDroplet(world: World, dropletId: number, command: string
     if (pid === undefined) throw new Error(`droplet ${dropletId} does not run`);
     const args = ["--target", String(pid), "--all", "sh", "-c", command];
     return (await promisify(execFile)("nsenter", args)).stdout;
-}
-
-/** `pulumi up` of the config as it is. */
-export function up(world: World, ...more: string[]): Promise<Outcome> {
-    return world.pulumi(["up", "--yes", "--skip-preview", ...more]);
-}
-
-/** The same, where anything but success fails the test. Returns what was printed. */
-export async function upEndsWell(world: World, ...more: string[]): Promise<string> {
-    const { code, text } = await up(world, ...more);
-    if (code !== 0) throw new Error(text);
-    return text;
 }
 
 /** The one droplet of a name in state: `web-0`, `load-balancer`. */

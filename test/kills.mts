@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stateBackend } from "../sandbox/stack.ts";
 import { Visitors } from "./e2e/client.ts";
-import type { Outcome, World } from "./world.mts";
+import { type Outcome, up as runUp, type World } from "./world.mts";
 
 /** A change of config that a run applies when it is killed. */
 export interface Change {
@@ -177,7 +177,7 @@ export async function killDuring(
 
     const found = await disagreements(world);
     const doctor = await timed(() => runDoctor(world));
-    const up = await timed(() => world.pulumi(["up", "--yes", "--skip-preview"]));
+    const up = await timed(() => runUp(world));
     await visitors?.stop();
 
     const problems = await disagreements(world);

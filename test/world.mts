@@ -167,6 +167,18 @@ async function worldIn(
     };
 }
 
+/** `pulumi up` of the config as it is. */
+export function up(world: World, ...more: string[]): Promise<Outcome> {
+    return world.pulumi(["up", "--yes", "--skip-preview", ...more]);
+}
+
+/** The same, where anything but success fails the test. Returns what was printed. */
+export async function upEndsWell(world: World, ...more: string[]): Promise<string> {
+    const { code, text } = await up(world, ...more);
+    if (code !== 0) throw new Error(text);
+    return text;
+}
+
 /** A process without a terminal whose output is kept. */
 function start(command: string, args: string[], options: { cwd: string; env: NodeJS.ProcessEnv }): Running {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });

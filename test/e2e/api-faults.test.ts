@@ -4,9 +4,9 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stateBackend } from "../../sandbox/stack";
-import { expectConverged, up, upEndsWell, withFaults } from "../faults.mts";
+import { expectConverged, withFaults } from "../faults.mts";
 import { disagreements } from "../kills.mts";
-import { makeWorld, type World } from "../world.mts";
+import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 import { Visitors } from "./client";
 import { serveSlowly } from "./site";
 

@@ -6,11 +6,9 @@ import {
     expectConverged,
     inDroplet,
     onLoadBalancer,
-    up,
-    upEndsWell,
     upWhileSshRefuses,
 } from "../faults.mts";
-import { makeWorld, type World } from "../world.mts";
+import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 import { get, serversAnswering, slowPath, Visitors } from "./client";
 import { serveSlowly } from "./site";
 

@@ -7,12 +7,10 @@ import {
     dropletNamed,
     expectConverged,
     inDroplet,
-    up,
-    upEndsWell,
     upWhileSshRefuses,
     withFaults,
 } from "../faults.mts";
-import { makeWorld, type World } from "../world.mts";
+import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 
 /** What fails on a load balancer, and while its droplet is replaced. Every step builds on the last. */
 describe("when a load balancer fails or is replaced", () => {
