@@ -1,5 +1,5 @@
-import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
+import { isIpv4Range } from "./components/admin-access";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { refusal } from "./refusal";
@@ -154,14 +154,6 @@ function ipv4Ranges(raw: string): string[] {
         );
     }
     return list;
-}
-
-/** `a.b.c.d/bits` without bits set behind the mask; /0 is everybody, and refused. */
-function isIpv4Range(value: unknown): value is string {
-    const [address = "", bits = ""] = typeof value === "string" ? value.split("/", 2) : [];
-    if (!isIPv4(address) || !/^\d{1,2}$/.test(bits) || Number(bits) < 1 || Number(bits) > 32) return false;
-    const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
-    return number % 2 ** (32 - Number(bits)) === 0;
 }
 
 function jsonList(raw: string): unknown[] | undefined {

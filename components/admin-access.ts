@@ -8,19 +8,54 @@ import { refusal } from "../refusal";
  *
  * Behind NAT the Internet sees another address than the machine itself does: then nothing can be said here.
  *
- * @param adminCidrs IPv4 ranges.
+ * @param adminCidrs IPv4 ranges of the stack's config. Those of {@link admittedVariable} count as well.
  * @param address The load balancer's own public address; returned as it is.
- * @throws RunError that names the address to add.
+ * @throws RunError that names the address to add, or what {@link admittedVariable} should be.
  */
 export async function reachableFrom(adminCidrs: readonly string[], address: string): Promise<string> {
     const source = await sourceAddress(address);
-    if (source === undefined || contains(notOnTheInternet, source) || contains(adminCidrs, source))
+    const allowed = [...adminCidrs, ...admittedRanges(process.env[admittedVariable] ?? "")];
+    if (source === undefined || contains(notOnTheInternet, source) || contains(allowed, source))
         return address;
     throw refusal(
         `adminCidrs does not hold ${source}, the address from which this machine would reach the load balancer ` +
             `(${address}) by SSH; it holds ${adminCidrs.join(", ")}. ` +
             `Add it: pulumi config set --path 'adminCidrs[${adminCidrs.length}]' ${source}/32`,
     );
+}
+
+/**
+ * Environment variable with the IPv4 ranges, separated by commas, that may reach SSH for the time of one run beside
+ * `adminCidrs`: set by what admitted them with a firewall of its own, such as a pipeline on a hosted runner.
+ */
+export const admittedVariable = "DROPSCALE_ADMITTED";
+
+/**
+ * The ranges in a value of {@link admittedVariable}; none where it is empty.
+ *
+ * @throws RunError that names each entry that is no range.
+ */
+export function admittedRanges(value: string): string[] {
+    const ranges = value
+        .split(",")
+        .map((range) => range.trim())
+        .filter((range) => range !== "");
+    const wrong = ranges.filter((range) => !isIpv4Range(range));
+    if (wrong.length > 0)
+        throw refusal(
+            `${admittedVariable} should be IPv4 ranges separated by commas, such as 203.0.113.9/32, not of the whole ` +
+                `Internet, got ${wrong.join(", ")}; set it right, or unset it`,
+        );
+    return ranges;
+}
+
+/** `a.b.c.d/bits` without bits set behind the mask; /0 is everybody, and refused. */
+export function isIpv4Range(value: unknown): value is string {
+    const [address = "", bits = "", ...more] = typeof value === "string" ? value.split("/") : [];
+    if (!isIPv4(address) || more.length > 0 || !/^\d{1,2}$/.test(bits)) return false;
+    if (Number(bits) < 1 || Number(bits) > 32) return false;
+    const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+    return number % 2 ** (32 - Number(bits)) === 0;
 }
 
 /** Ranges whose addresses are translated before they reach the Internet: RFC 1918, RFC 6598, loopback, link-local. */
