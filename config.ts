@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import { isIpv4Range } from "./components/admin-access";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
+import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
 import { refusal } from "./refusal";
 import { backendFiles, loadBalancerFile, readUserData, renderUserData } from "./userdata/render";
 
@@ -38,6 +38,7 @@ const rules = {
     // Shorter, and HAProxy would cut requests that it still lets run.
     drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),
     adminCidrs: ipv4Ranges,
+    sshFromAnywhere: yesOrNo,
 } satisfies Record<string, Rule<unknown>>;
 
 type Key = keyof typeof rules;
@@ -58,10 +59,12 @@ export type Settings = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & 
 export function readSettings(): Settings {
     const namespace = `${pulumi.getProject()}:`;
     const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(namespace));
-    return parseSettings(
+    const settings = parseSettings(
         Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
         pulumi.getStack(),
     );
+    for (const warning of warnings(settings)) void pulumi.log.warn(warning);
+    return settings;
 }
 
 /**
@@ -94,6 +97,7 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
+    problems.push(...openAccess(values));
     const loadBalancerUserData = readUserData(loadBalancerFile);
     try {
         renderUserData(loadBalancerUserData, { ssh_keys: {} });
@@ -102,6 +106,25 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
     }
     if (problems.length > 0) throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
     return { ...values, prefix: `${String(values.namePrefix)}-${stack}`, loadBalancerUserData } as Settings;
+}
+
+/** What is legal, and likely not meant: the preview shows it, and nothing is refused. */
+export function warnings(settings: Settings): string[] {
+    return isOpenToAll(settings.adminCidrs)
+        ? [
+              "SSH to the load balancer is open to the whole Internet: 'sshFromAnywhere' is set, and 'adminCidrs' covers it",
+          ]
+        : [];
+}
+
+/** SSH for everybody needs a word of its own, which a reviewer sees. */
+function openAccess({ adminCidrs, sshFromAnywhere }: Partial<Settings>): string[] {
+    if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return [];
+    return [
+        `'adminCidrs' should hold at most ${mostAdminAddresses} addresses in all, got ${JSON.stringify(adminCidrs)}, with ` +
+            `${addressCount(adminCidrs)}: that is SSH for everybody; name the addresses that run pulumi ` +
+            "(pulumi config set --path 'adminCidrs[0]' ADDRESS/32), or say so: pulumi config set sshFromAnywhere true",
+    ];
 }
 
 function wholeNumber(min: number, max: number): Rule<number> {
@@ -132,6 +155,11 @@ function userDataText(raw: string): string {
     }
 }
 
+function yesOrNo(raw: string): boolean {
+    if (raw !== "true" && raw !== "false") throw new Error("true or false");
+    return raw === "true";
+}
+
 function slotNumbers(raw: string): number[] {
     const list = jsonList(raw);
     if (
@@ -148,7 +176,7 @@ function ipv4Ranges(raw: string): string[] {
     const list = jsonList(raw);
     if (!list?.length || !list.every(isIpv4Range)) {
         throw new Error(
-            "a list of at least one IPv4 range, not of the whole Internet, from which SSH to the load balancer is allowed " +
+            "a list of at least one IPv4 range, from which SSH to the load balancer is allowed " +
                 "(set it: pulumi config set --path 'adminCidrs[0]' ADDRESS/32, with the address that this machine " +
                 "has on the Internet)",
         );

@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
-import { BlockList, isIPv4 } from "node:net";
+import { isIPv4 } from "node:net";
 import { refusal } from "../refusal";
+import { contains, isIpv4Range, isOpenToAll } from "./ipv4-ranges";
 
 /**
  * Refuses at once what would otherwise be minutes of dialling into a firewall that drops everything: an
@@ -40,22 +41,13 @@ export function admittedRanges(value: string): string[] {
         .split(",")
         .map((range) => range.trim())
         .filter((range) => range !== "");
-    const wrong = ranges.filter((range) => !isIpv4Range(range));
+    const wrong = ranges.filter((range) => !isIpv4Range(range) || isOpenToAll([range]));
     if (wrong.length > 0)
         throw refusal(
             `${admittedVariable} should be IPv4 ranges separated by commas, such as 203.0.113.9/32, not of the whole ` +
                 `Internet, got ${wrong.join(", ")}; set it right, or unset it`,
         );
     return ranges;
-}
-
-/** `a.b.c.d/bits` without bits set behind the mask; /0 is everybody, and refused. */
-export function isIpv4Range(value: unknown): value is string {
-    const [address = "", bits = "", ...more] = typeof value === "string" ? value.split("/") : [];
-    if (!isIPv4(address) || more.length > 0 || !/^\d{1,2}$/.test(bits)) return false;
-    if (Number(bits) < 1 || Number(bits) > 32) return false;
-    const number = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
-    return number % 2 ** (32 - Number(bits)) === 0;
 }
 
 /** Ranges whose addresses are translated before they reach the Internet: RFC 1918, RFC 6598, loopback, link-local. */
@@ -67,16 +59,6 @@ const notOnTheInternet = [
     "127.0.0.0/8",
     "169.254.0.0/16",
 ];
-
-/** Whether an IPv4 address lies in one of the ranges. */
-export function contains(cidrs: readonly string[], address: string): boolean {
-    const list = new BlockList();
-    for (const cidr of cidrs) {
-        const [network = "", bits] = cidr.split("/");
-        list.addSubnet(network, Number(bits), "ipv4");
-    }
-    return list.check(address, "ipv4");
-}
 
 /** The address that the kernel would use to reach `target`; no packet is sent. Undefined where there is no route. */
 async function sourceAddress(target: string): Promise<string | undefined> {

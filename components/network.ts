@@ -14,6 +14,8 @@ export interface NetworkArgs {
     ownVpc: OwnVpc;
     /** IPv4 ranges that may reach SSH on the load balancer. */
     adminCidrs: string[];
+    /** `adminCidrs` may be the whole Internet. It opens nothing by itself: it stands here for who reads the preview. */
+    sshFromAnywhere: boolean;
 }
 
 const anywhere = ["0.0.0.0/0", "::/0"];
@@ -30,8 +32,8 @@ export class Network extends pulumi.ComponentResource {
     readonly firewalls: pulumi.Resource[];
 
     constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { prefix, region, vpcId, adminCidrs } = args;
-        super("dropscale:index:Network", name, { prefix, region, vpcId, adminCidrs }, opts);
+        const { prefix, region, vpcId, adminCidrs, sshFromAnywhere } = args;
+        super("dropscale:index:Network", name, { prefix, region, vpcId, adminCidrs, sshFromAnywhere }, opts);
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 

@@ -45,6 +45,20 @@ describe("a preview", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
+    it("refuses SSH for everybody, and shows it where the config insists", async () => {
+        const open = ["0.0.0.0/1", "128.0.0.0/1"];
+        await world.configure({ adminCidrs: open });
+        const refused = await world.pulumi(["preview"]);
+        await world.configure({ sshFromAnywhere: true });
+        const allowed = await world.pulumi(["preview", "--diff"]);
+        await world.configure({ sshFromAnywhere: undefined, adminCidrs: ["198.51.100.7/32"] });
+        expect(refused.code).not.toBe(0);
+        expect(refused.text).toContain("that is SSH for everybody");
+        expect(allowed.code, allowed.text).toBe(0);
+        expect(allowed.text).toMatch(/sshFromAnywhere\s*: true/);
+        expect(allowed.text).toContain("warning: SSH to the load balancer is open to the whole Internet");
+    });
+
     it("refuses a size that the account does not have, and names those that it has", async () => {
         await world.configure({ size: "s-9vcpu-9gb" });
         const { code, text } = await world.pulumi(["preview"]);

@@ -1,16 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { admittedRanges, contains, reachableFrom } from "../../components/admin-access";
+import { admittedRanges, reachableFrom } from "../../components/admin-access";
 
 describe("adminCidrs", () => {
-    it.each([
-        [["203.0.113.0/24"], "203.0.113.9", true],
-        [["203.0.113.0/24"], "203.0.114.9", false],
-        [["198.51.100.1/32", "203.0.113.0/31"], "203.0.113.1", true],
-        [[], "203.0.113.1", false],
-    ])("%j hold %s: %s", (cidrs, address, expected) => {
-        expect(contains(cidrs, address)).toBe(expected);
-    });
-
     it("say nothing of a machine behind NAT", async () => {
         await expect(reachableFrom(["203.0.113.0/24"], "127.0.0.2")).resolves.toBe("127.0.0.2");
     });
@@ -33,7 +24,7 @@ describe("the ranges that are admitted for one run", () => {
         expect(admittedRanges(value)).toEqual(expected);
     });
 
-    it.each(["203.0.113.9", "0.0.0.0/0", "203.0.113.9/24", "203.0.113.9/32/1", "::1/128"])(
+    it.each(["203.0.113.9", "0.0.0.0/0", "128.0.0.0/1", "203.0.113.9/24", "203.0.113.9/32/1", "::1/128"])(
         "are refused where one is %j: the message names it, and a good one",
         (wrong) => {
             expect(() => admittedRanges(`198.51.100.0/24,${wrong}`)).toThrow(

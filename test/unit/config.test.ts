@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseSettings } from "../../config";
+import { parseSettings, warnings } from "../../config";
 import { stackConfig } from "../stack-config";
 
 /** The message with which `changes` are refused. */
@@ -33,6 +33,7 @@ describe("settings", () => {
             readySeconds: 300,
             drainSeconds: 75,
             adminCidrs: ["203.0.113.0/24"],
+            sshFromAnywhere: false,
         });
         expect(userdata).toMatch(/^#cloud-config\n/);
         expect(loadBalancerUserData).toMatch(/^#cloud-config\n/);
@@ -48,6 +49,7 @@ describe("settings", () => {
         ["healthPath", "/health?deep=1&x=%20"],
         ["drainSeconds", 65],
         ["adminCidrs", ["198.51.100.7/32", "203.0.113.0/24"]],
+        ["adminCidrs", ["10.0.0.0/8", "16.0.0.0/8", "16.1.0.0/16"]],
     ])("take %s %j", (key, value) => {
         expect(parseSettings(stackConfig({ [key]: value }), "dev")).toHaveProperty(key, value);
     });
@@ -97,7 +99,15 @@ describe("settings", () => {
         ["readySeconds", 9, "'readySeconds' should be a whole number from 10 to 3600, got 9"],
         ["drainSeconds", 64, "'drainSeconds' should be a whole number from 65 to 3600, got 64"],
         ["adminCidrs", [], "pulumi config set --path 'adminCidrs[0]' ADDRESS/32"],
-        ["adminCidrs", ["0.0.0.0/0"], "not of the whole Internet"],
+        [
+            "adminCidrs",
+            ["0.0.0.0/0"],
+            `'adminCidrs' should hold at most 33554432 addresses in all, got ["0.0.0.0/0"], with 4294967296: that is SSH for ` +
+                "everybody; name the addresses that run pulumi",
+        ],
+        ["adminCidrs", ["0.0.0.0/1", "128.0.0.0/1"], "or say so: pulumi config set sshFromAnywhere true"],
+        ["adminCidrs", ["16.0.0.0/8", "10.0.0.0/8", "203.0.113.7/32"], "with 33554433"],
+        ["sshFromAnywhere", "yes", "'sshFromAnywhere' should be true or false, got yes"],
         ["adminCidrs", ["203.0.113.7"], "'adminCidrs' should be a list of at least one IPv4 range"],
         ["adminCidrs", ["203.0.113.7/24"], "'adminCidrs' should be"],
         ["adminCidrs", ["2001:db8::/32"], "'adminCidrs' should be"],
@@ -115,6 +125,15 @@ describe("settings", () => {
                 `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
             );
         }
+    });
+
+    it("let SSH be open to everybody only where a key of its own says so, and warn then", () => {
+        const open = parseSettings(stackConfig({ adminCidrs: ["0.0.0.0/0"], sshFromAnywhere: true }), "dev");
+        expect(open).toMatchObject({ adminCidrs: ["0.0.0.0/0"], sshFromAnywhere: true });
+        expect(warnings(open)).toEqual([
+            expect.stringContaining("SSH to the load balancer is open to the whole Internet"),
+        ]);
+        expect(warnings(parseSettings(stackConfig({ sshFromAnywhere: true }), "dev"))).toEqual([]);
     });
 
     it("list every wrong value in one message", () => {
