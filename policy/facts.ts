@@ -1,0 +1,161 @@
+/** A value that a rule judges; `undefined` where it is not known yet: it is decided while the change runs. */
+export type Known<T> = T | undefined;
+
+/** A droplet as it will be. */
+export interface DropletFacts {
+    /** Its name in Pulumi, such as `web-0`. */
+    name: string;
+    /** Slug. */
+    size: Known<string>;
+    /** Slug. */
+    region: Known<string>;
+    tags: Known<readonly string[]>;
+    /** Whether the program chose its name in the account; the provider's own choice is `<name>-<7 hex digits>`. */
+    explicitName: Known<boolean>;
+    /** The resource option, as far as the program says it; `undefined`: it says nothing, or it can't be seen. */
+    deleteBeforeReplace?: boolean;
+}
+
+/** An inbound rule of a firewall, fields as the provider names them. */
+export interface InboundRule {
+    protocol: string;
+    /** `22`, `8000-9000`; `all`, `0` and none are every port. */
+    portRange?: string;
+    sourceAddresses?: readonly string[];
+}
+
+/** A cloud firewall as it will be. */
+export interface FirewallFacts {
+    name: string;
+    /** It holds for every droplet with one of these. */
+    tags: Known<readonly string[]>;
+    inbound: Known<readonly InboundRule[]>;
+}
+
+/** A command that runs over SSH. */
+export interface RemoteCommandFacts {
+    name: string;
+    /** Whether it refuses any host but one with this key. */
+    hostKeyPinned: Known<boolean>;
+}
+
+/** What the rules judge: one resource, or all of a stack, as they will be after the change. */
+export interface Facts {
+    /** The stack's name, without organization and project. */
+    stack: string;
+    /** Names of the servers of the pool; `undefined` where no pool is among the resources. */
+    servers: Known<readonly string[]>;
+    /** The same before the change; `undefined` where that can't be seen (a policy pack sees only what will be). */
+    serversBefore?: readonly string[];
+    /** What all droplets together will cost a month, in USD. */
+    monthlyCost: Known<number>;
+    /** `sshFromAnywhere` of the stack's config. */
+    sshFromAnywhere: Known<boolean>;
+    droplets: readonly DropletFacts[];
+    firewalls: readonly FirewallFacts[];
+    remoteCommands: readonly RemoteCommandFacts[];
+}
+
+/** A resource as the engine tells of it, in a policy pack and in `pulumi preview --json` alike. */
+export interface ResourceState {
+    urn: string;
+    /** Inputs, or outputs where the resource has been made; {@link unknownValue} for what is not known yet. */
+    properties: Readonly<Record<string, unknown>>;
+    /** As in {@link DropletFacts}. */
+    deleteBeforeReplace?: boolean;
+}
+
+/** What the engine writes for a value that is not known yet: `UnknownStringValue` in the Pulumi SDK. */
+export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** What the engine's JSON has in place of a secret: it is not known there either. */
+const maskedSecret = "[secret]";
+
+/** The stack of a URN: `urn:pulumi:STACK::PROJECT::TYPE::NAME`. */
+export function stackOf(urn: string): string {
+    return urn.split("::")[0]?.split(":").at(-1) ?? "";
+}
+
+/**
+ * Facts from what the engine says of resources, after the change.
+ *
+ * @param resources At least one; those that are deleted left out.
+ */
+export function factsOf(resources: readonly ResourceState[]): Facts {
+    const ofType = (type: string) => resources.filter(({ urn }) => typeOf(urn) === type);
+    const pool = ofType("dropscale:index:BackendPool")[0];
+    const network = ofType("dropscale:index:Network")[0];
+    const stack = ofType("pulumi:pulumi:Stack")[0];
+    const servers = known(pool?.properties.servers);
+    return {
+        stack: stackOf(resources[0]?.urn ?? ""),
+        servers: isRecord(servers) ? Object.keys(servers) : undefined,
+        monthlyCost: numberOf(stack?.properties.monthlyCost),
+        // A key that the program leaves out where it is false.
+        sshFromAnywhere: network && known(network.properties.sshFromAnywhere ?? false) === true,
+        droplets: ofType("digitalocean:index/droplet:Droplet").map(dropletFacts),
+        firewalls: ofType("digitalocean:index/firewall:Firewall").map(({ urn, properties }) => ({
+            name: nameOf(urn),
+            tags: listOf(properties.tags) as Known<string[]>,
+            inbound: listOf(properties.inboundRules) as Known<InboundRule[]>,
+        })),
+        remoteCommands: resources
+            .filter(({ urn }) => typeOf(urn).startsWith("command:remote:"))
+            .map(({ urn, properties }) => ({
+                name: nameOf(urn),
+                hostKeyPinned: isPinned(known(properties.connection)),
+            })),
+    };
+}
+
+function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): DropletFacts {
+    const logical = nameOf(urn);
+    const name = textOf(properties.name);
+    return {
+        name: logical,
+        size: textOf(properties.size),
+        region: textOf(properties.region),
+        tags: listOf(properties.tags) as Known<string[]>,
+        explicitName:
+            name === undefined
+                ? properties.name === undefined
+                    ? false
+                    : undefined
+                : !(name.startsWith(`${logical}-`) && /^[0-9a-f]{7}$/.test(name.slice(logical.length + 1))),
+        deleteBeforeReplace,
+    };
+}
+
+/** The jump host's key counts as well: without it, whoever sits there sees and changes everything. */
+function isPinned(connection: unknown): Known<boolean> {
+    if (!isRecord(connection)) return undefined;
+    const hops = connection.proxy ? [connection, connection.proxy] : [connection];
+    const pins = hops.map((hop) => {
+        const key = isRecord(hop) ? hop.hostKey : undefined;
+        return key === undefined || key === "" ? false : known(key) === undefined ? undefined : true;
+    });
+    return pins.includes(false) ? false : pins.includes(undefined) ? undefined : true;
+}
+
+const nameOf = (urn: string): string => urn.split("::").slice(3).join("::");
+const typeOf = (urn: string): string => urn.split("::")[2]?.split("$").at(-1) ?? "";
+const known = (value: unknown): unknown =>
+    value === unknownValue || value === maskedSecret ? undefined : value;
+const textOf = (value: unknown): Known<string> =>
+    typeof known(value) === "string" ? (value as string) : undefined;
+const numberOf = (value: unknown): Known<number> => (typeof value === "number" ? value : undefined);
+
+/** A list whose every part is known; none at all is an empty one. */
+function listOf(value: unknown): Known<unknown[]> {
+    if (value === undefined || value === null) return [];
+    return Array.isArray(value) && !hasUnknown(value) ? value : undefined;
+}
+
+function hasUnknown(value: unknown): boolean {
+    if (known(value) === undefined && value !== undefined) return true;
+    if (Array.isArray(value)) return value.some(hasUnknown);
+    return isRecord(value) && Object.values(value).some(hasUnknown);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+}
