@@ -67,12 +67,24 @@ export async function deleteFromApi(resource: string, pending: readonly number[]
     }
 }
 
-async function request(method: "GET" | "DELETE", resource: string): Promise<unknown> {
+/**
+ * Makes something. Never made again after an answer that did not come: it may have been made.
+ *
+ * @param resource Path behind /v2/.
+ * @returns The body of the answer.
+ * @throws as {@link askApi}
+ */
+export function postToApi(resource: string, body: object): Promise<unknown> {
+    return request("POST", resource, body);
+}
+
+async function request(method: "GET" | "DELETE" | "POST", resource: string, body?: object): Promise<unknown> {
     for (let tries = 0; ; tries++) {
-        const answer = await send(method, resource);
-        if (answer !== "cut" && answer.status === 404) return undefined;
+        const answer = await send(method, resource, body);
+        if (answer !== "cut" && answer.status === 404 && method !== "POST") return undefined;
         if (answer !== "cut" && answer.ok) return answer.status === 204 ? undefined : answer.json();
-        const busy = answer === "cut" || answer.status === 429 || answer.status >= 500;
+        const unsure = answer === "cut" || answer.status >= 500;
+        const busy = (unsure && method !== "POST") || (answer !== "cut" && answer.status === 429);
         const seconds = retrySeconds[tries];
         if (!busy || seconds === undefined) throw await refusal(method, resource, answer);
         // https://docs.digitalocean.com/reference/api/reference/#rate-limit
@@ -84,7 +96,7 @@ async function request(method: "GET" | "DELETE", resource: string): Promise<unkn
 const baseUrl = () => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
 
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
-async function send(method: string, resource: string): Promise<Response | "cut"> {
+async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
     const token = process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
     if (!token)
         throw new Error(
@@ -93,7 +105,11 @@ async function send(method: string, resource: string): Promise<Response | "cut">
     try {
         return await fetch(`${baseUrl()}/v2/${resource}`, {
             method,
-            headers: { authorization: `Bearer ${token}` },
+            headers: {
+                authorization: `Bearer ${token}`,
+                ...(body && { "content-type": "application/json" }),
+            },
+            ...(body && { body: JSON.stringify(body) }),
             signal: AbortSignal.timeout(10_000),
         });
     } catch (error) {

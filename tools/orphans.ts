@@ -1,3 +1,5 @@
+import { isExpired, readAdmission } from "./admission";
+
 /** What `pulumi stack export` has of a state. */
 export interface Deployment {
     resources?: { type: string; id?: string }[];
@@ -47,9 +49,13 @@ export interface Finding {
 }
 
 /** Names and tags of a stack's things, as components/network.ts and components/deploy-key.ts make them. */
-export function namesOf(prefix: string): { tags: [string, string]; backendTag: string } {
-    const backendTag = `${prefix}-backend`;
-    return { tags: [backendTag, `${prefix}-load-balancer`], backendTag };
+export function namesOf(prefix: string): {
+    tags: [string, string];
+    backendTag: string;
+    loadBalancerTag: string;
+} {
+    const [backendTag, loadBalancerTag] = [`${prefix}-backend`, `${prefix}-load-balancer`];
+    return { tags: [backendTag, loadBalancerTag], backendTag, loadBalancerTag };
 }
 
 /** Kind and id of all that a state knows, what is marked for deletion too. */
@@ -130,6 +136,16 @@ export function judge(options: {
             );
             return { kind: "firewall", name, id, created, ...(stays || guards ? needed : unused) };
         });
+    const expired = inventory.firewalls
+        .filter(({ name }) => isExpired(readAdmission(prefix, name)))
+        .map(({ id, name, created_at: created }): Finding => ({
+            kind: "firewall",
+            name,
+            id,
+            created,
+            verdict: "delete",
+            why: "its run has not removed it",
+        }));
     const keys = unknown("SSH key", inventory.keys, ({ id }) => id)
         .filter(({ name }) => name === prefix)
         .map(({ id, name }): Finding => ({
@@ -164,7 +180,7 @@ export function judge(options: {
         },
     );
     // In the order of deletion: a VPC goes when the last droplet has left it.
-    return [...droplets, ...firewalls, ...keys, ...vpcs, ...reservedIps];
+    return [...droplets, ...firewalls, ...expired, ...keys, ...vpcs, ...reservedIps];
 }
 
 /** Droplets with a reserved IP, and that. */

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ApiRefusal, askApi, deleteFromApi, listAll } from "../../tools/api";
+import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../../tools/api";
 
 describe("the client of DigitalOcean's API", () => {
     let server: Server;
@@ -66,6 +66,17 @@ describe("the client of DigitalOcean's API", () => {
         expect(asked).toHaveLength(2);
         answers = [[422, { message: "no" }]];
         await expect(deleteFromApi("droplets/7", [409])).rejects.toThrow(ApiRefusal);
+    });
+
+    it("makes a thing once: an answer that did not come may mean that it was made", async () => {
+        answers = [[429], [201, { tag: {} }]];
+        expect(await postToApi("tags", { name: "a" })).toEqual({ tag: {} });
+        expect(asked).toEqual(["POST /v2/tags", "POST /v2/tags"]);
+        for (const answer of [[503] as [number], "cut" as const, [404] as [number]]) {
+            [asked, answers] = [[], [answer]];
+            await expect(postToApi("tags", { name: "a" })).rejects.toThrow();
+            expect(asked).toHaveLength(1);
+        }
     });
 
     it("says that there is no token, and that nobody answers", async () => {

@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/admission";
+import { judge } from "../../tools/orphans";
+
+const prefix = "shop-prod";
+const until = new Date("2026-01-02T03:04:05Z");
+const name = "shop-prod-admit-203.0.113.7-until-20260102T030405Z";
+
+describe("the admission of one address", () => {
+    beforeEach(() => vi.useFakeTimers({ now: until }));
+    afterEach(() => vi.useRealTimers());
+
+    it("has a name that says whose it is and when it ends, and that a firewall may have", () => {
+        expect(admissionName(prefix, { address: "203.0.113.7", until })).toBe(name);
+        expect(name).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9.-]+$/);
+        expect(readAdmission(prefix, name)).toEqual({ address: "203.0.113.7", until });
+    });
+
+    it.each([
+        ["the load balancer's own firewall", "shop-prod-load-balancer"],
+        ["another stack's", "shop-prod2-admit-203.0.113.7-until-20260102T030405Z"],
+        ["that of a stack whose name goes on", "shop-prod-admit-1-admit-203.0.113.7-until-20260102T030405Z"],
+        [
+            "the firewall of a stack with such a name",
+            "shop-prod-admit-203.0.113.7-until-20260102t030405z-backend",
+        ],
+        ["one with a time that there is not", "shop-prod-admit-203.0.113.7-until-20261302T030405Z"],
+    ])("is not %s", (_which, other) => {
+        expect(readAdmission(prefix, other)).toBeUndefined();
+    });
+
+    it("ends at its time, not before", () => {
+        expect(isExpired(readAdmission(prefix, name))).toBe(false);
+        vi.setSystemTime(until.getTime() + 1);
+        expect(isExpired(readAdmission(prefix, name))).toBe(true);
+        expect(isExpired(undefined)).toBe(false);
+    });
+
+    it("lets in that address, on SSH alone, and lets nothing out", () => {
+        expect(admissionFirewall(name, "203.0.113.7", "shop-prod-load-balancer")).toEqual({
+            name,
+            tags: ["shop-prod-load-balancer"],
+            inbound_rules: [{ protocol: "tcp", ports: "22", sources: { addresses: ["203.0.113.7/32"] } }],
+        });
+    });
+
+    it("is nothing to the doctor while it holds, and deleted by him after that", () => {
+        const inventory = {
+            ...{ droplets: [], keys: [], vpcs: [], reservedIps: [] },
+            firewalls: [{ id: "fw", name, created_at: "2026-01-02T03:00:00Z" }],
+        };
+        const situation = { prefix, inventory, known: new Set<string>(), inService: new Set<string>() };
+        expect(judge({ ...situation, giveUp: true })).toEqual([]);
+        vi.setSystemTime(until.getTime() + 1);
+        expect(judge({ ...situation, giveUp: false })).toMatchObject([{ id: "fw", verdict: "delete" }]);
+        expect(judge({ ...situation, prefix: "shop-dev", giveUp: true })).toEqual([]);
+    });
+});
