@@ -26,6 +26,7 @@ import { endProcesses, leftOver, listProcesses } from "./runs";
 import { runOverSsh } from "./ssh";
 import { readOutputs, readPulumi } from "./stack";
 import { confirm } from "./terminal";
+import { isLocked } from "./up";
 
 const usage = "make doctor STACK=NAME ARGS='[--yes] [--serving] [--quiet]'";
 
@@ -116,7 +117,7 @@ async function refreshState(stack: string): Promise<void> {
     await readPulumi("refresh", ...options).catch((error: unknown) => {
         const { message, cause } = error as Error & { cause?: { stdout?: string } };
         const words = `${message}\n${cause?.stdout ?? ""}`;
-        const locked = /currently locked|\b409\b|update is currently in progress/.test(words);
+        const locked = isLocked(words);
         const help = `wait for that run or, if you are sure that it is dead, \`pulumi cancel --stack ${stack}\` and then this again`;
         throw new Error(locked ? `${message}\n${help}` : words.trim(), { cause: error });
     });

@@ -6,17 +6,15 @@
  * What is still to be done is asked of `pulumi preview` at each start, so it may be interrupted at any moment and
  * run again. It runs where `pulumi` does: DIGITALOCEAN_TOKEN, state backend and passphrase are its environment's.
  */
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { askApi } from "./api";
 import { type DropletCount, holdDuring, limitProblem, planBatches } from "./batches";
 import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
 import { readHaproxy, readOutputs, readPulumi } from "./stack";
 import { readLeftovers, StackConfig } from "./stack-config";
 import { confirm } from "./terminal";
+import { requireOrder, runUp } from "./up";
 
 const usage = "npm run rollout -- [--stack NAME] [--batch N] [--pause] [--quiet]";
 
@@ -41,7 +39,8 @@ async function main(options: Options): Promise<void> {
     const config = new StackConfig(options.stack);
     // Before anything that takes time: a wrong `hold` is said at once.
     config.readHold();
-    await consultDoctor(options.stack);
+    const unfit = await requireOrder(options.stack);
+    if (unfit) throw new Error(unfit.problem);
     const steps = await plan(config, options, say);
     if (steps.length === 0) {
         config.writeHold([]);
@@ -57,7 +56,7 @@ async function main(options: Options): Promise<void> {
         const stepStarted = Date.now();
         say(`${step.title}${step.hold.length > 0 ? `, ${names(step.hold)} held` : ""}`);
         config.writeHold(step.hold);
-        const problem = (await up(options)) ?? (await sickServers(options.stack));
+        const problem = (await runUp(options.stack, options))?.problem ?? (await sickServers(options.stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
         say(`${step.title}: done in ${duration(stepStarted)}, every server of the stack answers`);
@@ -85,16 +84,6 @@ function readOptions(args: string[]): Omit<Options, "stack"> & { stack?: string 
     }
 }
 
-/** Refuses to start over what an earlier run has left half done. */
-async function consultDoctor(stack: string): Promise<void> {
-    // execArgv holds what makes this process understand TypeScript.
-    const args = [...process.execArgv, path.join(__dirname, "doctor.ts"), "--stack", stack];
-    await promisify(execFile)(process.execPath, args).catch((error: unknown) => {
-        const { stdout, stderr } = error as { stdout: string; stderr: string };
-        throw new Error(`something is to be cleared first (make doctor):\n${`${stdout}${stderr}`.trim()}`);
-    });
-}
-
 /** What is to be done, said before anything is done. */
 async function plan(
     config: StackConfig,
@@ -119,34 +108,6 @@ async function countDroplets(planned: Pick<DropletCount, "first" | "replaced">):
         { meta: { total: number } },
     ];
     return { limit: account.account.droplet_limit, existing: droplets.meta.total, ...planned };
-}
-
-/** Runs `pulumi up`. Returns why it did not end well. */
-async function up({ stack, quiet }: Options): Promise<string | undefined> {
-    const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", stack], {
-        stdio: quiet ? ["ignore", "pipe", "pipe"] : ["ignore", "inherit", "inherit"],
-    });
-    let output = "";
-    const signals: string[] = [];
-    for (const stream of [child.stdout, child.stderr])
-        stream?.on("data", (data: Buffer) => (output += data.toString()));
-    // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
-    const interrupt = () => signals.push("SIGINT");
-    const terminate = () => {
-        signals.push("SIGTERM");
-        child.kill("SIGTERM");
-    };
-    process.on("SIGINT", interrupt);
-    process.on("SIGTERM", terminate);
-    try {
-        const [code] = (await once(child, "close")) as [number | null];
-        if (signals.length > 0) return "it was interrupted";
-        if (code !== 0) process.stderr.write(output);
-        return code === 0 ? undefined : "`pulumi up` failed";
-    } finally {
-        process.off("SIGINT", interrupt);
-        process.off("SIGTERM", terminate);
-    }
 }
 
 /** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */

@@ -1,0 +1,82 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as path from "node:path";
+import { promisify } from "node:util";
+
+/** Why something did not end well. */
+export interface Failure {
+    problem: string;
+    /** Nothing was begun, since another run holds the stack: worth another try when that one has ended. */
+    locked: boolean;
+}
+
+/**
+ * The engine's words for a stack that another run holds, and `doctor`'s own: of a backend in files or a bucket, and of
+ * Pulumi Cloud. https://www.pulumi.com/docs/iac/operations/troubleshooting/common-issues/update-conflicts/
+ */
+const lockWords = /is currently locked|is locked by|update is currently in progress/;
+
+/** Whether an error says that another run holds the stack. */
+export function isLocked(words: string): boolean {
+    return lockWords.test(words);
+}
+
+/** Asks the doctor whether an earlier run has left something half done. Changes nothing. */
+export async function requireOrder(stack: string): Promise<Failure | undefined> {
+    // execArgv holds what makes this process understand TypeScript.
+    const args = [...process.execArgv, path.join(__dirname, "doctor.ts"), "--stack", stack];
+    try {
+        // Without a terminal it asks nothing, and so clears nothing.
+        await promisify(execFile)(process.execPath, args);
+        return undefined;
+    } catch (error) {
+        const { stdout, stderr } = error as { stdout: string; stderr: string };
+        const words = `${stdout}${stderr}`.trim();
+        return {
+            problem: `something is to be cleared first (make doctor):\n${words}`,
+            locked: isLocked(words),
+        };
+    }
+}
+
+/**
+ * Runs `pulumi up`, without asking.
+ *
+ * @param options.quiet Show its output only where it fails.
+ * @param options.refresh Look first how things really are, and mend what is not as it was made. @default false
+ * @returns Why it did not end well; the reason itself has been printed.
+ */
+export async function runUp(
+    stack: string,
+    { quiet, refresh = false }: { quiet: boolean; refresh?: boolean },
+): Promise<Failure | undefined> {
+    const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...(refresh ? ["--refresh"] : [])];
+    // On a terminal pulumi draws on stdout; its errors come on stderr.
+    const child = spawn("pulumi", args, { stdio: ["ignore", quiet ? "pipe" : "inherit", "pipe"] });
+    let output = "";
+    let errors = "";
+    const signals: string[] = [];
+    child.stdout?.on("data", (data: Buffer) => (output += data.toString()));
+    child.stderr?.on("data", (data: Buffer) => {
+        errors += data.toString();
+        if (!quiet) process.stderr.write(data);
+    });
+    // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
+    const interrupt = () => signals.push("SIGINT");
+    const terminate = () => {
+        signals.push("SIGTERM");
+        child.kill("SIGTERM");
+    };
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", terminate);
+    try {
+        const [code] = (await once(child, "close")) as [number | null];
+        if (signals.length > 0) return { problem: "it was interrupted", locked: false };
+        if (code === 0) return undefined;
+        if (quiet) process.stderr.write(output + errors);
+        return { problem: "`pulumi up` failed", locked: isLocked(errors) };
+    } finally {
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", terminate);
+    }
+}
