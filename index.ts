@@ -7,7 +7,6 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { renderUserData, withGeneration } from "./userdata/render";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
@@ -21,7 +20,7 @@ export = async () => {
 
     const pool = new BackendPool("pool", {
         ...settings,
-        userData: withGeneration(settings.userdata, settings.generation),
+        userData: settings.userdata,
         network,
         sshKeyId: keys.sshKeyId,
     });
@@ -30,13 +29,7 @@ export = async () => {
         region,
         image: settings.loadBalancerImage,
         size: settings.loadBalancerSize,
-        userData: pulumi
-            .all([keys.host.privateKey, keys.host.publicKey])
-            .apply(([ed25519_private, ed25519_public]) =>
-                renderUserData(settings.loadBalancerUserData, {
-                    ssh_keys: { ed25519_private, ed25519_public },
-                }),
-            ),
+        userData: settings.loadBalancerUserData,
         network,
         sshKeyId: keys.sshKeyId,
         deploy: keys.deploy,

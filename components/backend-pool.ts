@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { refusal } from "../refusal";
+import { describeUserData, withGeneration } from "../userdata/render";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 import { serverName, slots } from "./slots";
@@ -22,6 +22,8 @@ export interface BackendPoolArgs {
     size: string;
     /** The text that every backend gets; a change replaces them all. */
     userData: string;
+    /** One word, or empty; another one replaces them all. */
+    generation: string;
     /** Its firewalls are there before any droplet. */
     network: Network;
     /** Id of the account's key that root's logins need. */
@@ -44,7 +46,8 @@ export class BackendPool extends pulumi.ComponentResource {
     readonly sizes: pulumi.Output<string>[] = [];
 
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { replicas, retired, hold, region, image, size, userData, network } = args;
+        const { replicas, retired, hold, region, image, size, generation, network } = args;
+        const userData = withGeneration(args.userData, generation);
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
         const servers = Object.fromEntries(
@@ -53,7 +56,16 @@ export class BackendPool extends pulumi.ComponentResource {
         super(
             "dropscale:index:BackendPool",
             name,
-            { replicas, retired, hold, servers, image, userData: digest(userData) },
+            {
+                replicas,
+                retired,
+                hold,
+                servers,
+                image,
+                size,
+                userData: describeUserData(args.userData),
+                generation,
+            },
             opts,
         );
 
@@ -98,9 +110,4 @@ function known(address: string, name: string, id: string): string {
             "See whether DigitalOcean shows it as active; `pulumi up --refresh` then goes on with it, or makes it again " +
             "if it is gone.",
     );
-}
-
-/** Says that user data changed without repeating it in every preview; a reviewer sees the file's own diff. */
-function digest(text: string): string {
-    return `${text.split("\n").length - 1} lines, sha256 ${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
 }

@@ -32,10 +32,14 @@ export class HaproxyConfig extends pulumi.ComponentResource {
 
     constructor(name: string, args: HaproxyConfigArgs, opts?: pulumi.ComponentResourceOptions) {
         const { loadBalancer, pool, appPort, healthPath, readySeconds, drainSeconds } = args;
+        // While one address is unknown, so is the whole text; here the preview still shows which servers come and go.
+        const addresses = Object.fromEntries(
+            pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
+        );
         super(
             "dropscale:index:HaproxyConfig",
             name,
-            { appPort, healthPath, readySeconds, drainSeconds },
+            { servers: addresses, appPort, healthPath, readySeconds, drainSeconds },
             opts,
         );
         const servers = pool.servers.map(({ name, privateIp }) =>

@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { reachableFrom } from "./admin-access";
+import { describeUserData, renderUserData } from "../userdata/render";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
@@ -14,8 +15,8 @@ export interface LoadBalancerArgs {
     image: string;
     /** Slug of a size; a change builds a second droplet that takes over. */
     size: string;
-    /** Holds the host's private key: a secret. */
-    userData: pulumi.Input<string>;
+    /** Cloud-config, to which the host's keys are added; a change builds a second droplet that takes over. */
+    userData: string;
     /** Its firewalls are there before the droplet. */
     network: Network;
     /** Id of the account's key that is the public half of `deploy`. */
@@ -41,14 +42,19 @@ export class LoadBalancer extends pulumi.ComponentResource {
 
     constructor(name: string, args: LoadBalancerArgs, opts?: pulumi.ComponentResourceOptions) {
         const { region, image, size, userData, network } = args;
-        super("dropscale:index:LoadBalancer", name, { region, image, size }, opts);
+        super(
+            "dropscale:index:LoadBalancer",
+            name,
+            { region, image, size, userData: describeUserData(userData) },
+            opts,
+        );
         const droplet = new digitalocean.Droplet(
             name,
             {
                 region,
                 image,
                 size,
-                userData: pulumi.secret(userData),
+                userData: withHostKeys(userData, args.host),
                 vpcUuid: network.vpcId,
                 tags: [network.loadBalancerTag],
                 sshKeys: [args.sshKeyId],
@@ -86,6 +92,17 @@ export class LoadBalancer extends pulumi.ComponentResource {
         );
         this.registerOutputs({ dropletId: this.dropletId });
     }
+}
+
+/** It holds a private key: a secret. */
+function withHostKeys(text: string, { privateKey, publicKey }: KeyPair): pulumi.Output<string> {
+    return pulumi.secret(
+        pulumi
+            .all([privateKey, publicKey])
+            .apply(([ed25519_private, ed25519_public]) =>
+                renderUserData(text, { ssh_keys: { ed25519_private, ed25519_public } }),
+            ),
+    );
 }
 
 /**

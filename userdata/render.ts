@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { type Document, parseDocument } from "yaml";
@@ -59,6 +60,11 @@ export function renderUserData(text: string, additions: Readonly<Record<string, 
  */
 export function withGeneration(text: string, generation: string): string {
     return generation === "" ? text : text.replace("\n", `\n# generation: ${generation}\n`);
+}
+
+/** Says that a text changed without repeating it in every preview; a reviewer sees the file's own diff. */
+export function describeUserData(text: string): string {
+    return `${text.split("\n").length - 1} lines, sha256 ${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
 }
 
 function renderScript(text: string, additions: Readonly<Record<string, unknown>>): string {

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopSandbox } from "../../sandbox/process.ts";
-import { makeWorld, type World } from "../world.mts";
+import { makeWorld, type Outcome, type World } from "../world.mts";
 
 /** The real engine and the real API, without machines: what a reviewer sees before anything runs. */
 describe("a preview", () => {
@@ -104,37 +104,127 @@ describe("a preview", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
-    it("and all that is kept shows no private key, also when the keys are made", async () => {
-        // All but what needs a machine: the commands on the load balancer, and what waits for them.
-        const made = await world.pulumi([
-            "up",
-            "--yes",
-            "--skip-preview",
-            ...["--exclude", "**load-balancer-ready", "--exclude-dependents"],
-        ]);
-        expect(made.code, made.text).toBe(0);
-        const plain = JSON.parse((await world.pulumi(["stack", "export", "--show-secrets"])).stdout) as {
-            deployment: { resources: { type: string; outputs?: { stdout?: { plaintext: string } } }[] };
-        };
-        const privateKeys = plain.deployment.resources
-            .filter(({ type }) => type === "command:local:Command")
-            .map(({ outputs }) => JSON.parse(outputs?.stdout?.plaintext ?? '""') as string);
-        expect(privateKeys).toHaveLength(2);
-        const seen = [
-            made,
-            await world.pulumi(["preview", "--diff"]),
-            await world.pulumi(["preview", "--json"]),
-            await world.pulumi(["stack", "export"]),
-            await world.pulumi(["stack", "output", "--json"]),
-        ];
-        for (const key of privateKeys) {
-            // The line of the private half; the first ones hold the public one.
-            const line = key.split("\n")[4] ?? "";
-            expect(line).toMatch(/^[\w+/]{60,}$/);
-            for (const { text } of seen) expect(text).not.toContain(line);
+    describe("of a change to a stack that is there", () => {
+        let made: Outcome;
+        beforeAll(async () => {
+            // All but what needs a machine: the commands on the load balancer, and what waits for them.
+            made = await world.pulumi([
+                "up",
+                "--yes",
+                "--skip-preview",
+                ...["--exclude", "**load-balancer-ready", "--exclude-dependents"],
+            ]);
+            expect(made.code, made.text).toBe(0);
+        });
+        afterAll(async () => {
+            const destroyed = await world.pulumi(["destroy", "--yes", "--skip-preview"]);
+            expect(destroyed.code, destroyed.text).toBe(0);
+        });
+
+        /** What `preview --diff` says of each component that changes, by its name, without indents; and the outputs. */
+        async function changes(config: Record<string, unknown>): Promise<Record<string, string[]>> {
+            await world.configure(config);
+            const { code, text } = await world.pulumi(["preview", "--diff"]);
+            await world.configure(Object.fromEntries(Object.keys(config).map((key) => [key, undefined])));
+            expect(code, text).toBe(0);
+            const blocks = text.split(/^ +(?=[~+-]+ ?\S+:\S+:\S+: \(|--outputs:--)/m);
+            const named = blocks.map((block): [string, string[]] => [
+                /^~ dropscale:index:(\w+)|^--(outputs)/.exec(block)?.slice(1).join("") ?? "",
+                block.split("\n").map((line) => line.trim().replace(/ +:/, ":")),
+            ]);
+            return Object.fromEntries(named);
         }
-        const destroyed = await world.pulumi(["destroy", "--yes", "--skip-preview"]);
-        expect(destroyed.code, destroyed.text).toBe(0);
+
+        it("names the servers that come and go, in haproxy.cfg too, and the cost", async () => {
+            const { BackendPool, HaproxyConfig, outputs } = await changes({ replicas: 4, retired: [1] });
+            expect(BackendPool).toEqual(
+                expect.arrayContaining([
+                    "~ replicas: 3 => 4",
+                    "+ [0]: 1",
+                    'web-0: "s-1vcpu-1gb"',
+                    '- web-1: "s-1vcpu-1gb"',
+                    '+ web-3: "s-1vcpu-1gb"',
+                    '+ web-4: "s-1vcpu-1gb"',
+                ]),
+            );
+            expect(HaproxyConfig).toEqual(
+                expect.arrayContaining([
+                    expect.stringMatching(/^web-0: "10\.\d+\.\d+\.\d+:80"$/),
+                    expect.stringMatching(/^- web-1: "10\.\d+\.\d+\.\d+:80"$/),
+                    "+ web-3: [unknown]",
+                    "+ web-4: [unknown]",
+                ]),
+            );
+            expect(outputs).toContain("~ monthlyCost: 24 => 30");
+        });
+
+        it("names the servers that are replaced, those that are held, and why", async () => {
+            const { BackendPool, HaproxyConfig } = await changes({
+                size: "s-1vcpu-2gb",
+                generation: "7",
+                hold: [0],
+            });
+            expect(BackendPool).toEqual(
+                expect.arrayContaining([
+                    '~ size: "s-1vcpu-1gb" => "s-1vcpu-2gb"',
+                    '+ generation: "7"',
+                    '~ web-0: "s-1vcpu-1gb" => "held"',
+                    '~ web-1: "s-1vcpu-1gb" => "s-1vcpu-2gb"',
+                ]),
+            );
+            expect(HaproxyConfig).toEqual(
+                expect.arrayContaining([expect.stringMatching(/^~ web-1: "10\..*:80" => \[unknown\]$/)]),
+            );
+        });
+
+        it("shows what changes on the load balancer and in the network", async () => {
+            const file = path.join(world.folder, "userdata/haproxy.yaml");
+            const text = await readFile(file, "utf8");
+            await writeFile(file, `${text}# edited\n`);
+            const { LoadBalancer, HaproxyConfig, outputs } = await changes({
+                loadBalancerSize: "s-2vcpu-2gb",
+                healthPath: "/ok",
+            });
+            await writeFile(file, text);
+            expect(LoadBalancer).toEqual(
+                expect.arrayContaining([
+                    '~ size: "s-1vcpu-1gb" => "s-2vcpu-2gb"',
+                    expect.stringMatching(
+                        /^~ userData: "21 lines, sha256 \w{12}" => "22 lines, sha256 \w{12}"$/,
+                    ),
+                ]),
+            );
+            expect(HaproxyConfig).toContain('~ healthPath: "/healthz" => "/ok"');
+            expect(outputs).toContain("~ monthlyCost: 24 => 36");
+        });
+
+        it("of nothing shows nothing", async () => {
+            const { text } = await world.pulumi(["preview", "--diff"]);
+            expect(text).not.toMatch(/~ dropscale:|outputs/);
+        });
+
+        it("and all that is kept shows no private key, also when the keys are made", async () => {
+            const plain = JSON.parse((await world.pulumi(["stack", "export", "--show-secrets"])).stdout) as {
+                deployment: { resources: { type: string; outputs?: { stdout?: { plaintext: string } } }[] };
+            };
+            const privateKeys = plain.deployment.resources
+                .filter(({ type }) => type === "command:local:Command")
+                .map(({ outputs }) => JSON.parse(outputs?.stdout?.plaintext ?? '""') as string);
+            expect(privateKeys).toHaveLength(2);
+            const seen = [
+                made,
+                await world.pulumi(["preview", "--diff"]),
+                await world.pulumi(["preview", "--json"]),
+                await world.pulumi(["stack", "export"]),
+                await world.pulumi(["stack", "output", "--json"]),
+            ];
+            for (const key of privateKeys) {
+                // The line of the private half; the first ones hold the public one.
+                const line = key.split("\n")[4] ?? "";
+                expect(line).toMatch(/^[\w+/]{60,}$/);
+                for (const { text } of seen) expect(text).not.toContain(line);
+            }
+        });
     });
 
     it("says how to start the sandbox when it does not run", async () => {

@@ -215,6 +215,9 @@ describe("the load balancer", () => {
         for (const { name, privateIp } of servers) {
             expect(find(remoteCommand, "haproxy").inputs.stdin).toContain(`server ${name} ${privateIp}:80 `);
         }
+        expect(find(component("HaproxyConfig"), "haproxy").inputs.servers).toEqual(
+            Object.fromEntries(servers.map(({ name, privateIp }) => [name, `${privateIp}:80`])),
+        );
     });
 });
 
