@@ -92,9 +92,6 @@ export const sizes: readonly Size[] = (sizeRows as SizeRow[]).map(
     }),
 );
 
-/** The image whose droplets boot in the sandbox. */
-export const bootableSlug = "debian-12-x64";
-
 export const distributions: readonly Distribution[] = (
     [
         [100001, "debian-12-x64", "12 x64", "Debian", 7, 0.64],

@@ -2,9 +2,10 @@ import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cacheDir } from "../instance.ts";
 import { run, type Log } from "../host.ts";
-import { hostApt, SUITE } from "./apt.ts";
+import type { Release } from "../releases.ts";
+import { hostApt } from "./apt.ts";
 import { aptKey, ensureBaseImage, stopAgent } from "./base-image.ts";
-import { buildOnce, removeTree } from "../build-once.ts";
+import { buildOnce, recipeHash, removeTree } from "../build-once.ts";
 
 /**
  * What user data can install, with all that it depends on or recommends. One line is one `apt-get install`:
@@ -39,48 +40,60 @@ const PACKAGE_GROUPS = [
 
 /** What /etc/apt/sources.list names: the folder under a host name, and the Release fields of Debian's own. */
 const ARCHIVES = [
-    { folder: "debian", suite: SUITE, label: "Debian" },
-    { folder: "debian", suite: `${SUITE}-updates`, label: "Debian" },
-    { folder: "debian-security", suite: `${SUITE}-security`, label: "Debian-Security" },
+    { folder: "debian", pocket: "", label: "Debian" },
+    { folder: "debian", pocket: "-updates", label: "Debian" },
+    { folder: "debian-security", pocket: "-security", label: "Debian-Security" },
 ];
 
-/** Everything that decides what the mirror holds, but the packages' versions. */
-const RECIPE = { suite: SUITE, groups: PACKAGE_GROUPS, archives: ARCHIVES };
+/** The folder of the packages' files below an archive. It names the suite: so does every path of a mirror. */
+const poolOf = ({ suite }: Release) => `pool/${suite}`;
 
 /**
- * The Debian packages that droplets can install without the Internet, in `mirror` of the cache folder, laid out
- * as the paths that apt asks deb.debian.org and security.debian.org for. All packages stand in the main suite;
+ * The packages of a release that droplets can install without the Internet, in the cache folder, laid out as the paths that apt asks deb.debian.org and security.debian.org for. All packages stand in the main suite;
  * updates and security are there, and empty. The indexes are signed by the key that the base image trusts.
- * Made once; again when the list or the base image changes.
+ * Made once; again when the list or the base image changes; older ones stay, a sandbox may serve them.
  *
- * @returns `folder`: absolute path.
+ * @returns absolute paths: `folder`, and the `lowerdir` of the release's base image.
  * @throws Error of one line: not root on Linux, disk full, what apt said.
  */
-export async function ensureMirror({ log }: { log: Log }): Promise<{ folder: string }> {
-    const { lowerdir } = await ensureBaseImage({ log });
-    const folder = path.join(cacheDir(), "mirror");
+export async function ensureMirror(
+    release: Release,
+    { log }: { log: Log },
+): Promise<{ folder: string; lowerdir: string }> {
+    const { lowerdir } = await ensureBaseImage(release, { log });
+    // Everything that decides what the mirror holds, but the packages' versions.
+    const recipe = {
+        groups: PACKAGE_GROUPS,
+        archives: ARCHIVES,
+        pool: poolOf(release),
+        base: path.basename(path.dirname(lowerdir)),
+    };
+    const folder = path.join(cacheDir(), `mirror-${recipeHash(recipe)}`);
     await buildOnce({
         target: folder,
-        title: "the package mirror",
+        title: `the package mirror of ${release.title}`,
         takes: "about half a minute",
-        recipe: { ...RECIPE, base: path.basename(path.dirname(lowerdir)) },
+        recipe,
         needsMiB: 1000,
         log,
         build: async (mirror) => {
-            await download(lowerdir, mirror, log);
-            await writeIndexes(mirror, await aptKey({ log }));
+            await download(release, { lowerdir, mirror, log });
+            await writeIndexes(release, mirror, await aptKey({ log }));
         },
     });
-    return { folder };
+    return { folder, lowerdir };
 }
 
 /** Downloads what a droplet on this base lacks, by the host's apt with the base's list of installed packages. */
-async function download(lowerdir: string, mirror: string, log: Log): Promise<void> {
+async function download(
+    release: Release,
+    { lowerdir, mirror, log }: { lowerdir: string; mirror: string; log: Log },
+): Promise<void> {
     const work = path.join(mirror, "apt");
     for (const folder of ["lists/partial", "archives/partial", "etc"]) {
         await mkdir(path.join(work, folder), { recursive: true });
     }
-    const { sources, options } = await hostApt({ log });
+    const { sources, options } = await hostApt(release, { log });
     await writeFile(path.join(work, "sources.list"), sources.join("\n") + "\n");
     // APT_CONFIG is read first, and apt.conf.d after it: Dir::Etc::parts keeps the host's own out. apt.conf(5)
     const directories = {
@@ -100,10 +113,13 @@ async function download(lowerdir: string, mirror: string, log: Log): Promise<voi
     await writeFile(path.join(work, "apt.conf"), [...options, ...settings].join("\n") + "\n");
     const env = { APT_CONFIG: path.join(work, "apt.conf") };
     await run("apt-get", ["update", "-q"], { env });
+    // A release may lack what another one has.
+    const known = new Set((await run("apt-cache", ["pkgnames"], { env })).split("\n"));
     for (const group of PACKAGE_GROUPS) {
-        await run("apt-get", ["install", "-qq", "--download-only", ...group.split(" ")], { env });
+        const packages = group.split(" ").filter((name) => known.has(name));
+        await run("apt-get", ["install", "-qq", "--download-only", ...packages], { env });
     }
-    await fillPool(path.join(work, "archives"), path.join(mirror, "debian/pool/main"));
+    await fillPool(path.join(work, "archives"), path.join(mirror, "debian", poolOf(release)));
     await removeTree(work);
 }
 
@@ -115,31 +131,32 @@ async function fillPool(archives: string, pool: string): Promise<void> {
     }
 }
 
-async function writeIndexes(mirror: string, key: { folder: string }): Promise<void> {
+async function writeIndexes(release: Release, mirror: string, key: { folder: string }): Promise<void> {
     const gpg = ["--homedir", key.folder, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback"];
     try {
-        for (const { folder, suite, label } of ARCHIVES) {
+        for (const { folder, pocket, label } of ARCHIVES) {
+            const suite = release.suite + pocket;
             const archive = path.join(mirror, folder);
             const dist = path.join(archive, "dists", suite);
             const index = path.join(dist, "main/binary-amd64");
             await mkdir(index, { recursive: true });
             const packages =
-                suite === SUITE ? await run("apt-ftparchive", ["packages", "pool"], { cwd: archive }) : "";
+                pocket === "" ? await run("apt-ftparchive", ["packages", "pool"], { cwd: archive }) : "";
             await writeFile(path.join(index, "Packages"), packages && packages + "\n");
             await run("xz", ["--keep", path.join(index, "Packages")]);
             const fields = {
                 Origin: "Debian",
                 Label: label,
-                Suite: suite.replace(SUITE, "oldstable"),
+                Suite: release.alias + pocket,
                 Codename: suite,
                 Components: "main",
                 Architectures: "amd64",
             };
-            const release = Object.entries(fields).map(
+            const options = Object.entries(fields).map(
                 ([field, value]) => `APT::FTPArchive::Release::${field}=${value}`,
             );
             const text = await run("apt-ftparchive", [
-                ...release.flatMap((option) => ["-o", option]),
+                ...options.flatMap((option) => ["-o", option]),
                 "release",
                 dist,
             ]);

@@ -1,15 +1,17 @@
+import type { Release } from "../releases.ts";
 import { firstLine, run, type Log } from "../host.ts";
 
-export const SUITE = "bookworm";
 const DEBIAN = "http://deb.debian.org/debian";
 const DEBIAN_SECURITY = "http://security.debian.org/debian-security";
 
-/** /etc/apt/sources.list of a droplet: what stands on any Debian 12 machine. */
-export const SOURCES_LIST = [
-    `deb ${DEBIAN} ${SUITE} main`,
-    `deb ${DEBIAN} ${SUITE}-updates main`,
-    `deb ${DEBIAN_SECURITY} ${SUITE}-security main`,
-];
+/** /etc/apt/sources.list of a droplet: what stands on any machine with that release. */
+export function sourcesList({ suite }: Release): string[] {
+    return [
+        `deb ${DEBIAN} ${suite} main`,
+        `deb ${DEBIAN} ${suite}-updates main`,
+        `deb ${DEBIAN_SECURITY} ${suite}-security main`,
+    ];
+}
 
 /** How this host gets Debian packages. */
 export interface HostApt {
@@ -20,10 +22,10 @@ export interface HostApt {
 }
 
 /**
- * Packages come from where the host's own apt takes Debian 12 from, by its proxy, so that closed networks need
- * nothing else set; on a host that is not Debian 12, from Debian's own servers. Third-party lines are left out.
+ * Packages come from where the host's own apt takes Debian from, by its proxy, so that closed networks need
+ * nothing else set; on a host that is no Debian, from Debian's own servers. Third-party lines are left out.
  */
-export async function hostApt({ log }: { log: Log }): Promise<HostApt> {
+export async function hostApt(release: Release, { log }: { log: Log }): Promise<HostApt> {
     await run("apt-get", ["update", "-q"]).catch((error: unknown) => {
         log(`apt-get update: ${firstLine(error)}`); // a broken third-party line is no reason to stop
     });
@@ -34,19 +36,22 @@ export async function hostApt({ log }: { log: Log }): Promise<HostApt> {
         "Created-By: Packages",
     ]);
     const dump = await run("apt-config", ["dump", "Acquire"]);
-    const sources = debianSources(targets);
-    return { sources: sources.length > 0 ? sources : SOURCES_LIST, options: acquireOptions(dump) };
+    const sources = debianSources(targets, release);
+    return { sources: sources.length > 0 ? sources : sourcesList(release), options: acquireOptions(dump) };
 }
 
-/** Sources.list lines of Debian's own main component among `ORIGIN COMPONENT RELEASE URI` lines. */
-export function debianSources(indexTargets: string): string[] {
+/**
+ * Sources.list lines for a release, from where the host takes its own (`ORIGIN COMPONENT RELEASE URI` lines), which
+ * may be another release of Debian: an archive has them side by side.
+ */
+export function debianSources(indexTargets: string, { suite }: Release): string[] {
     const lines = indexTargets.split("\n").flatMap((line) => {
-        const [origin, component, release, uri] = line.split(" ");
-        const suites = [SUITE, `${SUITE}-updates`, `${SUITE}-security`];
-        const ours = origin === "Debian" && component === "main" && suites.includes(release ?? "");
-        return ours && uri !== undefined ? [`deb ${uri} ${String(release)} main`] : [];
+        const [origin, component, theirs = "", uri] = line.split(" ");
+        const pocket = /^[a-z]+(-updates|-security)?$/.exec(theirs);
+        const ours = origin === "Debian" && component === "main" && pocket && uri !== undefined;
+        return ours ? [`deb ${uri} ${suite}${pocket[1] ?? ""} main`] : [];
     });
-    return lines.some((line) => line.endsWith(` ${SUITE} main`)) ? [...new Set(lines)] : [];
+    return lines.some((line) => line.endsWith(` ${suite} main`)) ? [...new Set(lines)] : [];
 }
 
 /** The lines of `apt-config dump` that say how to reach a server, and nothing about what to fetch. */

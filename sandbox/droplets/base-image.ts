@@ -2,11 +2,13 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cacheDir } from "../instance.ts";
 import { quote, requireLinuxRoot, run, type Log } from "../host.ts";
-import { hostApt, SOURCES_LIST, SUITE } from "./apt.ts";
 import { buildOnce, recipeHash } from "../build-once.ts";
+import { METADATA_ADDRESS, MIRROR_PORT } from "../region/names.ts";
+import type { Release } from "../releases.ts";
+import { hostApt, sourcesList } from "./apt.ts";
 import { SEED_FOLDER } from "./seed.ts";
 
-/** What DigitalOcean's Debian 12 image has and user data relies on; nothing that user data should install. */
+/** What DigitalOcean's Debian images have and user data relies on; nothing that user data should install. */
 const PACKAGES = [
     "apt-utils bsdextrautils ca-certificates cloud-init cron curl dbus debconf-utils gnupg",
     "ifupdown init iproute2 iputils-ping less libpam-systemd locales logrotate lsb-release",
@@ -25,17 +27,16 @@ const MASKED_UNITS = [
 /** Where the droplet finds the MemTotal of its size; /proc itself shows the host's. */
 export const MEMINFO = "/run/host/meminfo";
 
-/** Files of the image, by path. */
+/** Files of every image, by path. */
 const FILES: Readonly<Record<string, string[]>> = {
-    "/etc/apt/sources.list": SOURCES_LIST,
     // Debian's servers can't be reached from a droplet; the region answers for them at the metadata address.
     "/etc/apt/apt.conf.d/90-region": [
-        'Acquire::http::Proxy "http://169.254.169.254:80";',
+        `Acquire::http::Proxy "http://${METADATA_ADDRESS}:${MIRROR_PORT}";`,
         'Acquire::Languages "none";',
     ],
     // The disk is an overlay that is thrown away: no need to flush after each file. dpkg(1), --force-unsafe-io
     "/etc/dpkg/dpkg.cfg.d/90-overlay": ["force-unsafe-io"],
-    "/etc/resolv.conf": ["nameserver 169.254.169.254"],
+    "/etc/resolv.conf": [`nameserver ${METADATA_ADDRESS}`],
     "/etc/default/locale": ["LANG=C.UTF-8"],
     "/etc/fstab": [`${MEMINFO} /proc/meminfo none bind,nofail 0 0`],
     "/etc/network/interfaces": ["source /etc/network/interfaces.d/*", "auto lo", "iface lo inet loopback"],
@@ -79,9 +80,6 @@ const MMDEBSTRAP = [
  */
 const DIES_WITH_US = ["--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/** Everything that decides what the image looks like, but the packages' versions. */
-const RECIPE = { suite: SUITE, options: MMDEBSTRAP, packages: PACKAGES, files: FILES, customize: CUSTOMIZE };
-
 /** gpg's user id, algorithm, use and expiry. */
 const KEY = ["dropscale sandbox", "rsa3072", "sign", "never"];
 const PUBLIC_KEY = "sandbox.asc";
@@ -122,40 +120,59 @@ export async function stopAgent(folder: string): Promise<void> {
 }
 
 /**
- * A Debian 12 root tree that all droplets of all instances share as the lowest layer of their disks. Made once
- * by mmdebstrap in the cache folder, and again when the recipe (this file) or the mirror's key changes; older
+ * A root tree of the release that all its droplets of all instances share as the lowest layer of their disks. Made
+ * once by mmdebstrap in the cache folder, and again when the recipe (this file) or the mirror's key changes; older
  * ones stay, droplets may stand on them.
  *
  * @returns `lowerdir`: absolute path of the tree; its last part but one carries the hash of the recipe.
  * @throws Error of one line: not root on Linux, disk full, what mmdebstrap said.
  */
-export async function ensureBaseImage({ log }: { log: Log }): Promise<{ lowerdir: string }> {
+export async function ensureBaseImage(
+    release: Release,
+    { log }: { log: Log },
+): Promise<{ lowerdir: string }> {
     requireLinuxRoot();
     const { publicKey } = await aptKey({ log });
-    const recipe = { ...RECIPE, key: await readFile(publicKey, "utf8") };
+    // Everything that decides what the image looks like, but the packages' versions.
+    const recipe = {
+        suite: release.suite,
+        options: MMDEBSTRAP,
+        packages: PACKAGES,
+        files: filesOf(release),
+        customize: CUSTOMIZE,
+        key: await readFile(publicKey, "utf8"),
+    };
     const target = path.join(cacheDir(), `base-${recipeHash(recipe)}`);
     await buildOnce({
         target,
-        title: "the Debian 12 base image",
+        title: `the ${release.title} base image`,
         takes: "a minute or two",
         recipe,
         needsMiB: 800,
         log,
-        build: (folder) => buildTree(path.join(folder, "root"), publicKey, log),
+        build: (folder) => buildTree(release, path.join(folder, "root"), { publicKey, log }),
     });
     return { lowerdir: path.join(target, "root") };
 }
 
-async function buildTree(root: string, publicKey: string, log: Log): Promise<void> {
-    const { sources, options } = await hostApt({ log });
+function filesOf(release: Release): Record<string, string[]> {
+    return { ...FILES, "/etc/apt/sources.list": sourcesList(release) };
+}
+
+async function buildTree(
+    release: Release,
+    root: string,
+    { publicKey, log }: { publicKey: string; log: Log },
+): Promise<void> {
+    const { sources, options } = await hostApt(release, { log });
     const key = `cp ${quote(publicKey)} "$1/etc/apt/trusted.gpg.d/sandbox.asc"`;
-    const files = Object.entries(FILES).map(([file, lines]) => writeHook(file, lines));
+    const files = Object.entries(filesOf(release)).map(([file, lines]) => writeHook(file, lines));
     await run("setpriv", [
         ...[...DIES_WITH_US, "mmdebstrap", ...MMDEBSTRAP],
         `--include=${PACKAGES.join(",")}`,
         ...options.map((option) => `--aptopt=${option}`),
         ...[...CUSTOMIZE, key, ...files].map((hook) => `--customize-hook=${hook}`),
-        SUITE,
+        release.suite,
         root,
         ...sources,
     ]);

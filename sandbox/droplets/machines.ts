@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { watch, type FSWatcher } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir, rename, symlink } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
@@ -9,7 +10,10 @@ import type { CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { netnsOf } from "../region/names.ts";
 import { Region } from "../region/region.ts";
+import { MIRROR_FOLDER } from "../region/services.ts";
+import { defaultImage, releaseOf } from "../releases.ts";
 import { removeTree } from "../build-once.ts";
+import { ensureMirror } from "./apt-mirror.ts";
 import { Cgroups } from "./cgroups.ts";
 import { Machine } from "./machine.ts";
 import { prepareHost } from "./prepare.ts";
@@ -42,7 +46,6 @@ class BootingMachines implements Machines {
     readonly #stopping = new Set<number>();
     readonly #listeners: ((dropletId: number) => void)[] = [];
     #cloud: Cloud | undefined;
-    #lowerdir = "";
 
     constructor(instance: Instance, log: Log) {
         this.#instance = instance;
@@ -52,7 +55,8 @@ class BootingMachines implements Machines {
     }
 
     async start(cloud: Cloud): Promise<Set<number>> {
-        this.#lowerdir = (await prepareHost({ log: this.#log })).lowerdir;
+        await prepareHost({ log: this.#log });
+        await this.#serve(defaultImage);
         this.#cloud = cloud;
         await this.#region.start(cloud);
         await this.#removeStrangers(cloud);
@@ -73,13 +77,15 @@ class BootingMachines implements Machines {
 
     async create(droplet: Droplet, { size, publicKeys, snapshot }: CreateOptions): Promise<void> {
         const machine = this.#machine(droplet.id);
-        const { hostname, vpcUuid } = droplet;
+        const { hostname, image, vpcUuid } = droplet;
         const vpc = this.#cloud?.vpcs.find(({ id }) => id === vpcUuid);
         if (vpc === undefined) {
             throw new Error(`droplet ${droplet.id} is in VPC ${vpcUuid}, which the sandbox does not know`);
         }
+        // What a snapshot was taken of stands under its copies.
+        const lowerdir = "slug" in image ? await this.#serve(image.slug) : "";
         await machine.make(
-            { hostname, memoryMiB: size.memoryMiB, vcpus: size.vcpus, lowerdir: this.#lowerdir },
+            { hostname, memoryMiB: size.memoryMiB, vcpus: size.vcpus, lowerdir },
             seedFiles({ droplet, vpc, addresses: this.#instance.addresses, publicKeys }),
             snapshot && this.#snapshotFolder(snapshot.id),
         );
@@ -136,7 +142,23 @@ class BootingMachines implements Machines {
         for (const id of await this.#present()) await this.#destroy(id);
         await this.#cgroups.removeAll();
         await this.#region.purge();
-        await removeTree(this.#folder("droplets"), this.#folder("snapshots"));
+        await removeTree(...["droplets", "snapshots", MIRROR_FOLDER].map((name) => this.#folder(name)));
+    }
+
+    /**
+     * Makes an image, if it is not there yet, and its packages known to the region.
+     *
+     * @returns the root tree of its droplets.
+     */
+    async #serve(image: string): Promise<string> {
+        const release = releaseOf(image);
+        const { folder, lowerdir } = await ensureMirror(release, { log: this.#log });
+        const link = path.join(this.#folder(MIRROR_FOLDER), release.suite);
+        await mkdir(path.dirname(link), { recursive: true });
+        const temporary = `${link}.${randomUUID()}`;
+        await symlink(folder, temporary);
+        await rename(temporary, link);
+        return lowerdir;
     }
 
     /** Removes every machine and snapshot of this instance that `cloud` does not know: a crash has left them. */

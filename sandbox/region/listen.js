@@ -1,4 +1,4 @@
-// Runs inside the router's namespace: `nsenter --net=… node listen.js ADDRESS`. Binds the two sockets, hands them
+// Runs inside the router's namespace: `nsenter --net=… node listen.js ADDRESS MIRROR_PORT`. Binds the sockets, hands them
 // to the parent over Node's IPC, and exits; were it to stay, it would take half of the connections. When it can't,
 // it sends the error's code instead.
 // https://nodejs.org/docs/latest-v20.x/api/child_process.html#subprocesssendmessage-sendhandle-options-callback
@@ -9,15 +9,18 @@ import net from "node:net";
 import process from "node:process";
 import { promisify } from "node:util";
 
-const address = process.argv[2];
+const [address, mirrorPort] = process.argv.slice(2);
 const send = promisify(process.send.bind(process));
 
 try {
     const http = net.createServer().listen(80, address);
     await once(http, "listening");
+    const mirror = net.createServer().listen(Number(mirrorPort), address);
+    await once(mirror, "listening");
     const dns = dgram.createSocket("udp4").bind(53, address);
     await once(dns, "listening");
     await send("http", http);
+    await send("mirror", mirror);
     await send("dns", dns);
     await once(process, "disconnect");
 } catch (error) {

@@ -3,6 +3,9 @@ import type { Instance } from "../instance.ts";
 /** Where droplets find metadata, DNS and packages. https://docs.digitalocean.com/reference/api/metadata/ */
 export const METADATA_ADDRESS = "169.254.169.254";
 
+/** Where the package mirror is an HTTP proxy at that address: apt-cacher-ng's port. On 80 there is metadata alone. */
+export const MIRROR_PORT = 3142;
+
 /** The router's end of the link to the host. */
 export const UPLINK_IN_ROUTER = "up0";
 

@@ -1,7 +1,7 @@
 import net from "node:net";
 import type { Instance } from "../instance.ts";
 import type { Cloud, Droplet, Firewall, FirewallRule } from "../model.ts";
-import { METADATA_ADDRESS, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
+import { METADATA_ADDRESS, MIRROR_PORT, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
 
 /**
  * The router's nft table: cloud firewalls, VPC isolation and reserved IPs, as one transaction that replaces
@@ -31,7 +31,7 @@ export function renderRules(cloud: Cloud, instance: Instance): string {
             ofKnownFlow,
             'iifname "lo" accept',
             "icmp type echo-request accept",
-            `iifname "p*" ip daddr ${METADATA_ADDRESS} tcp dport 80 accept`,
+            `iifname "p*" ip daddr ${METADATA_ADDRESS} tcp dport { 80, ${MIRROR_PORT} } accept`,
             `iifname "p*" ip daddr ${METADATA_ADDRESS} udp dport 53 accept`,
             // A prompt "no" lets a program in a droplet fail at once; clients outside see silence, as in reality.
             `iifname != "${UPLINK_IN_ROUTER}" reject with icmpx admin-prohibited`,

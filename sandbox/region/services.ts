@@ -6,17 +6,20 @@ import { fileURLToPath } from "node:url";
 import send from "@fastify/send";
 import dnsPacket from "dns-packet";
 import fastify, { type FastifyInstance } from "fastify";
-import { cacheDir, type Instance } from "../instance.ts";
+import type { Instance } from "../instance.ts";
 import type { Cloud } from "../model.ts";
 import { lookUp, metadataDocument, metadataFolder } from "./metadata.ts";
-import { METADATA_ADDRESS } from "./names.ts";
+import { METADATA_ADDRESS, MIRROR_PORT } from "./names.ts";
+
+/** Folder of the state folder with a link to the package mirror of each release, by its suite. */
+export const MIRROR_FOLDER = "mirror";
 
 /** The names that a Debian droplet's apt asks for; each has its own top folders, so that one mirror serves both. */
 const DEBIAN_HOSTS = ["deb.debian.org", "security.debian.org"];
 
 /**
- * Serves what droplets find at 169.254.169.254: their metadata and, as an HTTP proxy for apt, the Debian
- * packages in `mirror` of the cache folder on port 80; DNS on UDP port 53. Both sockets were bound inside the
+ * Serves what droplets find at 169.254.169.254: their metadata on port 80; on port {@link MIRROR_PORT}, as an HTTP
+ * proxy for apt, the Debian packages in {@link MIRROR_FOLDER}; DNS on UDP port 53. The sockets were bound inside the
  * router's namespace; the process that serves is this one.
  *
  * @param cloud gives today's state at each request.
@@ -26,18 +29,20 @@ export async function startServices(
     instance: Instance,
     cloud: () => Cloud,
 ): Promise<{ close(): Promise<void> }> {
-    const app = httpService(instance, cloud);
-    await app.ready();
+    const metadata = metadataService(instance, cloud);
+    const mirror = mirrorService(path.join(instance.stateDir, MIRROR_FOLDER));
+    await Promise.all([metadata.ready(), mirror.ready()]);
     const sockets = await listenInRouter(instance);
     sockets.dns.on("message", (query, client) => {
         const answer = dnsAnswer(query);
         if (answer) sockets.dns.send(answer, client.port, client.address, () => undefined); // who got none asks again
     });
-    app.server.listen(sockets.http);
+    metadata.server.listen(sockets.http);
+    mirror.server.listen(sockets.mirror);
     return {
         async close() {
             sockets.dns.close();
-            await app.close();
+            await Promise.all([metadata.close(), mirror.close()]);
         },
     };
 }
@@ -63,15 +68,11 @@ export function dnsAnswer(query: Buffer): Buffer | undefined {
     }
 }
 
-function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
-    const app = fastify({
-        forceCloseConnections: true,
-        rewriteUrl: ({ url = "/" }) => (url.startsWith("/") ? url : proxied(url)),
-    });
+function metadataService(instance: Instance, cloud: () => Cloud): FastifyInstance {
+    const app = textService();
     const dropletAt = (address: string) =>
         cloud().droplets.find(({ publicIp, anchorIp }) => [publicIp, anchorIp].includes(address));
 
-    app.setNotFoundHandler((_request, reply) => reply.code(404).type("text/plain").send("not found\n"));
     app.get("/metadata/v1", (_request, reply) => reply.redirect("/metadata/v1/", 301));
     app.get("/metadata/v1.json", (request, reply) => {
         const droplet = dropletAt(request.ip);
@@ -85,10 +86,17 @@ function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
         else if (found === "redirect") void reply.redirect(`${request.url}/`, 301);
         else void reply.type("text/plain; charset=utf-8").send(found.text);
     });
-    app.get("/mirror/*", async (request, reply) => {
-        const [file = ""] = request.url.slice("/mirror".length).split("?");
+    return app;
+}
+
+/** @param folder Has a mirror for each suite. */
+function mirrorService(folder: string): FastifyInstance {
+    const app = textService(({ url = "/" }) => proxied(url));
+    app.get<{ Params: { suite: string } }>("/mirror/:suite/*", async (request, reply) => {
+        const { suite } = request.params;
+        const [file = ""] = request.url.slice(`/mirror/${suite}`.length).split("?");
         const { statusCode, headers, stream } = await send(request.raw, file, {
-            root: path.join(cacheDir(), "mirror"),
+            root: path.join(folder, suite),
         });
         return reply.code(statusCode).headers(headers).send(stream);
     });
@@ -103,11 +111,19 @@ function httpService(instance: Instance, cloud: () => Cloud): FastifyInstance {
     return app;
 }
 
+function textService(rewriteUrl: (request: { url?: string }) => string = ({ url = "/" }) => url) {
+    const app = fastify({ forceCloseConnections: true, rewriteUrl });
+    return app.setNotFoundHandler((_request, reply) =>
+        reply.code(404).type("text/plain").send("not found\n"),
+    );
+}
+
 /** The path that answers a proxy request: one in absolute form. https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 function proxied(url: string): string {
     const { hostname, pathname } = URL.canParse(url) ? new URL(url) : { hostname: url, pathname: "/" };
+    const suite = /\/(?:dists|pool)\/([a-z]+)/.exec(pathname)?.[1] ?? "none";
     return DEBIAN_HOSTS.includes(hostname)
-        ? `/mirror${pathname}`
+        ? `/mirror/${suite}${pathname}`
         : `/elsewhere/${encodeURIComponent(hostname)}`;
 }
 
@@ -116,26 +132,34 @@ function noInternet(host: string): string {
 }
 
 /** A socket belongs to the namespace of the process that makes it: a child makes them there and hands them over. */
-async function listenInRouter(instance: Instance): Promise<{ http: net.Server; dns: DatagramSocket }> {
+async function listenInRouter(
+    instance: Instance,
+): Promise<{ http: net.Server; mirror: net.Server; dns: DatagramSocket }> {
     const script = fileURLToPath(new URL("listen.js", import.meta.url));
     const namespace = `--net=/run/netns/${instance.id}`;
-    const child = spawn("nsenter", [namespace, process.execPath, script, METADATA_ADDRESS], {
-        stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
+    const child = spawn(
+        "nsenter",
+        [namespace, process.execPath, script, METADATA_ADDRESS, String(MIRROR_PORT)],
+        {
+            stdio: ["ignore", "ignore", "inherit", "ipc"],
+        },
+    );
     let http: net.Server | undefined;
+    let mirror: net.Server | undefined;
     let dns: DatagramSocket | undefined;
     let reason = "no sockets came from the router's namespace";
     child.on("message", (message, socket) => {
-        if (socket instanceof net.Server) http = socket;
+        if (socket instanceof net.Server && message === "http") http = socket;
+        else if (socket instanceof net.Server) mirror = socket;
         else if (socket instanceof DatagramSocket) dns = socket;
         else
             reason = message === "EADDRINUSE" ? "another process serves it already" : JSON.stringify(message);
-        if (http && dns) child.disconnect();
+        if (http && mirror && dns) child.disconnect();
     });
     return new Promise((resolve, reject) => {
         child.on("error", reject);
         child.on("exit", () => {
-            if (http && dns) resolve({ http, dns });
+            if (http && mirror && dns) resolve({ http, mirror, dns });
             else reject(new Error(`metadata service of sandbox ${instance.id}: ${reason}`));
         });
     });

@@ -3,7 +3,8 @@ import type { Static } from "typebox";
 
 import type { Droplet, ImageRef } from "../../model.ts";
 import { lowestFreeAddress } from "../../addresses.ts";
-import { bootableSlug, distributions, type Region, regions, type Size, sizes } from "../catalog.ts";
+import { distributions, type Region, regions, type Size, sizes } from "../catalog.ts";
+import { releases } from "../../releases.ts";
 import { timestamp } from "../cloud.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";
@@ -105,9 +106,9 @@ function imageFor(control: ControlPlane, wanted: string, region: Region, size: S
     }
     if (snapshot) return { snapshot: { ...snapshot } };
     const slug = distribution?.slug ?? "";
-    if (control.instance.kind === "nspawn" && slug !== bootableSlug) {
+    if (control.instance.kind === "nspawn" && !(slug in releases)) {
         throw unprocessable(
-            `The sandbox boots ${bootableSlug} and snapshots of it, not ${slug}; without machines (--kind loopback) it takes every image.`,
+            `The sandbox boots ${Object.keys(releases).join(", ")} and snapshots of them, not ${slug}; without machines (--kind loopback) it takes every image.`,
         );
     }
     return { slug };

@@ -8,6 +8,9 @@ import net from "node:net";
 import process from "node:process";
 import { clearTimeout, setTimeout } from "node:timers";
 
+/** The package mirror's. */
+const MIRROR_PORT = 3142;
+
 const held = new Map();
 let served = 0;
 const heard = [];
@@ -63,14 +66,14 @@ const actions = {
     },
     /** Asks a proxy for a tunnel: the status line and what follows. */
     async tunnel({ proxy, target, timeoutMs }) {
-        const socket = net.connect({ host: proxy, port: 80 });
+        const socket = net.connect({ host: proxy, port: MIRROR_PORT });
         socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
         return answerOf(socket, timeoutMs);
     },
     async get({ url, proxy, from, headers, timeoutMs }) {
         const options = { localAddress: from, headers, timeout: timeoutMs, agent: false };
         const request = proxy
-            ? http.request({ host: proxy, path: url, ...options })
+            ? http.request({ host: proxy, port: MIRROR_PORT, path: url, ...options })
             : http.request(url, options);
         request.on("timeout", () => request.destroy(new Error("timeout")));
         request.end();

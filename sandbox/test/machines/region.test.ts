@@ -38,7 +38,6 @@ const agents = new Map<number, Agent>();
 
 beforeAll(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), "dropscale-region-"));
-    process.env.XDG_CACHE_HOME = folder; // a package mirror of our own
     const claim = await claimIndex();
     release = claim.release;
     sandbox = instance({ name: "test", index: claim.index, stateDir: folder, kind: "nspawn" });
@@ -380,12 +379,12 @@ describe("at 169.254.169.254", () => {
     });
 
     it("apt finds Debian's packages by proxy, whole, in part, and only when they are new", async () => {
-        const pool = path.join(folder, "dropscale/mirror/debian/pool/main/libs");
+        const pool = path.join(folder, "mirror/bookworm/debian/pool/bookworm/libs");
         await mkdir(pool, { recursive: true });
         await writeFile(path.join(pool, "libs+1_2~3.deb"), "0123456789");
         const { agent } = droplet(6);
         const fetch = (host: string, file: string, headers = {}) =>
-            agent.get(`http://${host}/debian/pool/main/${file}`, { proxy: "169.254.169.254", headers });
+            agent.get(`http://${host}/debian/pool/bookworm/${file}`, { proxy: "169.254.169.254", headers });
         const url = "libs/libs%2b1_2%7e3.deb";
 
         const whole = await fetch("deb.debian.org", url);

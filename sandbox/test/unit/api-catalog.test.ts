@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { bootableSlug, distributions, regions, sizeOf, sizes } from "../../api/catalog.ts";
+import { distributions, regions, sizeOf, sizes } from "../../api/catalog.ts";
 import { RateLimiter } from "../../api/rate-limit.ts";
+import { defaultImage, releases } from "../../releases.ts";
 
 describe("sizes", () => {
     it("have each a slug of their own that says how many processors it has", () => {
@@ -37,8 +38,9 @@ describe("sizes", () => {
     });
 });
 
-it("the image that boots is one that there is", () => {
-    expect(distributions.map(({ slug }) => slug)).toContain(bootableSlug);
+it("the images that boot are some that there are", () => {
+    expect(distributions.map(({ slug }) => slug)).toEqual(expect.arrayContaining(Object.keys(releases)));
+    expect(Object.keys(releases)).toContain(defaultImage);
 });
 
 describe("the rate limit", () => {

@@ -4,6 +4,7 @@ import { recipeHash } from "../../build-once.ts";
 import { hierarchies } from "../../droplets/cgroups.ts";
 import { memInfo, seedFiles, type Seed } from "../../droplets/seed.ts";
 import { missingHostPackages } from "../../host.ts";
+import { defaultImage, releaseOf } from "../../releases.ts";
 
 const droplet = {
     id: 7,
@@ -72,29 +73,35 @@ describe("recipe hash", () => {
 });
 
 describe("the host's apt", () => {
-    it("takes Debian's main component of bookworm, from wherever the host takes it", () => {
+    const bookworm = releaseOf(defaultImage);
+
+    it("takes Debian's main component of a release, from wherever the host takes its own", () => {
         const targets = [
             "Debian main bookworm http://mirror.example/debian/",
             "Debian main bookworm-updates http://mirror.example/debian/",
             "Debian main bookworm-security http://mirror.example/debian-security/",
             "Debian contrib bookworm http://mirror.example/debian/",
-            "Debian main trixie http://mirror.example/debian/",
             "Example main bookworm http://third-party.example/",
             "Debian main bookworm http://mirror.example/debian/",
         ];
-        expect(debianSources(targets.join("\n"))).toEqual([
+        expect(debianSources(targets.join("\n"), bookworm)).toEqual([
             "deb http://mirror.example/debian/ bookworm main",
             "deb http://mirror.example/debian/ bookworm-updates main",
             "deb http://mirror.example/debian-security/ bookworm-security main",
         ]);
+        expect(debianSources(targets.join("\n"), releaseOf("debian-13-x64"))).toEqual([
+            "deb http://mirror.example/debian/ trixie main",
+            "deb http://mirror.example/debian/ trixie-updates main",
+            "deb http://mirror.example/debian-security/ trixie-security main",
+        ]);
     });
 
-    it("finds nothing on a host that is not Debian 12", () => {
-        expect(debianSources("Ubuntu main noble http://archive.example/ubuntu/")).toEqual([]);
-        expect(debianSources("Debian main bookworm-security http://mirror.example/debian-security/")).toEqual(
-            [],
-        );
-        expect(debianSources("")).toEqual([]);
+    it("finds nothing on a host that is no Debian", () => {
+        expect(debianSources("Ubuntu main noble http://archive.example/ubuntu/", bookworm)).toEqual([]);
+        expect(
+            debianSources("Debian main bookworm-security http://mirror.example/debian-security/", bookworm),
+        ).toEqual([]);
+        expect(debianSources("", bookworm)).toEqual([]);
     });
 
     it("keeps proxies and date checks, and nothing else", () => {
