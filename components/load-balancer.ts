@@ -5,6 +5,7 @@ import { reachableFrom } from "./admin-access";
 import { describeUserData, renderUserData } from "../userdata/render";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
+import { expectHostKey } from "./host-key";
 import type { Network } from "./network";
 
 /** Inputs of {@link LoadBalancer}. */
@@ -72,7 +73,9 @@ export class LoadBalancer extends pulumi.ComponentResource {
         );
         this.dropletId = droplet.id;
         this.connection = pulumi.secret({
-            host: droplet.ipv4Address.apply((address) => reachableFrom(args.adminCidrs, address)),
+            host: pulumi
+                .all([droplet.ipv4Address, args.host.publicKey])
+                .apply(([address, hostKey]) => dialable(address, hostKey, args.adminCidrs)),
             user: "root",
             privateKey: args.deploy.privateKey,
             hostKey: args.host.publicKey,
@@ -103,6 +106,15 @@ function withHostKeys(text: string, { privateKey, publicKey }: KeyPair): pulumi.
                 renderUserData(text, { ssh_keys: { ed25519_private, ed25519_public } }),
             ),
     );
+}
+
+/**
+ * What can be known before anything dials: this machine may reach SSH there, and the host is the right one. A preview
+ * sends the host no packet.
+ */
+async function dialable(address: string, hostKey: string, adminCidrs: readonly string[]): Promise<string> {
+    await reachableFrom(adminCidrs, address);
+    return pulumi.runtime.isDryRun() ? address : expectHostKey(address, hostKey);
 }
 
 /**

@@ -123,6 +123,9 @@ export async function runProgram(options: RunOptions = {}): Promise<Run> {
         const name = `${request.getType()} ${request.getName()}`;
         registrations.push(registrationOf(request, inputsByName.get(name) ?? {}));
     });
+    // No host is asked for its key: `ssh-keyscan` is not found.
+    const { PATH } = process.env;
+    process.env.PATH = "/nonexistent";
     try {
         const program = requireTypeScript("../index.ts", __filename) as () => Promise<
             Record<string, unknown>
@@ -138,6 +141,7 @@ export async function runProgram(options: RunOptions = {}): Promise<Run> {
         await pulumi.runtime.disconnect();
         return { registrations, outputs: values, secrets, find: finder(registrations) };
     } finally {
+        process.env.PATH = PATH;
         stopRecording();
     }
 }

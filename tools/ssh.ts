@@ -1,4 +1,5 @@
 import { Client } from "ssh2";
+import { otherHostKey } from "../components/host-key";
 
 /** Where to log in as root, and how to know that it is the right host. */
 export interface SshTarget {
@@ -26,8 +27,7 @@ export function runOverSsh(
         let seen = expected;
         const fail = (error: Error) => {
             client.end();
-            const reason =
-                seen === expected ? error.message : `it shows the host key ${seen}, expected ${expected}`;
+            const reason = seen === expected ? error.message : otherHostKey(hostKey, seen);
             reject(new Error(`SSH to root@${host}: ${reason}`));
         };
         client.on("error", fail);
