@@ -19,7 +19,8 @@ export interface KeyPair {
 /**
  * This stack's two key pairs, made once on the machine that runs `pulumi` (needs `ssh-keygen`) and kept as
  * secrets in state: the deploy key, with which root is reached on every droplet, and the load balancer's host
- * key, by which it is known from the first connection. To rotate: `pulumi up --replace` of the command.
+ * key, by which it is known from the first connection. To rotate one: `pulumi up --replace '**::keys-deploy'`, or
+ * `'**::keys-host'`; the droplets that carry it are replaced, new before old.
  */
 export class DeployKey extends pulumi.ComponentResource {
     readonly deploy: KeyPair;
@@ -34,7 +35,9 @@ export class DeployKey extends pulumi.ComponentResource {
         this.sshKeyId = new digitalocean.SshKey(
             name,
             { name: args.prefix, publicKey: this.deploy.publicKey },
-            { parent: this },
+            // The provider deletes what has a given name before it creates the next one, and with a key that is
+            // rotated would go every droplet that names it. An account takes two keys of one name.
+            { parent: this, deleteBeforeReplace: false },
         ).id;
         this.registerOutputs({ publicKey: this.deploy.publicKey });
     }
