@@ -2,6 +2,7 @@ import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./config";
 import { refusal } from "./refusal";
+import { tokenAdvice } from "./token-scopes";
 
 /** What the program has to know of the account before it declares anything. */
 export interface Account {
@@ -33,7 +34,8 @@ export async function lookUpAccount(settings: Settings): Promise<Account> {
     } catch (error) {
         if (pulumi.RunError.isInstance(error)) throw error;
         const reason = (error as Error).message.replace(/\s*\n\s*/g, " ");
-        throw refusal(`the account could not be read: ${reason}`);
+        const what = [`the account could not be read: ${reason}`, tokenAdvice(reason) ?? []].flat();
+        throw refusal(what.join("; "));
     }
 }
 

@@ -7,43 +7,57 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
+import { explainingTokenErrors } from "./refusal";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
     const settings = readSettings();
     const account = await lookUpAccount(settings);
     const { prefix, region } = settings;
+    const options = explainingTokenErrors();
 
-    const network = new Network("network", { ...settings, ownVpc: account.ownVpc });
+    const network = new Network("network", { ...settings, ownVpc: account.ownVpc }, options);
 
-    const keys = new DeployKey("keys", { prefix });
+    const keys = new DeployKey("keys", { prefix }, options);
 
-    const pool = new BackendPool("pool", {
-        ...settings,
-        userData: settings.userdata,
-        network,
-        sshKeyId: keys.sshKeyId,
-    });
+    const pool = new BackendPool(
+        "pool",
+        {
+            ...settings,
+            userData: settings.userdata,
+            network,
+            sshKeyId: keys.sshKeyId,
+        },
+        options,
+    );
 
-    const loadBalancer = new LoadBalancer("load-balancer", {
-        region,
-        image: settings.loadBalancerImage,
-        size: settings.loadBalancerSize,
-        userData: settings.loadBalancerUserData,
-        network,
-        sshKeyId: keys.sshKeyId,
-        deploy: keys.deploy,
-        host: keys.host,
-        adminCidrs: settings.adminCidrs,
-    });
+    const loadBalancer = new LoadBalancer(
+        "load-balancer",
+        {
+            region,
+            image: settings.loadBalancerImage,
+            size: settings.loadBalancerSize,
+            userData: settings.loadBalancerUserData,
+            network,
+            sshKeyId: keys.sshKeyId,
+            deploy: keys.deploy,
+            host: keys.host,
+            adminCidrs: settings.adminCidrs,
+        },
+        options,
+    );
 
     const haproxy = new HaproxyConfig("haproxy", { ...settings, loadBalancer, pool });
 
-    const address = new PublicAddress("address", {
-        region,
-        dropletId: loadBalancer.dropletId,
-        serving: haproxy.applied,
-    });
+    const address = new PublicAddress(
+        "address",
+        {
+            region,
+            dropletId: loadBalancer.dropletId,
+            serving: haproxy.applied,
+        },
+        options,
+    );
 
     return {
         url: pulumi.interpolate`http://${address.ip}`,

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { tokenAdvice } from "./token-scopes";
 
 /**
  * An error that is the user's to mend: the engine shows its message, and no stack trace.
@@ -8,4 +9,25 @@ import * as pulumi from "@pulumi/pulumi";
  */
 export function refusal(message: string): pulumi.RunError {
     return Object.assign(new pulumi.RunError(message), { stack: undefined });
+}
+
+/**
+ * Options for a component with which an `up` says, once for each scope, what a refused token lacks: the provider's
+ * own error repeats the API's words, which name no scope. `destroy` does not run the program, and can't say it.
+ */
+export function explainingTokenErrors(): pulumi.ComponentResourceOptions {
+    const said = new Set<string>();
+    const hook = new pulumi.ErrorHook("token-advice", ({ errors }) => {
+        for (const advice of errors.map(tokenAdvice)) {
+            if (advice === undefined || said.has(advice)) continue;
+            said.add(advice);
+            void pulumi.log.error(advice);
+        }
+        return false;
+    });
+    const transformation: pulumi.ResourceTransformation = ({ type, props, opts }) =>
+        type.startsWith("digitalocean:")
+            ? { props, opts: pulumi.mergeOptions(opts, { hooks: { onError: [hook] } }) }
+            : undefined;
+    return { transformations: [transformation] };
 }

@@ -24,6 +24,7 @@ const program = [
     "config.ts",
     "account.ts",
     "refusal.ts",
+    "token-scopes.ts",
 ];
 
 /** What a command printed, and how it ended. */
@@ -57,7 +58,7 @@ export interface World {
     /** What {@link pulumi} runs in: `make env`'s, and this process's own. */
     env: NodeJS.ProcessEnv;
     /** Runs one of tools/ in the environment of `make env`. */
-    tool: (name: string, args: string[]) => Promise<Outcome>;
+    tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** The stack's outputs, secrets in plain text. */
     outputs: () => Promise<Outputs>;
     /** GET of the API, its body; waits where the rate limit says so. */
@@ -147,8 +148,10 @@ async function worldIn(
         pulumi,
         startPulumi,
         env,
-        tool: (name, args) =>
-            start("tsx", [path.join(root, "tools", `${name}.ts`), ...args], { cwd: folder, env }).ended,
+        tool: (name, args, more = {}) => {
+            const command = [path.join(root, "tools", `${name}.ts`), ...args];
+            return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
+        },
         outputs: async () => {
             const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
             if (code !== 0) throw new Error(text);

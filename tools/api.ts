@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { missingScope } from "../token-scopes";
 
 /** Waits before another try, in seconds: a busy or failing API gets a quarter of a minute. */
 const retrySeconds = [1, 2, 4, 8];
@@ -125,8 +126,9 @@ async function send(method: string, resource: string, body?: object): Promise<Re
 async function refusal(method: string, resource: string, answer: Response | "cut"): Promise<Error> {
     if (answer === "cut") return new Error(`${baseUrl()} does not answer: it cuts every connection`);
     const what = method === "GET" ? resource : `${method} ${resource}`;
+    const refused = `the API answered ${answer.status} for ${what}: ${await answer.text()}`;
     return new ApiRefusal(
         answer.status,
-        `the API answered ${answer.status} for ${what}: ${await answer.text()}`,
+        answer.status === 403 ? `${refused}; ${missingScope(method, resource)}` : refused,
     );
 }

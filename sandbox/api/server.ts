@@ -1,4 +1,4 @@
-import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
+import { randomUUID } from "node:crypto";
 
 import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from "fastify";
 
@@ -17,13 +17,14 @@ import { imageRoutes } from "./routes/images.ts";
 import { reservedIpRoutes } from "./routes/reserved-ips.ts";
 import { tagRoutes } from "./routes/tags.ts";
 import { vpcRoutes } from "./routes/vpcs.ts";
+import { Tokens, tokensUrl } from "./scopes.ts";
 import type { Store } from "./store.ts";
 
 export interface ApiOptions {
     instance: Instance;
     machines: Machines;
     store: Store;
-    /** The one bearer token that is accepted. */
+    /** The bearer token that may do everything; others are made with it. */
     token: string;
     /** Droplets the account may have at one time; default 25, as a new account's. */
     dropletLimit?: number;
@@ -64,7 +65,7 @@ export function createApi(options: ApiOptions): Api {
         done();
     });
     acceptEmptyBodies(api);
-    authenticate(api, options.token);
+    new Tokens(options.token).serve(api);
     limitRate(api, new RateLimiter(options.budget ?? realBudget));
     faults.serve(api);
     reportErrors(api, log);
@@ -97,18 +98,9 @@ function acceptEmptyBodies(api: Api): void {
     });
 }
 
-function authenticate(api: Api, token: string): void {
-    const digest = (text: string) => createHash("sha256").update(text).digest();
-    const expected = digest(`Bearer ${token}`);
-    api.addHook("onRequest", (request, _reply, done) => {
-        const known = timingSafeEqual(digest(request.headers.authorization ?? ""), expected);
-        done(known ? undefined : new ApiError(401, "Unauthorized", "Unable to authenticate you"));
-    });
-}
-
 function limitRate(api: Api, limiter: RateLimiter): void {
     api.addHook("onRequest", (request, reply, done) => {
-        if (request.routeOptions.url === faultsUrl) {
+        if ([faultsUrl, tokensUrl].includes(request.routeOptions.url ?? "")) {
             done();
             return;
         }

@@ -332,17 +332,12 @@ describe("without a service", () => {
     });
 
     test.each([
-        ["no token", {}, "no token is set; set DIGITALOCEAN_TOKEN"],
-        [
-            "a refused token",
-            { DIGITALOCEAN_TOKEN: "wrong" },
-            "the token that is set was refused; set DIGITALOCEAN_TOKEN",
-        ],
-    ])("%s", async (_what, env, hint) => {
+        ["no token", {}],
+        ["a refused token", { DIGITALOCEAN_TOKEN: "wrong" }],
+    ])("%s", async (_what, env) => {
         const { error } = await getSizes({ DIGITALOCEAN_API_URL: endpoint, ...env });
         expect(error.message).toContain(": 401 ");
         expect(error.message).toContain("Unable to authenticate you");
-        expect(error.message).toContain(hint);
     });
 });
 

@@ -143,7 +143,7 @@ async function send<T>(
     const [response, answer] = await exchange().catch((error: unknown) => {
         throw connectionError(error, method, url);
     });
-    if (!response.ok) throw answerError(response, answer, `${method} ${url.href}`, config);
+    if (!response.ok) throw answerError(response, answer, `${method} ${url.href}`);
     return (answer === "" ? undefined : JSON.parse(answer)) as T;
 }
 
@@ -159,22 +159,16 @@ function connectionError(error: unknown, method: string, url: URL): ApiError {
 }
 
 /** In the official client's words: `POST URL: 422 (request "ID") MESSAGE`. */
-function answerError(response: Response, answer: string, what: string, config: ClientConfig): ApiError {
+function answerError(response: Response, answer: string, what: string): ApiError {
     const requestId = response.headers.get("x-request-id");
     const request = requestId === null ? "" : ` (request "${requestId}")`;
-    const hint = response.status === 401 ? `: ${tokenHint(config)}` : "";
     // As https://github.com/hashicorp/go-retryablehttp/blob/v0.7.8/client.go does: of these two statuses alone.
     const told = [429, 503].includes(response.status) ? response.headers.get("retry-after") : null;
     const retryAfter = Number(told ?? NaN);
-    return new ApiError(`${what}: ${response.status}${request} ${messageIn(answer)}${hint}`, {
+    return new ApiError(`${what}: ${response.status}${request} ${messageIn(answer)}`, {
         status: response.status,
         ...(retryAfter >= 0 && { retryAfterSeconds: retryAfter }),
     });
-}
-
-function tokenHint(config: ClientConfig): string {
-    const refused = config.token === "" ? "no token is set" : "the token that is set was refused";
-    return `${refused}; set DIGITALOCEAN_TOKEN, or \`pulumi config set --secret digitalocean:token\``;
 }
 
 function messageIn(answer: string): string {

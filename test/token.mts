@@ -1,0 +1,30 @@
+import type { RunningSandbox } from "../sandbox/process.ts";
+
+/**
+ * Scopes that no request of ours takes, and that a token has to have because of those that we need.
+ * https://docs.digitalocean.com/reference/api/scopes/ ("required scopes")
+ */
+const required = ["actions:read", "image:read", "project:read"];
+
+/** The scopes, with those that the service wants beside them. */
+export function withRequired(scopes: readonly string[]): string[] {
+    const more = scopes.includes("droplet:read") ? required : required.slice(0, 1);
+    return [...scopes, ...more];
+}
+
+/** A token of these scopes in a sandbox; it ends with the sandbox's process. */
+export async function makeToken({ url, token }: RunningSandbox, scopes: readonly string[]): Promise<string> {
+    const answer = await fetch(`${url}/sandbox/tokens`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: JSON.stringify({ scopes }),
+    });
+    if (!answer.ok) throw new Error(`no token of ${scopes.join(" ")}: ${await answer.text()}`);
+    return ((await answer.json()) as { token: string }).token;
+}
+
+/** What the requests with a token have taken until now, sorted. */
+export async function usedScopes({ url }: RunningSandbox, token: string): Promise<string[]> {
+    const answer = await fetch(`${url}/sandbox/tokens`, { headers: { authorization: `Bearer ${token}` } });
+    return ((await answer.json()) as { used: string[] }).used;
+}
