@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stateBackend } from "../sandbox/stack.ts";
 import { Visitors } from "./e2e/client.ts";
-import { type Outcome, up as runUp, type World } from "./world.mts";
+import { type Outcome, type Stack, up as runUp, type World } from "./world.mts";
 
 /** A change of config that a run applies when it is killed. */
 export interface Change {
@@ -55,10 +55,10 @@ const accountLists = [
 ] as const;
 
 /** The engine's state; its secrets stay in this process. */
-async function readState(
-    world: World,
-): Promise<{ resources: { type: string; id?: string }[]; pending: string[] }> {
-    const { code, stdout, text } = await world.pulumi(["stack", "export"]);
+export async function readState({
+    pulumi,
+}: Pick<Stack, "pulumi">): Promise<{ resources: { type: string; id?: string }[]; pending: string[] }> {
+    const { code, stdout, text } = await pulumi(["stack", "export"]);
     if (code !== 0) throw new Error(text);
     const { deployment } = JSON.parse(stdout) as {
         deployment: {

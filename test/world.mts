@@ -43,24 +43,30 @@ export interface Running {
     ended: Promise<Outcome>;
 }
 
-/** A sandbox of the test's own, with a copy of the program and a stack in it, and the real engine to run it. */
-export interface World {
-    instance: Instance;
-    sandbox: RunningSandbox;
-    /** The copy of the program: a test may edit it. */
-    folder: string;
+/** A stack of the program. */
+export interface Stack {
     /** Changes the stack's config; `undefined` takes a key out. */
     configure: (changes: Record<string, unknown>) => Promise<void>;
     /** Runs `pulumi` on the stack, without a terminal. */
     pulumi: (args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** The same, but as a process that the caller may kill. */
     startPulumi: (args: string[], env?: Record<string, string>) => Running;
+    /** The stack's outputs, secrets in plain text. */
+    outputs: () => Promise<Outputs>;
+}
+
+/** A sandbox of the test's own, with a copy of the program, its stack `test`, and the real engine to run it. */
+export interface World extends Stack {
+    instance: Instance;
+    sandbox: RunningSandbox;
+    /** The copy of the program: a test may edit it. */
+    folder: string;
+    /** Makes another stack of the program in the same account. */
+    addStack: (name: string, config?: Record<string, unknown>) => Promise<Stack>;
     /** What {@link pulumi} runs in: `make env`'s, and this process's own. */
     env: NodeJS.ProcessEnv;
     /** Runs one of tools/ in the environment of `make env`. */
     tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
-    /** The stack's outputs, secrets in plain text. */
-    outputs: () => Promise<Outputs>;
     /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
     /** Removes all of it. */
@@ -124,38 +130,19 @@ async function worldIn(
 
     const env = { ...process.env, ...stackEnvironment(where, engine, sandbox) };
     env.PATH = `${path.join(root, "node_modules/.bin")}:${env.PATH}`;
-    const startPulumi: World["startPulumi"] = (args, more = {}) => {
-        const command = [...args, "--non-interactive", "--stack", "test"];
-        return start("pulumi", command, { cwd: folder, env: { ...env, ...more } });
-    };
-    const pulumi: World["pulumi"] = (...args) => startPulumi(...args).ended;
-    const configure: World["configure"] = async (changes) => {
-        const file = path.join(folder, "Pulumi.test.yaml");
-        const stack = (parse(await readFile(file, "utf8").catch(() => "config: {}")) ?? {}) as {
-            config?: object;
-        };
-        const named = Object.entries(changes).map(([key, value]) => [`dropscale:${key}`, value] as const);
-        stack.config = { ...stack.config, ...Object.fromEntries(named) };
-        await writeFile(file, stringify(stack, { keepUndefined: false }));
-    };
-    await promisify(execFile)("pulumi", ["stack", "init", "test"], { cwd: folder, env });
-    await configure({ adminCidrs: [`${where.addresses.uplinkHost}/32`], ...config });
+    const adminCidrs = [`${where.addresses.uplinkHost}/32`];
+    const addStack: World["addStack"] = (name, more) =>
+        initStack(name, { folder, env }, { adminCidrs, ...more });
     return {
         instance: where,
         sandbox,
         folder,
-        configure,
-        pulumi,
-        startPulumi,
+        ...(await addStack("test", config)),
+        addStack,
         env,
         tool: (name, args, more = {}) => {
             const command = [path.join(root, "tools", `${name}.ts`), ...args];
             return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
-        },
-        outputs: async () => {
-            const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
-            if (code !== 0) throw new Error(text);
-            return JSON.parse(stdout) as Outputs;
         },
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };
@@ -170,14 +157,47 @@ async function worldIn(
     };
 }
 
+async function initStack(
+    name: string,
+    { folder, env }: Pick<World, "folder" | "env">,
+    config: Record<string, unknown>,
+): Promise<Stack> {
+    const startPulumi: Stack["startPulumi"] = (args, more = {}) => {
+        const command = [...args, "--non-interactive", "--stack", name];
+        return start("pulumi", command, { cwd: folder, env: { ...env, ...more } });
+    };
+    const pulumi: Stack["pulumi"] = (...args) => startPulumi(...args).ended;
+    const configure: Stack["configure"] = async (changes) => {
+        const file = path.join(folder, `Pulumi.${name}.yaml`);
+        const stack = (parse(await readFile(file, "utf8").catch(() => "config: {}")) ?? {}) as {
+            config?: object;
+        };
+        const named = Object.entries(changes).map(([key, value]) => [`dropscale:${key}`, value] as const);
+        stack.config = { ...stack.config, ...Object.fromEntries(named) };
+        await writeFile(file, stringify(stack, { keepUndefined: false }));
+    };
+    await promisify(execFile)("pulumi", ["stack", "init", name], { cwd: folder, env });
+    await configure(config);
+    return {
+        configure,
+        pulumi,
+        startPulumi,
+        outputs: async () => {
+            const { code, stdout, text } = await pulumi(["stack", "output", "--json", "--show-secrets"]);
+            if (code !== 0) throw new Error(text);
+            return JSON.parse(stdout) as Outputs;
+        },
+    };
+}
+
 /** `pulumi up` of the config as it is. */
-export function up(world: World, ...more: string[]): Promise<Outcome> {
-    return world.pulumi(["up", "--yes", "--skip-preview", ...more]);
+export function up(stack: Stack, ...more: string[]): Promise<Outcome> {
+    return stack.pulumi(["up", "--yes", "--skip-preview", ...more]);
 }
 
 /** The same, where anything but success fails the test. Returns what was printed. */
-export async function upEndsWell(world: World, ...more: string[]): Promise<string> {
-    const { code, text } = await up(world, ...more);
+export async function upEndsWell(stack: Stack, ...more: string[]): Promise<string> {
+    const { code, text } = await up(stack, ...more);
     if (code !== 0) throw new Error(text);
     return text;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import type { Cloud } from "../model.ts";
@@ -19,7 +19,9 @@ const actionsKept = 2_000;
  * may hold secrets: it and the folder are the owner's alone.
  */
 export function openStore(stateDir: string): Store {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    mkdirSync(stateDir, { recursive: true });
+    // Also where something else made it before: droplets' disks and the engine's state lie in it, too.
+    chmodSync(stateDir, 0o700);
     const file = path.join(stateDir, "cloud.json");
     const cloud = read(file);
     return {

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import path from "node:path";
 
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -212,6 +213,30 @@ describe("the process", () => {
         expect((await purge.exit)[0]).toBe(0);
         expect(existsSync(path.join(stateDir, "cloud.json"))).toBe(false);
         expect(existsSync(path.join(stateDir, "token"))).toBe(false);
+    });
+
+    it("is its owner's alone: on loopback, with a token of its own, in a folder that nobody else reads", async () => {
+        const folders = [stateFolder(), stateFolder()];
+        const [first, second] = await Promise.all(
+            folders.map((folder) => {
+                chmodSync(folder, 0o755);
+                return start(folder).ready();
+            }),
+        );
+        const url = (host: string) => `http://${host}:${first?.port ?? 0}/v2/account`;
+        const statuses = await Promise.all(
+            folders.map(async (folder) => {
+                const headers = { authorization: `Bearer ${tokenOf(folder)}` };
+                return (await fetch(url("127.0.0.1"), { headers })).status;
+            }),
+        );
+        expect(statuses).toEqual([200, 401]);
+        expect(second?.port).not.toBe(first?.port);
+        const others = Object.values(networkInterfaces())
+            .flatMap((list) => list ?? [])
+            .filter(({ family, internal }) => family === "IPv4" && !internal);
+        for (const { address } of others) await expect(fetch(url(address)), address).rejects.toThrow();
+        for (const folder of folders) expect(statSync(folder).mode & 0o777).toBe(0o700);
     });
 
     it("starts again after it was killed", async () => {
