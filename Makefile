@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 DROPSCALE := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview env status doctor test soak bench
+.PHONY: help up down preview plan env status doctor test soak bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,13 @@ up: node_modules ## a DigitalOcean on this machine, with the dev stack deployed 
 
 preview: node_modules ## what a first `pulumi up` would do; needs no root, makes nothing
 	@$(DROPSCALE) preview $(ARGS)
+
+plan: node_modules ## what `pulumi up` would do: servers, cost, risk, policy; STACK=prod, ARGS="--markdown FILE"
+ifeq ($(STACK),dev)
+	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/plan.ts dev $(ARGS)
+else
+	@$(TSX) tools/plan.ts $(STACK) $(ARGS)
+endif
 
 status: node_modules ## the servers as DigitalOcean and HAProxy see them; STACK=prod for another stack
 ifeq ($(STACK),dev)

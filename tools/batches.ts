@@ -1,4 +1,5 @@
 import { serverName } from "../components/slots";
+import type { PreviewDocument, PreviewStep } from "./preview-json";
 
 /** What a preview says, as far as a roll-out needs it. */
 export interface Preview {
@@ -16,68 +17,47 @@ export interface Preview {
     dropletsDeleted: number;
 }
 
-/** A step of `pulumi preview --json`; most of it is left out. */
-interface PreviewStep {
-    op: string;
-    urn: string;
-    oldState?: ResourceState;
-    newState?: ResourceState;
-}
-
-interface ResourceState {
-    custom?: boolean;
-    inputs?: Record<string, unknown>;
-    outputs?: Record<string, unknown>;
-}
-
 const idle = new Set(["same", "read", "refresh"]);
 const replacing = new Set(["replace", "create-replacement"]);
 const making = new Set(["create", ...replacing]);
 const deleting = new Set(["delete", "delete-replaced", ...replacing]);
 
 /**
- * Reads what `pulumi preview --json` printed.
+ * Takes from a preview what a roll-out needs.
  *
  * Which servers serve is known from the text that was last applied to the load balancer: HAProxy has a server if
  * the text has its name with its address.
  *
  * @throws Error if the applied text is not readable.
  */
-export function readPreview(json: string): Preview {
-    const all = (JSON.parse(json) as { steps?: PreviewStep[] }).steps ?? [];
-    const steps = all.filter(({ op, urn }) => !idle.has(op) && typeOf(urn) !== "pulumi:pulumi:Stack");
+export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Preview {
+    const steps = all.filter(({ op, type }) => !idle.has(op) && type !== "pulumi:pulumi:Stack");
     const pool = new Map<number, PreviewStep>();
     for (const step of steps) {
-        const slot = slotOf(step.urn);
+        const slot = slotOf(step);
         if (slot !== undefined && replacing.has(step.op)) pool.set(slot, step);
     }
     const replaced = [...pool.keys()].sort((a, b) => a - b);
     const applied = replaced.length > 0 ? appliedText(all) : "";
-    const droplets = steps.filter(({ urn }) => typeOf(urn).endsWith(":Droplet"));
+    const droplets = steps.filter(({ type }) => type.endsWith(":Droplet"));
     return {
         replaced,
         notServing: replaced.filter((slot) => {
-            const address = pool.get(slot)?.oldState?.outputs?.ipv4AddressPrivate;
+            const address = pool.get(slot)?.before?.outputs?.ipv4AddressPrivate;
             return !applied.includes(`server ${serverName(slot)} ${String(address)}:`);
         }),
         others: steps
-            .filter(
-                ({ urn, oldState, newState }) =>
-                    (newState ?? oldState)?.custom && !pool.has(slotOf(urn) ?? -1),
-            )
-            .map(({ op, urn }) => `${op} ${nameOf(urn)}`),
+            .filter((step) => (step.after ?? step.before)?.custom && !pool.has(slotOf(step) ?? -1))
+            .map(({ op, name }) => `${op} ${name}`),
         changes: steps.length > 0,
         dropletsMade: droplets.filter(({ op }) => making.has(op)).length,
         dropletsDeleted: droplets.filter(({ op }) => deleting.has(op)).length,
     };
 }
 
-const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
-const typeOf = (urn: string): string => urn.split("::").at(-2)?.split("$").at(-1) ?? "";
-
 /** The slot of a backend's droplet; `undefined` for anything else. */
-function slotOf(urn: string): number | undefined {
-    const number = typeOf(urn).endsWith(":Droplet") ? /^web-(\d+)$/.exec(nameOf(urn))?.[1] : undefined;
+export function slotOf({ type, name }: { type: string; name: string }): number | undefined {
+    const number = type.endsWith(":Droplet") ? /^web-(\d+)$/.exec(name)?.[1] : undefined;
     return number === undefined ? undefined : Number(number);
 }
 
@@ -86,8 +66,8 @@ function slotOf(urn: string): number | undefined {
  * address, so the command is among the steps.
  */
 function appliedText(steps: readonly PreviewStep[]): string {
-    const step = steps.find(({ urn }) => urn.endsWith("command:remote:Command::haproxy"));
-    const text = step?.oldState?.inputs?.stdin ?? "";
+    const step = steps.find(({ type, name }) => type === "command:remote:Command" && name === "haproxy");
+    const text = step?.before?.inputs?.stdin ?? "";
     // To guess would be to take every server for one that does not serve, and to replace all at once.
     if (!step || typeof text !== "string" || (text !== "" && !text.includes("\nbackend pool\n")))
         throw new Error("the state's haproxy.cfg can't be read: which servers serve is not known");
@@ -141,18 +121,26 @@ export interface DropletCount {
 
 /** Why batches of that size don't fit into the account's limit, and what would; `undefined` if they fit. */
 export function limitProblem(count: DropletCount, size: number): string | undefined {
-    const { limit, existing, first, replaced } = count;
-    const atFirst = existing + first.dropletsMade;
-    const needed = (batch: number) =>
-        Math.max(atFirst, atFirst - first.dropletsDeleted + Math.min(batch, replaced));
-    if (needed(size) <= limit) return undefined;
-    const fitting = Array.from({ length: size - 1 }, (_, i) => size - 1 - i).find((n) => needed(n) <= limit);
+    const { limit, existing, replaced } = count;
+    if (dropletsAtOnce(count, size) <= limit) return undefined;
+    const fitting = fittingBatch(count, size - 1);
     const what = replaced > 0 ? `a batch of ${Math.min(size, replaced)}` : "this change";
     const more = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
     return (
-        `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${needed(size)}: ` +
+        `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${dropletsAtOnce(count, size)}: ` +
         (fitting === undefined
             ? `not even --batch 1 fits; delete what is not needed, or ${more}`
             : `--batch ${fitting} fits, or ${more}`)
     );
+}
+
+/** The largest batch of at most so many servers that fits into the account's limit; `undefined`: not even one. */
+export function fittingBatch(count: DropletCount, most: number): number | undefined {
+    const sizes = Array.from({ length: Math.max(0, most) }, (_, i) => most - i);
+    return sizes.find((size) => dropletsAtOnce(count, size) <= count.limit);
+}
+
+function dropletsAtOnce({ existing, first, replaced }: DropletCount, batch: number): number {
+    const atFirst = existing + first.dropletsMade;
+    return Math.max(atFirst, atFirst - first.dropletsDeleted + Math.min(batch, replaced));
 }

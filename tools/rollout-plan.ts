@@ -1,6 +1,6 @@
 import { serverName } from "../components/slots";
 import { type DropletCount, holdDuring, type Preview } from "./batches";
-import type { Leftover } from "./stack-config";
+import type { Leftover } from "./state";
 
 /** What is known before a roll-out starts. */
 export interface Situation {
@@ -8,7 +8,7 @@ export interface Situation {
     whole: Preview;
     /** The preview while every server that serves is held: the same one where none would be replaced. */
     first: Preview;
-    leftovers: readonly Leftover[];
+    leftovers: readonly Pick<Leftover, "name" | "isDroplet">[];
     /** The servers that serve and have to be replaced. */
     batches: readonly (readonly number[])[];
 }

@@ -12,7 +12,8 @@ import { askApi } from "./api";
 import { type DropletCount, holdDuring, limitProblem, planBatches } from "./batches";
 import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
 import { readHaproxy, readOutputs, readPulumi } from "./stack";
-import { readLeftovers, StackConfig } from "./stack-config";
+import { StackConfig } from "./stack-config";
+import { readState } from "./state";
 import { confirm } from "./terminal";
 import { requireOrder, runUp } from "./up";
 
@@ -90,7 +91,7 @@ async function plan(
     { stack, batch }: Options,
     say: (text: string) => void,
 ): Promise<Step[]> {
-    const [whole, leftovers] = await Promise.all([config.preview([]), readLeftovers(stack)]);
+    const [whole, { leftovers }] = await Promise.all([config.preview([]), readState(stack)]);
     const batches = planBatches(whole, config.readHold(), batch);
     const serving = holdDuring(batches, -1);
     const first = serving.length > 0 ? await config.preview(serving) : whole;

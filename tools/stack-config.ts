@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { parse } from "yaml";
 import { type Preview, readPreview } from "./batches";
 import { readHold, withHold } from "./hold";
-import { readPulumi } from "./stack";
+import { readPreviewDocument } from "./preview-json";
 
 /** Pulumi.<stack>.yaml in the current folder, and what the program would do with it. */
 export class StackConfig {
@@ -52,32 +52,13 @@ export class StackConfig {
         try {
             const file = path.join(folder, this.file);
             writeFileSync(file, withHold(read(this.file), this.project, hold), { mode: 0o600 });
-            const options = ["--json", "--config-file", file, "--stack", this.stack];
-            return readPreview(await readPulumi("preview", ...options).catch(inItsOwnWords));
+            const document = await readPreviewDocument(["--config-file", file, "--stack", this.stack]);
+            if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
+            return readPreview(document);
         } finally {
             rmSync(folder, { recursive: true });
         }
     }
-}
-
-/** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
-export interface Leftover {
-    /** Such as `web-0`: its successor's name too. */
-    name: string;
-    isDroplet: boolean;
-}
-
-/** No `preview --json` shows these; the next `up` deletes them. */
-export async function readLeftovers(stack: string): Promise<Leftover[]> {
-    const { deployment } = JSON.parse(await readPulumi("stack", "export", "--stack", stack)) as {
-        deployment: { resources?: { urn: string; type: string; delete?: boolean }[] };
-    };
-    return (deployment.resources ?? [])
-        .filter((resource) => resource.delete)
-        .map(({ urn, type }) => ({
-            name: urn.split("::").at(-1) ?? urn,
-            isDroplet: type.endsWith(":Droplet"),
-        }));
 }
 
 function read(file: string): string {
@@ -86,20 +67,4 @@ function read(file: string): string {
     } catch {
         throw new Error(`there is no ${file} in ${process.cwd()}: run this in the project's folder`);
     }
-}
-
-/** A failed `preview --json` says why on stdout, in JSON. Only errors: debug messages hold secrets. */
-function inItsOwnWords(error: unknown): never {
-    const { cause, message } = error as Error & { cause?: { stdout?: string } };
-    let diagnostics: { severity: string; message: string }[] = [];
-    try {
-        diagnostics =
-            (JSON.parse(cause?.stdout ?? "") as { diagnostics?: typeof diagnostics }).diagnostics ?? [];
-    } catch {
-        // It did not come that far: stderr is the whole story.
-    }
-    const errors = diagnostics
-        .filter(({ severity }) => severity === "error")
-        .map(({ message }) => message.trim());
-    throw new Error(errors.join("\n").replace(/^error: /, "") || message);
 }

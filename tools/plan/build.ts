@@ -1,0 +1,175 @@
+import { loadBalancerFile } from "../../userdata/render";
+import type { PreviewDocument } from "../preview-json";
+import type { StackState } from "../state";
+import { type Change, find, listChanges } from "./changes";
+import { planHaproxy } from "./haproxy";
+import { judgePlan, roomProblem } from "./limits";
+import type { Plan } from "./model";
+import { listOthers, lossOf, secondsFor } from "./risk";
+import { dropletAction, dropletType, planServers, sizeOf, whyDroplet } from "./servers";
+import { settingsOf } from "./settings";
+import { summarize } from "./summary";
+import { warningsOf } from "./warnings";
+
+/** All that a plan is made of. */
+export interface Sources {
+    /** Name of the stack. */
+    stack: string;
+    document: PreviewDocument;
+    state: StackState;
+    account: AccountFacts;
+    /** What keeps another run from starting, such as a lock; each with what to do. */
+    obstacles: readonly string[];
+}
+
+/** What is known of the account. */
+export interface AccountFacts {
+    /** Price in USD a month by size. */
+    monthlyPrices: ReadonlyMap<string, number>;
+    /** `null` if it could not be asked. */
+    droplets: Plan["droplets"]["account"];
+}
+
+/** The plan of a change, out of what was read; without side effects. @throws Error if policy/limits.yaml is wrong */
+export function buildPlan({ stack, document, state, account, obstacles }: Sources): Plan {
+    const config = readConfig(document.config);
+    // What was refused shows what there is: nothing will be touched.
+    const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
+    const list = planServers(changes, config);
+    const haproxy = planHaproxy(changes, config);
+    const leftDroplets = state.leftovers.filter(({ isDroplet }) => isDroplet);
+    const plan = {
+        version: 1 as const,
+        stack,
+        changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
+        settings: settingsOf(changes, stack, config.userDataFile),
+        servers: {
+            before: list.filter(({ action }) => action !== "create").length,
+            after: list.filter(({ action }) => action !== "delete").length,
+            list,
+        },
+        loadBalancer: planLoadBalancer(changes, haproxy.runs),
+        others: listOthers(changes),
+        leftovers: state.leftovers.map(({ name, id }) => `the old ${name}${id ? ` (${id})` : ""}`),
+        monthlyCost: costOf(changes, leftDroplets, account),
+        droplets: countDroplets(changes, leftDroplets.length, account),
+        haproxyDiff: haproxy.diff,
+    };
+    const lostRequests = lossOf(changes, plan, config.drainSeconds);
+    const refused = document.errors.length > 0;
+    const policy = refused ? { violations: [], unjudged: [] } : judgePlan(changes, plan);
+    const room = roomProblem(plan);
+    const refusals = [
+        ...document.errors,
+        ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...(room && !room.fitsInBatches ? [room.text] : []),
+    ];
+    const warnings = [
+        ...obstacles,
+        ...(state.pending.length > 0
+            ? [
+                  `a run was killed while ${state.pending.join(", ")}: \`make doctor STACK=${stack}\` first, then plan again`,
+              ]
+            : []),
+        ...(refused ? [] : warningsOf(plan, changes, config)),
+        ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...(room?.fitsInBatches ? [room.text] : []),
+        ...document.warnings,
+    ];
+    return {
+        ...plan,
+        summary: summarize({ ...plan, lostRequests, refused }),
+        applicable: refusals.length === 0,
+        refusals,
+        lostRequests,
+        seconds: secondsFor(plan, config.drainSeconds),
+        warnings,
+        policy,
+    };
+}
+
+interface Config {
+    replicas: number;
+    retired: number[];
+    hold: number[];
+    size: string;
+    image: string;
+    /** Without its ending, as in the config. */
+    userDataFile: string;
+    appPort: number;
+    healthPath: string;
+    drainSeconds: number;
+}
+
+/** Whatever can't be read, the program has refused. */
+function readConfig(raw: Readonly<Record<string, string>>): Config {
+    const slots = (key: string): number[] => {
+        try {
+            const list: unknown = JSON.parse(raw[key] ?? "[]");
+            return Array.isArray(list) ? list.map(Number) : [];
+        } catch {
+            return [];
+        }
+    };
+    return {
+        replicas: Number(raw.replicas),
+        retired: slots("retired"),
+        hold: slots("hold"),
+        size: raw.size ?? "",
+        image: raw.image ?? "",
+        userDataFile: `userdata/${raw.userdata ?? ""}`,
+        appPort: Number(raw.appPort),
+        healthPath: raw.healthPath ?? "",
+        drainSeconds: Number(raw.drainSeconds),
+    };
+}
+
+function planLoadBalancer(changes: readonly Change[], haproxyRuns: boolean): Plan["loadBalancer"] {
+    const droplet = find(changes, dropletType, "load-balancer");
+    return {
+        action: droplet ? dropletAction(droplet) : "keep",
+        why: droplet ? whyDroplet(droplet, `userdata/${loadBalancerFile}`) : [],
+        size: sizeOf(droplet?.after ?? droplet?.before) ?? "?",
+        haproxyRuns,
+    };
+}
+
+/** Made beside what it replaces. */
+const isMade = ({ action, deletedFirst }: Change): boolean =>
+    action === "create" || (action === "replace" && !deletedFirst);
+
+function countDroplets(changes: readonly Change[], left: number, account: AccountFacts): Plan["droplets"] {
+    const droplets = changes.filter(({ type }) => type === dropletType);
+    const before = droplets.filter(({ before }) => before).length + left;
+    return {
+        before,
+        whileRunning: before + droplets.filter(isMade).length,
+        after: droplets.filter(({ after }) => after).length,
+        account: account.droplets,
+    };
+}
+
+function costOf(
+    changes: readonly Change[],
+    left: Parameters<typeof sizeOf>[0][],
+    { monthlyPrices }: AccountFacts,
+): Plan["monthlyCost"] {
+    const cost = (droplets: Parameters<typeof sizeOf>[0][]): number | null => {
+        const prices = droplets.map((droplet) => monthlyPrices.get(sizeOf(droplet) ?? ""));
+        return prices.includes(undefined)
+            ? null
+            : cents(prices.reduce<number>((sum, price = 0) => sum + price, 0));
+    };
+    const droplets = changes.filter(({ type }) => type === dropletType);
+    const old = [...droplets.flatMap(({ before }) => before ?? []), ...left];
+    const [before, after] = [cost(old), cost(droplets.flatMap(({ after }) => after ?? []))];
+    return {
+        before,
+        after,
+        difference: before === null || after === null ? null : cents(after - before),
+        whileRunning: cost([...old, ...droplets.filter(isMade).flatMap(({ after }) => after ?? [])]),
+    };
+}
+
+/** Prices such as 7.2 don't add up exactly. */
+const cents = (amount: number): number => Math.round(amount * 100) / 100;

@@ -1,0 +1,69 @@
+import { createTwoFilesPatch } from "diff";
+import { renderHaproxyConfig } from "../../components/haproxy-config";
+import { unknownValue } from "../../policy/facts";
+import { slotOf } from "../batches";
+import { type Change, find } from "./changes";
+import { dropletType } from "./servers";
+
+/** The config as far as haproxy.cfg depends on it. */
+export interface HaproxySettings {
+    appPort: number;
+    healthPath: string;
+    drainSeconds: number;
+}
+
+/** What happens to haproxy.cfg. */
+export interface HaproxyPlan {
+    /** The command that applies it runs. */
+    runs: boolean;
+    /** Unified diff of its text, the line that names its generation left out; empty: the same text. */
+    diff: string;
+}
+
+/**
+ * haproxy.cfg as it was applied last, and as it will be. Where the preview does not know the text, since a new server
+ * has no address yet, it is rendered here with a placeholder for that address.
+ */
+export function planHaproxy(changes: readonly Change[], settings: HaproxySettings): HaproxyPlan {
+    const command = find(changes, "command:remote:Command", "haproxy");
+    if (!command || command.action === "same" || command.action === "delete")
+        return { runs: false, diff: "" };
+    const before = configIn(command.before?.inputs?.stdin);
+    const after = configIn(command.after?.inputs?.stdin) ?? render(changes, settings);
+    return { runs: true, diff: unifiedDiff(before ?? "", after) };
+}
+
+/** Takes haproxy.cfg out of the text that the script reads (components/haproxy-apply.ts). */
+function configIn(stdin: unknown): string | undefined {
+    if (typeof stdin !== "string" || stdin === unknownValue) return undefined;
+    const start = stdin.search(/^# Written by Pulumi: .*\nglobal$/m);
+    return start < 0 ? undefined : stdin.slice(start);
+}
+
+/** Of 255.0.0.0/8, which no droplet can have: renderHaproxyConfig accepts addresses alone. */
+const standIn = (slot: number): string => `255.0.${slot >> 8}.${slot & 255}`;
+
+function render(changes: readonly Change[], settings: HaproxySettings): string {
+    const unknown = new Map<string, string>();
+    const servers = changes.flatMap((change) => {
+        const slot = change.type === dropletType && change.action !== "delete" ? slotOf(change) : undefined;
+        if (slot === undefined) return [];
+        const known = change.action === "create" || change.action === "replace" ? undefined : change.before;
+        const address = known?.outputs?.ipv4AddressPrivate;
+        if (typeof address === "string" && address !== "") return [{ name: change.name, address }];
+        unknown.set(standIn(slot), `<address of ${change.name}>`);
+        return [{ name: change.name, address: standIn(slot) }];
+    });
+    const text = renderHaproxyConfig({ ...settings, servers });
+    return text.replace(/\b255\.0\.\d+\.\d+\b/g, (address) => unknown.get(address) ?? address);
+}
+
+function unifiedDiff(before: string, after: string): string {
+    const [old, next] = [before, after].map((text) => text.replace(/^ {4}description gen=.*\n/m, ""));
+    if (old === next) return "";
+    const patch = createTwoFilesPatch("haproxy.cfg", "haproxy.cfg", old ?? "", next ?? "", "", "", {
+        context: 2,
+    });
+    // Without the lines that name files: there is one.
+    return patch.slice(patch.indexOf("@@"));
+}

@@ -1,0 +1,89 @@
+import type { Plan } from "./model";
+import { figuresOf, rowsOf } from "./rows";
+import { some } from "./words";
+
+/** The longest comment on GitHub, in characters. https://github.com/orgs/community/discussions/27190 */
+export const maxCommentLength = 65_536;
+
+/** Room for what stands around a folded block: its summary, and fences as long as GitHub's own editor makes them. */
+const foldLength = 1000;
+
+/**
+ * The plan as a comment on a pull request. Its first line is the same for every plan of a stack, so that the comment is
+ * found again and edited in place.
+ *
+ * @param engineDiff What `pulumi preview --diff` prints; cut off where the comment would become too long.
+ */
+export function planAsMarkdown(plan: Plan, engineDiff: string): string {
+    const isPlanned = plan.applicable || plan.changes;
+    const top = [
+        marker(plan.stack),
+        `${plan.applicable ? "" : ":x: "}**${escape(plan.stack)}: ${escape(plan.summary)}**`,
+        plan.refusals.map((text) => fence(text, "text")).join("\n\n"),
+        plan.warnings.map((text) => `- :warning: ${escape(text).replace(/\n/g, "<br>")}`).join("\n"),
+        isPlanned ? table(plan) : "",
+        figures(plan),
+    ]
+        .filter(Boolean)
+        .join("\n\n");
+    const start = cut(top, maxCommentLength - 2 * foldLength);
+    const folds = [
+        { title: "haproxy.cfg", text: plan.haproxyDiff },
+        { title: "pulumi preview --diff", text: engineDiff },
+    ].filter(({ text }) => text.trim() !== "");
+    let result = start;
+    for (const { title, text } of folds) {
+        const room = maxCommentLength - result.length - foldLength;
+        if (room > 0) result += `\n\n${fold(title, cut(text, room))}`;
+    }
+    return `${result}\n`;
+}
+
+/** First line of each comment on a stack: whoever edits it in place looks for it. */
+export const marker = (stack: string): string => `<!-- dropscale plan: ${stack} -->`;
+
+function cut(text: string, most: number): string {
+    const note = "\n… cut off here: a comment holds no more";
+    if (text.length <= most) return text;
+    const end = text.lastIndexOf("\n", most - note.length);
+    return text.slice(0, end > 0 ? end : most - note.length) + note;
+}
+
+/** In a table or a sentence: nothing in it is markup, and nobody is mentioned. */
+function escape(text: string): string {
+    return text
+        .replace(/[\\`*_[\]|~#]/g, "\\$&")
+        .replace(/&/g, "&amp;")
+        .replace(/</g, "&lt;")
+        .replace(/@/g, "@\u200b");
+}
+
+const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
+
+/** A block that nothing in it can end. https://spec.commonmark.org/0.31.2/#fenced-code-blocks */
+function fence(text: string, language: string): string {
+    const longest = [...text.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
+    const ticks = "`".repeat(longest + 1);
+    return `${ticks}${language}\n${text.trimEnd()}\n${ticks}`;
+}
+
+function fold(title: string, text: string): string {
+    return `<details><summary>${title}</summary>\n\n${fence(text, "diff")}\n\n</details>`;
+}
+
+function table(plan: Plan): string {
+    const rows = rowsOf(plan).map(({ label, names, kind, why, size }) => [
+        label,
+        [escape(kind), some(names.map(code), 20)].filter(Boolean).join(" "),
+        why.map(escape).join("<br>"),
+        size && code(size),
+    ]);
+    const lines = [["", "what", "why", "size"], ["---", "---", "---", "---"], ...rows];
+    return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function figures(plan: Plan): string {
+    return figuresOf(plan)
+        .map(([key, text]) => `- **${key}:** ${escape(text)}`)
+        .join("\n");
+}

@@ -1,0 +1,111 @@
+/** What a reviewer is told of a change. `make plan ARGS='--json FILE'` writes it as it is. */
+export interface Plan {
+    /** Of this form. A field may come without another number; one never goes or changes its meaning. */
+    version: 1;
+    /** Name of the stack. */
+    stack: string;
+    /** One line, such as `3 → 5 servers, $24 → $36 a month, no request lost`. */
+    summary: string;
+    /** Whether `pulumi up` may run: nothing refuses it. */
+    applicable: boolean;
+    /** Why it may not, each with what to do; of the program, the engine, a limit. Empty where `applicable`. */
+    refusals: string[];
+    /** Whether `pulumi up` would do anything. Where the program refused, all below is as it is now. */
+    changes: boolean;
+    /** Config that differs from what was applied last, by its key. */
+    settings: Setting[];
+    servers: {
+        /** How many there are. */
+        before: number;
+        /** How many there will be. */
+        after: number;
+        /** Every server of both, by slot. */
+        list: ServerPlan[];
+    };
+    loadBalancer: {
+        action: DropletAction;
+        why: string[];
+        /** As for a server. */
+        size: string;
+        /** The remote command that writes haproxy.cfg runs; it reloads HAProxy only if the text changes. */
+        haproxyRuns: boolean;
+    };
+    /** Everything else in the account or in the state that changes, servers and load balancer apart. */
+    others: OtherChange[];
+    /** Left of an earlier run that did not end well; deleted at the end of this one. */
+    leftovers: string[];
+    /** In USD a month. `null` where a size has no price. */
+    monthlyCost: {
+        before: number | null;
+        after: number | null;
+        difference: number | null;
+        /** At the rate of all droplets that exist at once while it runs. */
+        whileRunning: number | null;
+    };
+    droplets: {
+        before: number;
+        /** At the most, while it runs: new ones are there before old ones go. */
+        whileRunning: number;
+        after: number;
+        /** Of the whole account, as it is now; `null` if it could not be asked. */
+        account: { limit: number; existing: number } | null;
+    };
+    lostRequests: Loss;
+    /** How long `pulumi up` will take, about. */
+    seconds: { from: number; to: number };
+    warnings: string[];
+    policy: {
+        /** What breaks policy/limits.yaml, each with what to do; those that are not `advisory` are refusals, too. */
+        violations: { rule: string; advisory: boolean; text: string }[];
+        /** What can't be judged before it is made, or without reading secrets. */
+        unjudged: { rule: string; why: string }[];
+    };
+    /** Unified diff of haproxy.cfg, with placeholders for addresses that are not known yet; empty: as it is. */
+    haproxyDiff: string;
+}
+
+/** A key of the config. */
+export interface Setting {
+    key: string;
+    /** `null`: was not there. */
+    before: string | null;
+    after: string | null;
+}
+
+/** `update`: in place. */
+export type DropletAction = "create" | "keep" | "replace" | "update" | "delete";
+
+/** A backend. */
+export interface ServerPlan {
+    /** `web-<slot>`. */
+    name: string;
+    slot: number;
+    action: DropletAction;
+    /** Such as `size s-1vcpu-1gb → s-2vcpu-4gb`. */
+    why: string[];
+    /** As it will be; as it was, for one that is deleted. */
+    size: string;
+    /** It keeps image, size and user data. */
+    held: boolean;
+}
+
+/** Something that is neither a server nor the load balancer. */
+export interface OtherChange {
+    action: "create" | "update" | "replace" | "delete";
+    /** Such as `firewall`; the engine's type for one that this program does not make. */
+    kind: string;
+    /** In the state. */
+    name: string;
+    /** Inputs that differ, or what differs in them. */
+    what: string[];
+}
+
+/** Whether requests can be lost. */
+export interface Loss {
+    /**
+     * `none`: none that is shorter than drainSeconds. `in-flight`: those under way when the address moves.
+     * `all`: every one, for a time. `unknown`: can't be said.
+     */
+    which: "none" | "in-flight" | "all" | "unknown";
+    why: string;
+}

@@ -1,0 +1,175 @@
+import type { Action, Change } from "./changes";
+import type { Loss, OtherChange, Plan } from "./model";
+import { dropletType } from "./servers";
+
+/** What an action on a resource costs. */
+type Cost = Loss["which"];
+
+/** From harmless to worst. */
+const costs: Cost[] = ["none", "in-flight", "unknown", "all"];
+
+/** What is known of a type of resource: each action that is not here may cost anything. */
+interface Kind {
+    /** What people call it. */
+    kind: string;
+    costs: Partial<Record<Action, Cost>>;
+}
+
+const changedTogether = { create: "none", update: "none", replace: "none" } as const;
+
+/** Everything that the program makes; what is not here is named by its type. */
+const kinds: Record<string, Kind> = {
+    [dropletType]: { kind: "droplet", costs: { create: "none", delete: "none", replace: "none" } },
+    "digitalocean:index/firewall:Firewall": { kind: "firewall", costs: { create: "none", update: "none" } },
+    "digitalocean:index/tag:Tag": { kind: "tag", costs: { create: "none" } },
+    "digitalocean:index/vpc:Vpc": { kind: "VPC", costs: { create: "none", update: "none", replace: "all" } },
+    "digitalocean:index/sshKey:SshKey": { kind: "SSH key", costs: changedTogether },
+    "digitalocean:index/reservedIp:ReservedIp": {
+        kind: "reserved IP",
+        costs: { create: "none", replace: "all", delete: "all" },
+    },
+    // Replaced, it is the address that moves to another load balancer, which says so itself.
+    "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": {
+        kind: "assignment of the reserved IP",
+        costs: { create: "none", replace: "none", delete: "all" },
+    },
+    "command:remote:Command": {
+        kind: "command on the load balancer",
+        costs: { ...changedTogether, delete: "none" },
+    },
+    "command:local:Command": { kind: "key pair", costs: changedTogether },
+};
+
+/** Records of this program's own in the state: nothing in the account. */
+const isOwn = ({ type }: Change): boolean =>
+    type === "pulumi:pulumi:Stack" || type.startsWith("dropscale:index:");
+
+/** What changes that is neither a droplet nor only a record in the state. */
+export function listOthers(changes: readonly Change[]): OtherChange[] {
+    return changes.flatMap((change) => {
+        const { action, type, name, reasons } = change;
+        if (action === "same" || type === dropletType || isOwn(change)) return [];
+        const what = reasons.flatMap((input) =>
+            input === "inboundRules" ? inboundDifference(change) : [input],
+        );
+        return [{ action, kind: kinds[type]?.kind ?? type, name, what }];
+    });
+}
+
+interface InboundRule {
+    portRange?: string;
+    sourceAddresses?: string[];
+    sourceTags?: string[];
+}
+
+/** `port 22 from 198.51.100.7/32 → 203.0.113.0/24`. */
+function inboundDifference({ before, after }: Change): string[] {
+    const [old, next] = [
+        sourcesByPort(before?.inputs?.inboundRules),
+        sourcesByPort(after?.inputs?.inboundRules),
+    ];
+    const ports = [...new Set([...old.keys(), ...next.keys()])];
+    return ports.flatMap((port) => {
+        const [from, to] = [old.get(port) ?? "nobody", next.get(port) ?? "nobody"];
+        return from === to ? [] : [`port ${port} from ${from} → ${to}`];
+    });
+}
+
+function sourcesByPort(rules: unknown): Map<string, string> {
+    const list = Array.isArray(rules) ? (rules as InboundRule[]) : [];
+    const sources = new Map<string, string[]>();
+    for (const { portRange = "all", sourceAddresses = [], sourceTags = [] } of list)
+        sources.set(portRange, [...(sources.get(portRange) ?? []), ...sourceAddresses, ...sourceTags]);
+    return new Map([...sources].map(([port, from]) => [port, from.join(", ")]));
+}
+
+/** Whether requests can be lost, as the README's table "What each change does" says. */
+export function lossOf(
+    changes: readonly Change[],
+    { servers, loadBalancer }: Pick<Plan, "servers" | "loadBalancer">,
+    drainSeconds: number,
+): Loss {
+    if (servers.before === 0 && loadBalancer.action === "create")
+        return { which: "none", why: "nothing serves yet" };
+    if (servers.before > 0 && servers.after === 0)
+        return { which: "all", why: "without a server every request gets the 503 page" };
+    const found = changes.filter((change) => change.action !== "same" && !isOwn(change)).map(costOf);
+    const worst = found.reduce<Cost>((sum, { which }) => (worse(which, sum) ? which : sum), "none");
+    if (worst !== "none")
+        return {
+            which: worst,
+            why: found
+                .filter(({ which }) => which === worst)
+                .map(({ why }) => why)
+                .join("; "),
+        };
+    return {
+        which: "none",
+        why: loadBalancer.haproxyRuns
+            ? `but tunnels such as WebSockets, and what takes longer than drainSeconds (${drainSeconds} s)`
+            : "",
+    };
+}
+
+const worse = (a: Cost, b: Cost): boolean => costs.indexOf(a) > costs.indexOf(b);
+
+function costOf(change: Change): Loss {
+    const { action, type, name, reasons } = change;
+    const { kind, costs } = kinds[type] ?? { kind: type, costs: {} };
+    if (type === dropletType && name === "load-balancer" && action !== "create")
+        return action === "replace" && !change.deletedFirst
+            ? movedAddress
+            : { which: action === "update" ? "unknown" : "all", why: `load balancer: ${action}` };
+    if (change.deletedFirst) return { which: "all", why: `${name} is deleted before its successor is made` };
+    // Whom a firewall guards: for a moment old and new names are out of step.
+    const which =
+        type.endsWith(":Firewall") && reasons.includes("tags") ? "unknown" : (costs[action] ?? "unknown");
+    return {
+        which,
+        why: `${kind} ${name}: ${action}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`,
+    };
+}
+
+const movedAddress: Loss = {
+    which: "in-flight",
+    why:
+        "those on the first load balancer when the address moves to the second, and the next one on each kept-alive " +
+        "connection",
+};
+
+/**
+ * Least and most of what each part of an `up` waits for, in seconds. The least are the waits that the official provider
+ * always makes, and what `make bench` measured where machines boot in seconds; the most, what a droplet with packages
+ * to install takes on a slow day. The drain ends with the last request, at the latest after drainSeconds.
+ * https://github.com/digitalocean/terraform-provider-digitalocean (Delay of each StateChangeConf), bench/RESULTS.md
+ */
+const waits = {
+    engine: [5, 15],
+    /** Droplets boot, run cloud-init and answer, any number at once. */
+    newDroplets: [15, 120],
+    reload: [5, 10],
+    addressMoves: [10, 20],
+    oldDroplets: [10, 40],
+    anythingElse: [1, 10],
+} as const;
+
+/** How long `pulumi up` takes, about. */
+export function secondsFor(
+    plan: Pick<Plan, "changes" | "servers" | "loadBalancer" | "others" | "leftovers">,
+    drainSeconds: number,
+): Plan["seconds"] {
+    const { servers, loadBalancer, others, leftovers } = plan;
+    if (!plan.changes) return { from: 0, to: 0 };
+    const does = (wanted: Action) => [...servers.list, loadBalancer].some(({ action }) => action === wanted);
+    const reloads = loadBalancer.haproxyRuns && loadBalancer.action === "keep";
+    const parts: (readonly [number, number])[] = [
+        waits.engine,
+        ...(does("create") || does("replace") ? [waits.newDroplets] : []),
+        ...(reloads ? [waits.reload, [0, drainSeconds] as const] : []),
+        ...(["create", "replace"].includes(loadBalancer.action) ? [waits.addressMoves] : []),
+        ...(does("delete") || does("replace") || leftovers.length > 0 ? [waits.oldDroplets] : []),
+        ...(others.length > 0 ? [waits.anythingElse] : []),
+    ];
+    const sum = (end: 0 | 1) => parts.reduce((total, part) => total + part[end], 0);
+    return { from: sum(0), to: sum(1) };
+}

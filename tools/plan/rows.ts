@@ -1,0 +1,146 @@
+import type { DropletAction, OtherChange, Plan } from "./model";
+import { about, arrow, count, difference, dollars } from "./words";
+
+/** A line of the plan's table: things to which the same happens for the same reason. */
+export interface Row {
+    /** `keep`: nothing happens to it. */
+    action: DropletAction;
+    /** What happens, in a word. */
+    label: string;
+    names: string[];
+    /** What they are, where the names don't say it. */
+    kind: string;
+    why: string[];
+    /** Slug; empty for what has none. */
+    size: string;
+}
+
+const labels: Record<DropletAction, string> = {
+    create: "new",
+    replace: "replaced",
+    update: "changed",
+    delete: "leaves",
+    keep: "stays",
+};
+
+/** What happens first, for a reader. */
+const order: DropletAction[] = ["create", "replace", "update", "delete", "keep"];
+
+/** The table: servers, the load balancer, and whatever else changes. A thousand servers are a few lines. */
+export function rowsOf(plan: Plan): Row[] {
+    const servers = plan.servers.list.map(({ action, name, why, size }) => row(action, name, why, size));
+    const left = plan.leftovers.map((name) => row("delete", name, ["left by a run that did not end well"]));
+    return [
+        ...grouped(servers).sort((a, b) => order.indexOf(a.action) - order.indexOf(b.action)),
+        ...loadBalancerRow(plan),
+        ...left.map((leftover) => ({ ...leftover, label: "deleted" })),
+        ...otherRows(plan),
+    ];
+}
+
+const row = (action: DropletAction, name: string, why: string[], size = "", kind = ""): Row => ({
+    action,
+    label: labels[action],
+    names: [name],
+    kind,
+    why,
+    size,
+});
+
+function grouped(rows: readonly Row[]): Row[] {
+    const groups = new Map<string, Row>();
+    for (const { names, ...rest } of rows) {
+        const key = JSON.stringify(rest);
+        groups.set(key, { ...rest, names: [...(groups.get(key)?.names ?? []), ...names] });
+    }
+    return [...groups.values()];
+}
+
+function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): Row[] {
+    const { action, why, size, haproxyRuns } = loadBalancer;
+    if (action === "keep" && servers.list.length === 0 && !haproxyRuns) return [];
+    const then: Partial<Record<DropletAction, string>> = {
+        keep: haproxyDiff === "" ? "haproxy.cfg is applied again, the same text" : "new haproxy.cfg, reload",
+        replace: "then haproxy.cfg is applied to the new one, and the address moves to it",
+    };
+    const what = haproxyRuns && then[action] ? [then[action]] : [];
+    return [row(action, "load-balancer", [...why, ...what], size)];
+}
+
+function otherRows({ others, loadBalancer, servers }: Plan): Row[] {
+    const rest = others.filter((other) => !isSaid(other, loadBalancer.action));
+    if (
+        servers.before === 0 &&
+        loadBalancer.action === "create" &&
+        rest.every(({ action }) => action === "create")
+    ) {
+        const kinds = [...new Set(rest.map(({ kind }) => kind))];
+        const counts = kinds.map((kind) => {
+            const number = rest.filter((other) => other.kind === kind).length;
+            return number === 1 ? kind : count(number, kind);
+        });
+        return counts.length > 0 ? [{ ...row("create", "", []), names: counts }] : [];
+    }
+    return grouped(
+        rest.map(({ action, kind, name, what }) => ({
+            ...row(action, name, what, "", kind),
+            ...(kind.startsWith("command") && action !== "delete" ? { label: "runs", why: [] } : {}),
+            ...(action === "delete" ? { label: "deleted" } : {}),
+        })),
+    );
+}
+
+/** What the load balancer's own row says: it is set up, gets haproxy.cfg, and the address moves to it. */
+function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction): boolean {
+    if (action === "delete") return false;
+    const made = loadBalancer === "create" || loadBalancer === "replace";
+    if (kind === "command on the load balancer")
+        return name === "haproxy" || (made && name === "load-balancer-ready");
+    return made && kind === "assignment of the reserved IP";
+}
+
+/** What is to be said below the table, by a word; nothing for a plan that does nothing. */
+export function figuresOf(plan: Plan): [string, string][] {
+    if (!plan.changes) return [];
+    const { monthlyCost: cost, lostRequests: loss } = plan;
+    const change = cost.difference === 0 ? "" : ` (${difference(cost.difference)})`;
+    const config = plan.settings.map(
+        ({ key, before, after }) => `${key} ${before ?? "(none)"} → ${after ?? "(none)"}`,
+    );
+    const lines: [string, string][] = [
+        ["config", config.join("; ")],
+        ["cost", `${arrow(cost.before, cost.after, dollars)} a month${change}`],
+        ["droplets", droplets(plan.droplets)],
+        [
+            "lost",
+            loss.why === ""
+                ? lost[loss.which]
+                : `${lost[loss.which]}${loss.which === "none" && plan.servers.before > 0 ? ", " : ": "}${loss.why}`,
+        ],
+        ["takes", about(plan.seconds)],
+        ["policy", policy(plan)],
+    ];
+    return lines.filter(([, text]) => text !== "");
+}
+
+const lost: Record<Plan["lostRequests"]["which"], string> = {
+    none: "no request",
+    "in-flight": "requests in flight",
+    all: "every request, for a time",
+    unknown: "not known",
+};
+
+function droplets({ before, whileRunning, after, account }: Plan["droplets"]): string {
+    const most = whileRunning > Math.max(before, after) ? `, ${whileRunning} while it runs` : "";
+    const room = account ? `; the account has ${account.existing} of ${account.limit}` : "";
+    return `${arrow(before, after)}${most}${room}`;
+}
+
+function policy({ policy: { violations, unjudged }, applicable }: Plan): string {
+    const open =
+        unjudged.length === 0
+            ? ""
+            : `; not judged: ${[...new Set(unjudged.map(({ rule }) => rule))].join(", ")}`;
+    if (violations.length > 0) return `${count(violations.length, "limit")} broken${open}`;
+    return applicable ? `within policy/limits.yaml${open}` : "";
+}

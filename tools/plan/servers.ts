@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import { diffLines } from "diff";
+import { serverName } from "../../components/slots";
+import { unknownValue } from "../../policy/facts";
+import { slotOf } from "../batches";
+import type { ResourceState } from "../preview-json";
+import { type Change, find } from "./changes";
+import type { DropletAction, ServerPlan } from "./model";
+
+/** The type of every machine. */
+export const dropletType = "digitalocean:index/droplet:Droplet";
+
+/** Names of a droplet's inputs that the config calls otherwise. */
+const configNames: Record<string, string> = {
+    vpcUuid: "VPC",
+    sshKeys: "deploy key",
+    userData: "user data",
+};
+
+/** The config as far as servers depend on it. */
+export interface PoolConfig {
+    replicas: number;
+    retired: readonly number[];
+    hold: readonly number[];
+    size: string;
+    image: string;
+    /** File of the backends' user data, such as `userdata/nginx.yaml`. */
+    userDataFile: string;
+}
+
+/** Every backend that there is or will be, by slot. */
+export function planServers(changes: readonly Change[], config: PoolConfig): ServerPlan[] {
+    const pool = find(changes, "dropscale:index:BackendPool", "pool");
+    const droplets = changes.flatMap((change) => {
+        const slot = change.type === dropletType ? slotOf(change) : undefined;
+        return slot === undefined ? [] : [{ slot, change }];
+    });
+    const servers = droplets.map(({ slot, change }) => {
+        const held = config.hold.includes(slot) && change.before !== undefined && change.after !== undefined;
+        return {
+            name: serverName(slot),
+            slot,
+            action: dropletAction(change),
+            why: whyServer(slot, change, pool, config),
+            size: sizeOf(change.after ?? change.before) ?? "?",
+            held,
+        };
+    });
+    return servers.sort((a, b) => a.slot - b.slot);
+}
+
+/** What happens to a droplet. */
+export function dropletAction({ action }: Change): DropletAction {
+    return action === "same" ? "keep" : action;
+}
+
+/** Slug of a droplet's size; `undefined` where it is not known. */
+export function sizeOf(state: ResourceState | undefined): string | undefined {
+    // What a refresh saw, before what was asked for.
+    const size = state?.outputs?.size ?? state?.inputs?.size;
+    return typeof size === "string" ? size : undefined;
+}
+
+function whyServer(slot: number, change: Change, pool: Change | undefined, config: PoolConfig): string[] {
+    switch (change.action) {
+        case "create":
+            return whyNew(slot, pool, config);
+        case "delete":
+            return [
+                config.retired.includes(slot) ? "retired" : replicasChange(pool) || "no longer in the pool",
+            ];
+        case "replace":
+        case "update":
+            return whyDroplet(change, config.userDataFile);
+        case "same":
+            return config.hold.includes(slot) ? whyHeld(change, pool, config) : [];
+    }
+}
+
+function whyNew(slot: number, pool: Change | undefined, config: PoolConfig): string[] {
+    const before = pool?.before?.inputs;
+    if (!before) return [];
+    // In the state already, and yet to be made: a refresh did not find it in the account.
+    if (slotsIn(before.servers).includes(slot)) return ["it is gone from the account: made again"];
+    if ((before.retired as unknown[] | undefined)?.includes(slot)) return ["no longer retired"];
+    const grows = Number(before.replicas) < config.replicas;
+    if (grows) return [replicasChange(pool)];
+    const retired = config.retired.filter((gone) => slotsIn(before.servers).includes(gone));
+    return retired.length > 0 ? [`in place of ${retired.map(serverName).join(", ")}`] : [];
+}
+
+function replicasChange(pool: Change | undefined): string {
+    const [before, after] = [pool?.before?.inputs?.replicas, pool?.after?.inputs?.replicas];
+    return before === after || typeof before !== "number" ? "" : `replicas ${before} → ${String(after)}`;
+}
+
+function slotsIn(servers: unknown): number[] {
+    return Object.keys(servers ?? {}).map((name) => Number(name.replace("web-", "")));
+}
+
+/** For which inputs a droplet is replaced or changed, in the words of the config. */
+export function whyDroplet(change: Change, userDataFile: string): string[] {
+    return change.reasons.flatMap((input) => {
+        if (input === "userData") return userDataChange(change, userDataFile).map(({ text }) => text);
+        const [before, after] = [change.before, change.after].map((state) => plain(state?.inputs?.[input]));
+        const name = configNames[input] ?? input;
+        return before === undefined || after === undefined || name !== input
+            ? `${name} changed`
+            : `${name} ${before} → ${after}`;
+    });
+}
+
+/** A value that a person can read; `undefined` for any other. */
+function plain(value: unknown): string | undefined {
+    const words = Array.isArray(value) ? value : [value];
+    const readable = words.every(
+        (word) => ["string", "number", "boolean"].includes(typeof word) && word !== unknownValue,
+    );
+    return readable && value !== "[secret]" ? words.join(", ") : undefined;
+}
+
+/** What differs in a droplet's user data. */
+export interface UserDataChange {
+    key: "generation" | "userdata";
+    before: string;
+    after: string;
+    text: string;
+}
+
+/** The text may be long, and the reviewer has the file's own diff: how much of it differs, and which it is. */
+export function userDataChange({ before, after }: Change, file: string): UserDataChange[] {
+    const [old, next] = [before?.inputs?.userData, after?.inputs?.userData];
+    if (
+        typeof old !== "string" ||
+        typeof next !== "string" ||
+        plain(old) === undefined ||
+        plain(next) === undefined
+    )
+        return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
+    const [from, to] = [generationOf(old), generationOf(next)];
+    const changes: UserDataChange[] = [];
+    if (from.word !== to.word) {
+        const [was, is] = [from.word || "(empty)", to.word || "(empty)"];
+        changes.push({ key: "generation", before: was, after: is, text: `generation ${was} → ${is}` });
+    }
+    if (from.text !== to.text) {
+        const [was, is] = [digest(from.text), digest(to.text)];
+        const text = `user data ${was} → ${is} (${file}: ${countLines(from.text, to.text)} lines)`;
+        changes.push({ key: "userdata", before: was, after: is, text });
+    }
+    return changes;
+}
+
+/** `+3 -1`. */
+function countLines(before: string, after: string): string {
+    const parts = diffLines(before, after);
+    const sum = (wanted: "added" | "removed") =>
+        parts.reduce((total, part) => total + (part[wanted] ? part.count : 0), 0);
+    return `+${sum("added")} -${sum("removed")}`;
+}
+
+/** Takes off the line that userdata/render.ts adds for the generation. */
+function generationOf(text: string): { text: string; word: string } {
+    const [line, word = ""] = /^# generation: (.*)\n/m.exec(text) ?? [];
+    return { text: line === undefined ? text : text.replace(line, ""), word };
+}
+
+const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
+
+/** What a held server has otherwise than the config says. */
+function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfig): string[] {
+    const { image, userData } = before?.inputs ?? {};
+    const wanted = String(pool?.after?.inputs?.userData);
+    const keeps = [
+        ...(sizeOf(before) === config.size ? [] : [`size ${sizeOf(before) ?? "?"}`]),
+        ...(image === config.image ? [] : [`image ${String(image)}`]),
+        // The component's input ends with the digest: components/backend-pool.ts.
+        ...(typeof userData === "string" && !wanted.endsWith(digest(userData)) ? ["its user data"] : []),
+    ];
+    return [keeps.length > 0 ? `held: keeps ${keeps.join(", ")}` : "held"];
+}

@@ -1,0 +1,73 @@
+import type { createColors } from "picocolors";
+import type { DropletAction, Plan } from "./model";
+import { figuresOf, type Row, rowsOf } from "./rows";
+import { some } from "./words";
+
+type Colours = ReturnType<typeof createColors>;
+
+/** As the engine marks them. */
+const marks: Record<DropletAction, string> = {
+    create: "+",
+    replace: "±",
+    update: "~",
+    delete: "-",
+    keep: " ",
+};
+
+/** Longest name that others are aligned with. */
+const nameWidth = 24;
+
+/** The plan for a person at a terminal. */
+export function planAsText(plan: Plan, colours: Colours): string {
+    const { bold, red, yellow } = colours;
+    const summary = plan.applicable ? bold(plan.summary) : red(bold(plan.summary));
+    const isPlanned = plan.applicable || plan.changes;
+    const sections = [
+        `${bold(plan.stack)}: ${summary}`,
+        plan.refusals.map((text) => indent(text, `${red("x")} `)).join("\n"),
+        plan.warnings.map((text) => indent(text, `${yellow("!")} `)).join("\n"),
+        isPlanned
+            ? rowsOf(plan)
+                  .map((row) => line(row, colours))
+                  .join("\n")
+            : "",
+        figuresOf(plan)
+            .map(([key, text]) => `  ${key.padEnd(9)} ${text}`)
+            .join("\n"),
+        haproxy(plan, colours),
+    ];
+    return `${sections.filter(Boolean).join("\n\n")}\n`;
+}
+
+const indent = (text: string, first: string): string => first + text.replace(/\n/g, "\n  ");
+
+function line({ action, label, names, kind, why, size }: Row, colours: Colours): string {
+    const paint = {
+        create: colours.green,
+        replace: colours.yellow,
+        update: colours.yellow,
+        delete: colours.red,
+        keep: String,
+    };
+    // What is replaced for its size has said it.
+    const cells = [
+        kind,
+        ...(why.length > 0 ? [`${label}: ${why.join(", ")}`] : [label]),
+        why.some((reason) => reason.includes(size)) ? "" : size,
+    ];
+    const name = some(names, names.length > 12 ? 8 : 12).padEnd(nameWidth);
+    return paint[action](`  ${marks[action]} ${name} ${cells.filter(Boolean).join(", ")}`.trimEnd());
+}
+
+/** Of a first deployment all is new, and the file in components/ is the better read. */
+function haproxy({ haproxyDiff, servers }: Plan, colours: Colours): string {
+    const lines = haproxyDiff.trimEnd().split("\n");
+    if (haproxyDiff === "" || (servers.before === 0 && lines.every((text) => /^[+@]/.test(text)))) return "";
+    return ["  haproxy.cfg", ...lines.map((text) => `    ${paintDiff(text, colours)}`)].join("\n");
+}
+
+function paintDiff(text: string, { green, red, dim }: Colours): string {
+    if (text.startsWith("+")) return green(text);
+    if (text.startsWith("-")) return red(text);
+    return text.startsWith("@@") ? dim(text) : text;
+}

@@ -1,0 +1,57 @@
+import { serverName } from "../../components/slots";
+import type { Change } from "./changes";
+import type { Plan } from "./model";
+import { count } from "./words";
+
+/** Keys of the config with which nothing that runs fits any more, and what their change does. */
+const identity: Record<string, string> = {
+    region: "deletes everything and makes it again elsewhere, with another address",
+    vpcId: "replaces every machine",
+    namePrefix: "renames tags and firewalls under machines that serve",
+};
+
+/** The config as far as warnings depend on it. */
+interface Slots {
+    retired: readonly number[];
+    hold: readonly number[];
+}
+
+/** What a reviewer should not miss, the worst first. */
+export function warningsOf(
+    { settings, servers, loadBalancer }: Pick<Plan, "settings" | "servers" | "loadBalancer">,
+    changes: readonly Change[],
+    { retired, hold }: Slots,
+): string[] {
+    const { before, after, list } = servers;
+    const slots = list.filter(({ action }) => action !== "delete").map(({ slot }) => slot);
+    const idle = retired.filter((slot) => slot > Math.max(-1, ...slots));
+    const notHeld = hold.filter((slot) => !slots.includes(slot));
+    const names = (numbers: readonly number[]) => numbers.map(serverName).join(", ");
+    const newKeys = changes.some(
+        ({ type, action, before }) => type === "command:local:Command" && action !== "same" && before,
+    );
+    const cases: [boolean, string][] = [
+        ...settings.map(({ key }): [boolean, string] => [
+            key in identity && before > 0,
+            `another ${key} ${identity[key] ?? ""}: make a new stack instead, move the traffic there, destroy this one`,
+        ]),
+        [newKeys, "keys are made anew: every machine that carries them is replaced"],
+        [after === 0, "no server is left: every request gets the 503 page"],
+        [after === 1, "one server is left: when it dies, nothing serves"],
+        [
+            after > 0 && after < before / 2,
+            `shrinks below half: ${count(before, "server")} become ${after}, each gets ${(before / Math.max(1, after)).toFixed(1)} times the requests`,
+        ],
+        [loadBalancer.action === "replace", "the load balancer is replaced: better in a quiet hour"],
+        [opensSsh(changes), "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)"],
+        [idle.length > 0, `retired has no effect on ${names(idle)}: there would be no such server anyway`],
+        [notHeld.length > 0, `hold has no effect on ${names(notHeld)}: there is no such server`],
+    ];
+    return cases.filter(([holds]) => holds).map(([, text]) => text);
+}
+
+/** The policy refuses it, unless the config says that it is meant; then it is still to be seen. */
+function opensSsh(changes: readonly Change[]): boolean {
+    const network = changes.find(({ type }) => type === "dropscale:index:Network");
+    return network?.after?.inputs?.sshFromAnywhere === true;
+}

@@ -1,0 +1,112 @@
+import { readPulumi } from "./stack";
+
+/** What a resource is, in a state or in a preview; most of it is left out. Secrets read `[secret]`. */
+export interface ResourceState {
+    /** `false` for a component, which is nothing in the account. */
+    custom?: boolean;
+    id?: string;
+    inputs?: Record<string, unknown>;
+    outputs?: Record<string, unknown>;
+}
+
+/** A step of `pulumi preview --json`. */
+export interface PreviewStep {
+    /** `create`, `update`, `replace`, `delete`, `same`, `import`, …; the Stack's own stands for the whole. */
+    op: string;
+    urn: string;
+    /** Such as `digitalocean:index/droplet:Droplet`. */
+    type: string;
+    /** Such as `web-0`. */
+    name: string;
+    before?: ResourceState;
+    after?: ResourceState;
+    /** Inputs that differ, by the provider's names. */
+    differs: string[];
+    /** Those of them for which it is replaced. */
+    replacedFor: string[];
+}
+
+/** What `pulumi preview --json` says. */
+export interface PreviewDocument {
+    /** The stack's config, defaults included, by key without its namespace; lists are JSON. */
+    config: Record<string, string>;
+    steps: PreviewStep[];
+    /** Why there is nothing to apply, in the program's and the engine's own words; empty: it may be. */
+    errors: string[];
+    warnings: string[];
+}
+
+interface RawStep {
+    op: string;
+    urn: string;
+    oldState?: ResourceState;
+    newState?: ResourceState;
+    diffReasons?: string[] | null;
+    replaceReasons?: string[] | null;
+}
+
+interface RawPreview {
+    config?: Record<string, string>;
+    steps?: RawStep[];
+    diagnostics?: { severity: string; message: string }[];
+}
+
+/** Type and name of a resource. https://www.pulumi.com/docs/iac/concepts/resources/names/#urns */
+export function parseUrn(urn: string): { type: string; name: string } {
+    const [type = "", name = ""] = urn.split("::").slice(-2);
+    return { type: type.split("$").at(-1) ?? "", name };
+}
+
+/**
+ * Reads what `pulumi preview --json` printed. Of the diagnostics only errors and warnings: debug messages hold secrets.
+ *
+ * @throws SyntaxError if it is no JSON.
+ */
+export function parsePreview(json: string): PreviewDocument {
+    const { config = {}, steps = [], diagnostics = [] } = JSON.parse(json) as RawPreview;
+    const messages = (severity: string) =>
+        diagnostics
+            .filter((diagnostic) => diagnostic.severity === severity)
+            .map(({ message }) => message.trim().replace(/^(error|warning): /, ""));
+    return {
+        config: Object.fromEntries(
+            Object.entries(config).map(([key, value]) => [key.slice(key.indexOf(":") + 1), value]),
+        ),
+        steps: steps.map(({ op, urn, oldState, newState, diffReasons, replaceReasons }) => ({
+            op,
+            urn,
+            ...parseUrn(urn),
+            ...(oldState && { before: oldState }),
+            ...(newState && { after: newState }),
+            differs: diffReasons ?? [],
+            replacedFor: replaceReasons ?? [],
+        })),
+        errors: messages("error"),
+        warnings: messages("warning"),
+    };
+}
+
+/**
+ * Runs `pulumi preview --json`; what it prints stays in memory. A refused config is no error here: see `errors`.
+ *
+ * @param options More of `pulumi preview`'s, `--stack` among them.
+ * @throws Error in pulumi's own words where it did not come as far as the program.
+ */
+export async function readPreviewDocument(options: readonly string[]): Promise<PreviewDocument> {
+    try {
+        return parsePreview(await readPulumi("preview", "--json", ...options));
+    } catch (error) {
+        const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
+        const document = parsed(stdout);
+        if (document === undefined || document.errors.length === 0) throw error;
+        return document;
+    }
+}
+
+function parsed(stdout: string): PreviewDocument | undefined {
+    try {
+        return parsePreview(stdout);
+    } catch {
+        return undefined;
+    }
+}

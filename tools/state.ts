@@ -1,0 +1,67 @@
+import { type Deployment, pendingOf } from "./orphans";
+import { parseUrn, type ResourceState } from "./preview-json";
+import { readPulumi } from "./stack";
+
+/** A resource as a stack's state has it. */
+export interface StateResource extends ResourceState {
+    urn: string;
+    type: string;
+    name: string;
+}
+
+/** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
+export interface Leftover {
+    /** Such as `web-0`: its successor's name too. */
+    name: string;
+    isDroplet: boolean;
+    /** In the account. */
+    id: string;
+    outputs: Record<string, unknown>;
+}
+
+/** What a stack's state says. */
+export interface StackState {
+    /** What there is, without what is still to be deleted. */
+    resources: StateResource[];
+    /** No `preview --json` shows these; the next `up` deletes them. */
+    leftovers: Leftover[];
+    /** What killed runs were doing, such as `creating web-3-2bc9182`. */
+    pending: string[];
+}
+
+type Exported = Omit<Deployment, "resources"> & {
+    resources?: (ResourceState & { urn: string; type: string; delete?: boolean })[];
+};
+
+/** Takes apart what `pulumi stack export` printed. */
+export function parseState(json: string): StackState {
+    const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };
+    const all = deployment?.resources ?? [];
+    return {
+        resources: all
+            .filter((resource) => !resource.delete)
+            .map((resource) => ({ ...resource, ...parseUrn(resource.urn) })),
+        leftovers: all
+            .filter((resource) => resource.delete)
+            .map(({ urn, type, id = "", outputs = {} }) => ({
+                name: parseUrn(urn).name,
+                isDroplet: type.endsWith(":Droplet"),
+                id,
+                outputs,
+            })),
+        pending: pendingOf(deployment ?? {}),
+    };
+}
+
+/** How the state keeps a secret. https://github.com/pulumi/pulumi (sdk/go/common/resource/sig) */
+const secretSignature = "4dabf18193072939515e22adb298388d";
+
+/** A preview writes the same in a secret's place. */
+function maskSecret(_key: string, value: unknown): unknown {
+    return value !== null && typeof value === "object" && secretSignature in value ? "[secret]" : value;
+}
+
+/** @throws Error in pulumi's own words, where there is no such stack among others. */
+export async function readState(stack: string): Promise<StackState> {
+    return parseState(await readPulumi("stack", "export", "--stack", stack));
+}
