@@ -16,6 +16,8 @@ export interface Registration {
         replaceOnChanges: string[];
         ignoreChanges: string[];
         additionalSecretOutputs: string[];
+        /** Said by the program; `undefined` leaves it to the provider. */
+        deleteBeforeReplace: boolean | undefined;
         retainOnDelete: boolean;
         importId: string;
     };
@@ -30,6 +32,8 @@ interface RegisterRequest {
     getReplaceonchangesList(): string[];
     getIgnorechangesList(): string[];
     getAdditionalsecretoutputsList(): string[];
+    getDeletebeforereplace(): boolean;
+    getDeletebeforereplacedefined(): boolean;
     getRetainondelete(): boolean;
     getImportid(): string;
 }
@@ -195,6 +199,9 @@ function registrationOf(request: RegisterRequest, inputs: Record<string, unknown
             replaceOnChanges: request.getReplaceonchangesList(),
             ignoreChanges: request.getIgnorechangesList(),
             additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+            deleteBeforeReplace: request.getDeletebeforereplacedefined()
+                ? request.getDeletebeforereplace()
+                : undefined,
             retainOnDelete: request.getRetainondelete(),
             importId: request.getImportid(),
         },

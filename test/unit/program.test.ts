@@ -127,6 +127,11 @@ describe.each([
         }
     });
 
+    it("replaces a rotated key new before old: else the provider deletes it first, and every droplet with it", async () => {
+        const { find } = await runProgram({ preview });
+        expect(find("SshKey", "keys").options.deleteBeforeReplace).toBe(false);
+    });
+
     it("costs what the sizes cost, known before anything runs", async () => {
         expect((await runProgram({ preview })).outputs.monthlyCost).toBe(24);
         const mixed = { replicas: 5, size: "s-1vcpu-2gb" };

@@ -68,4 +68,13 @@ describe("user data", () => {
         expect(parse(text)).toMatchObject({ timezone: "Etc/UTC", ssh_pwauth: false });
         expect(text).toContain("SystemMaxUse=");
     });
+
+    it("of servers and load balancer closes SSH alike", () => {
+        const [ofServers, ofLoadBalancer] = ["nginx", "haproxy"].map((name) => {
+            const { write_files: files } = parse(readUserData(name)) as { write_files: { path: string }[] };
+            return files.find(({ path }) => path.startsWith("/etc/ssh/"));
+        });
+        expect(ofServers).toBeDefined();
+        expect(ofServers).toEqual(ofLoadBalancer);
+    });
 });
