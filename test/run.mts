@@ -12,6 +12,7 @@ import {
     missingHostPackages,
     requireLinuxRoot,
 } from "../sandbox/host.ts";
+import { buildGoTool } from "../sandbox/offline-engine/build-cli.ts";
 import { purgeAbandoned } from "../sandbox/process.ts";
 import { progress } from "../sandbox/progress.ts";
 
@@ -51,6 +52,16 @@ const checks: Record<string, string[]> = {
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };
 const shellCheck = ["shellcheck", "components/apply-haproxy.sh", "sandbox/droplets/launch.sh", ".ci/run"];
+
+/** Checks .github/workflows; it uses shellcheck where it finds it. Its version stands in its go.mod. */
+const actionlint = {
+    module: path.join(import.meta.dirname, "actionlint"),
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    versionOf: "github.com/rhysd/actionlint",
+    title: "actionlint",
+    takes: "about 10 seconds",
+    needsMiB: 200,
+};
 
 /** Runs a program of node_modules or of the host; its output goes to the terminal. Resolves with its exit code. */
 function run(command: string, args: string[]): Promise<number> {
@@ -130,6 +141,12 @@ async function main(): Promise<void> {
     };
     for (const [title, command] of Object.entries(checks)) counts.push(await runCheck(title, command));
     await unlessMissing("shell scripts", checkPackages, () => runCheck("shell scripts", shellCheck));
+    try {
+        const linter = await buildGoTool(actionlint, say.log, process.env);
+        counts.push(await runCheck("workflows", [linter]));
+    } catch (error) {
+        leftOut.push(`workflows: ${(error as Error).message}`);
+    }
     const folder = mkdtempSync(path.join(tmpdir(), "dropscale-test-"));
     try {
         counts.push(await runTests("unit", folder));

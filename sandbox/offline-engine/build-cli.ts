@@ -8,9 +8,32 @@ import { buildOnce } from "../build-once.ts";
 import { type Log, seconds } from "../host.ts";
 import { cacheDir } from "../instance.ts";
 
-/** The wrapper module: the CLI's own go.mod has `replace` lines, with which `go install …@version` refuses. */
-const MODULE_DIR = path.join(import.meta.dirname, "cli");
-const PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
+/** A program that is built from its Go modules, as a go.mod and a go.sum of ours pin them. */
+export interface GoTool {
+    /** Folder with go.mod and go.sum. */
+    module: string;
+    /** The package of the program; the last part is the binary's name. */
+    package: string;
+    /** The module that has it: its version is the program's. */
+    versionOf: string;
+    /** For people: the program, and how long a first build takes. */
+    title: string;
+    takes: string;
+    needsMiB: number;
+    /** Variable of the program that is to hold its version, `v` before it. */
+    versionVariable?: string;
+}
+
+/** A wrapper module: the CLI's own go.mod has `replace` lines, with which `go install …@version` refuses. */
+const CLI: GoTool = {
+    module: path.join(import.meta.dirname, "cli"),
+    package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    versionOf: "github.com/pulumi/pulumi/pkg/v3",
+    title: "Pulumi",
+    takes: "about 5 minutes on 2 cores and 3 GB of Go's caches",
+    needsMiB: 300,
+    versionVariable: "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",
+};
 /** The same binary whatever the user's own settings are; without cgo, as Pulumi's own releases. */
 const GO_ENV = {
     CGO_ENABLED: "0",
@@ -21,70 +44,87 @@ const GO_ENV = {
 };
 const PROGRESS_MS = 30_000;
 
-/** What the wrapper module says: which CLI it builds and which Go that takes, both without a leading `v`. */
+/** What the CLI's module says: which version it builds and which Go that takes, both without a leading `v`. */
 export function cliModule(): { version: string; go: string } {
-    const text = fs.readFileSync(path.join(MODULE_DIR, "go.mod"), "utf8");
-    const version = /github\.com\/pulumi\/pulumi\/pkg\/v3 v(\S+)/.exec(text)?.[1];
-    const go = /^go (\S+)$/m.exec(text)?.[1];
-    if (!version || !go) throw new Error(`${MODULE_DIR}/go.mod should name the CLI's and Go's version`);
-    return { version, go };
+    return versionsOf(CLI);
 }
 
 /**
- * The Pulumi CLI built from its Go modules: once for each version, into the cache that all checkouts share.
- * Resolves with the binary's path.
+ * The Pulumi CLI built from its Go modules. Resolves with the binary's path; raises what {@link buildGoTool} raises.
+ */
+export function buildCli(log: Log, env: NodeJS.ProcessEnv): Promise<string> {
+    return buildGoTool(CLI, log, env);
+}
+
+/**
+ * Builds once for each version, into the cache that all checkouts share. Resolves with the binary's path.
  *
  * @param log gets a line before a build and one every 30 s of it.
  * @param env where `go` is looked for, and its settings (GOPROXY, GOMODCACHE, …).
  * @throws NoGo if there is no `go` new enough; an Error of one line with the compiler's words if the build fails.
  */
-export async function buildCli(log: Log, env: NodeJS.ProcessEnv): Promise<string> {
-    const recipe = moduleHash();
+export async function buildGoTool(tool: GoTool, log: Log, env: NodeJS.ProcessEnv): Promise<string> {
+    const recipe = moduleHash(tool);
     const target = path.join(cacheDir(), "engine", recipe);
-    const binary = path.join(target, "pulumi");
+    const binary = path.join(target, path.basename(tool.package));
     if (fs.existsSync(binary)) return binary;
-    await checkGo(env);
-    await buildOnce({
-        target,
-        title: `Pulumi v${cliModule().version}`,
-        takes: "about 5 minutes on 2 cores and 3 GB of Go's caches",
-        recipe,
-        needsMiB: 300,
-        log,
-        build: (folder) => compile(path.join(folder, "pulumi"), log, env),
-    });
+    const versions = versionsOf(tool);
+    await checkGo(versions.go, env);
+    const title = `${tool.title} v${versions.version}`;
+    const build = (folder: string) =>
+        compile(tool, title, path.join(folder, path.basename(binary)), log, env);
+    await buildOnce({ ...tool, title, target, recipe, log, build });
     return binary;
 }
 
-/** There is no `go` that could build the CLI; the message says what was found. */
+/** There is no `go` that could build it; the message says what was found. */
 export class NoGo extends Error {}
 
-async function checkGo(env: NodeJS.ProcessEnv): Promise<void> {
+function versionsOf({ module, versionOf }: GoTool): { version: string; go: string } {
+    const lines = fs.readFileSync(path.join(module, "go.mod"), "utf8").split("\n");
+    const words = lines.map((line) =>
+        line
+            .trim()
+            .replace(/^require /, "")
+            .split(" "),
+    );
+    const version = words.find(([name]) => name === versionOf)?.[1]?.slice(1);
+    const go = words.find(([name]) => name === "go")?.[1];
+    if (!version || !go) throw new Error(`${module}/go.mod should name ${versionOf}'s and Go's version`);
+    return { version, go };
+}
+
+async function checkGo(needed: string, env: NodeJS.ProcessEnv): Promise<void> {
     // Not in the module's folder: an old Go can't even read our go.mod.
     const { stdout, failed } = await go(["env", "GOVERSION"], os.tmpdir(), env);
     const found = semver.coerce(stdout);
     if (failed || !found) throw new NoGo("there is no `go` on PATH");
-    if (semver.lt(found, cliModule().go)) throw new NoGo(`the \`go\` on PATH is ${found.version}`);
+    if (semver.lt(found, needed)) throw new NoGo(`the \`go\` on PATH is ${found.version}`);
 }
 
-function moduleHash(): string {
+function moduleHash({ module }: GoTool): string {
     const hash = crypto.createHash("sha256").update(`${os.platform()} ${os.arch()}`);
-    for (const file of ["go.mod", "go.sum"]) hash.update(fs.readFileSync(path.join(MODULE_DIR, file)));
+    for (const file of ["go.mod", "go.sum"]) hash.update(fs.readFileSync(path.join(module, file)));
     return hash.digest("hex").slice(0, 12);
 }
 
-async function compile(binary: string, log: Log, env: NodeJS.ProcessEnv): Promise<void> {
-    const { version } = cliModule();
+async function compile(
+    tool: GoTool,
+    title: string,
+    binary: string,
+    log: Log,
+    env: NodeJS.ProcessEnv,
+): Promise<void> {
     const started = Date.now();
     const progress = setInterval(() => {
-        log(`still making Pulumi v${version}: ${seconds(started)}`);
+        log(`still making ${title}: ${seconds(started)}`);
     }, PROGRESS_MS);
-    const ldflags = `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${version}`;
-    const flags = ["-trimpath", "-buildvcs=false", `-ldflags=${ldflags}`, `-o=${binary}`];
-    const { failed, all } = await go(["build", ...flags, PACKAGE], MODULE_DIR, env);
+    const version = tool.versionVariable && ` -X ${tool.versionVariable}=v${versionsOf(tool).version}`;
+    const flags = ["-trimpath", "-buildvcs=false", `-ldflags=-s -w${version ?? ""}`, `-o=${binary}`];
+    const { failed, all } = await go(["build", ...flags, tool.package], tool.module, env);
     clearInterval(progress);
     const said = all.trim().split("\n").slice(-3).join(" | ");
-    if (failed) throw new Error(`\`go build\` failed in ${MODULE_DIR}: ${said}`);
+    if (failed) throw new Error(`\`go build\` failed in ${tool.module}: ${said}`);
 }
 
 function go(args: string[], cwd: string, env: NodeJS.ProcessEnv) {
