@@ -38,6 +38,7 @@ const checkPackages = { shellcheck: "shellcheck" };
 const integrationPackages = { sshd: "openssh-server", wrk: "wrk" };
 const rootPackages = {
     haproxy: "haproxy",
+    nmap: "nmap",
     socat: "socat",
     curl: "curl",
     unshare: "util-linux",

@@ -6,7 +6,7 @@ import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/ssh";
 import { onLoadBalancer } from "../faults.mts";
 import { makeWorld, type World } from "../world.mts";
-import { connects, get, serversAnswering, Visitors } from "./client";
+import { get, serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
 
 interface Droplet {
@@ -68,14 +68,6 @@ describe("a stack on droplets that boot", () => {
         expect(body).toContain(`<dd>${server?.privateIp ?? ""}</dd>`);
         expect(body).toContain("<dd>fra1</dd>");
         expect((await get(`${url}/healthz`)).body).toBe("ok\n");
-    });
-
-    it("is closed: backends answer to nobody but the load balancer", async () => {
-        for (const { networks } of await backends()) {
-            const address = networks.v4.find(({ type }) => type === "public")?.ip_address ?? "";
-            for (const port of [22, 80])
-                expect(await connects(address, port), `${address}:${port}`).toBe(false);
-        }
     });
 
     it("logs requests, and only those who may can reach the load balancer's SSH with its own host key", async () => {
