@@ -7,6 +7,7 @@ import {
     inside,
     listening,
     METADATA_ADDRESS,
+    MIRROR_PORT,
     onTheInternet,
     scan,
     type Vantage,
