@@ -57,6 +57,11 @@ export interface Resource {
     /** Returns outputs that are different from before. Missing: every change replaces. */
     update?: (id: string, olds: Properties, news: Properties, call: Call) => Promise<Properties>;
     delete: (id: string, state: Properties, call: Call) => Promise<void>;
+    /**
+     * What the official provider's bridge repeats of the inputs in a preview's output `__meta`: in plain, secret or not,
+     * unless the program names that output in `additionalSecretOutputs`.
+     */
+    previewMeta?: (inputs: Properties) => Properties;
     /** Names of outputs that a preview of an update can't know; default none. */
     unknownAfterUpdate?: readonly string[];
 }

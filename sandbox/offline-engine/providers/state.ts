@@ -21,6 +21,7 @@ export function previewCreate(resource: Resource, inputs: Properties): Propertie
     return {
         ...Object.fromEntries(unknown.map((name) => [name, UNKNOWN])),
         ...storedInputs(resource, inputs),
+        ...(resource.previewMeta && { __meta: JSON.stringify(resource.previewMeta(revealAll(inputs))) }),
     };
 }
 

@@ -63,6 +63,7 @@ export function droplet(client: Client): Resource {
     return {
         inputs,
         outputs,
+        previewMeta: ({ userData = "" }) => ({ user_data: userData }),
         async create(given, call) {
             const { droplet: created } = await explain("creating droplet", () =>
                 client.post<{ droplet: ApiDroplet }>("/v2/droplets", createBody(given)),
