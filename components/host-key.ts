@@ -35,10 +35,10 @@ export async function expectHostKey(address: string, expected: string): Promise<
 export function otherHostKey(expected: string, found: string): string {
     return (
         `it shows the host key ${fingerprint(found)}, expected ${fingerprint(keyOf(expected))}. Nothing was sent to it. ` +
-        "Either something else answers at this address, or somebody changed the key on the load balancer. " +
-        "On its console (in DigitalOcean's control panel), " +
-        "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its key: if it is not the expected one, and you don't " +
-        "know why, treat the machine as taken over, and have another one made, with a new key: " +
+        "Either the droplet is gone and its address is another machine's now (`pulumi up --refresh` makes it again), or " +
+        "something stands in between, or the key was changed on the load balancer: on its console, in DigitalOcean's " +
+        "control panel, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its key. If you don't know why it is " +
+        "another one, treat the machine as taken over, and have another one made, with a new key: " +
         "`pulumi up --replace '**::keys-host'`"
     );
 }

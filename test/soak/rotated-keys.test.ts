@@ -3,7 +3,7 @@ import { runOverSsh } from "../../tools/ssh";
 import { serversAnswering, Visitors } from "../e2e/client";
 import { serveSlowly } from "../e2e/site";
 import { dropletNamed, expectConverged, inDroplet, onLoadBalancer } from "../faults.mts";
-import { makeWorld, upEndsWell, type World } from "../world.mts";
+import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 
 const names = ["load-balancer", "web-0", "web-1"];
 
@@ -59,8 +59,16 @@ describe("a stack whose keys are rotated", () => {
         );
     });
 
-    it("has a new host key on a new load balancer, and the same servers", async () => {
+    it("has a new host key on a new load balancer, and the same servers, even where the old one is not trusted", async () => {
         const before = { ids: await idsOf(), outputs: await world.outputs() };
+        await onLoadBalancer(
+            world,
+            "cd /etc/ssh && rm ssh_host_* && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key",
+        );
+        await inDroplet(world, before.ids[0] ?? 0, "systemctl restart ssh");
+        const refused = await up(world);
+        expect(refused.code).not.toBe(0);
+        expect(refused.text).toContain("it shows the host key SHA256:");
         await rotate("keys-host");
         const [loadBalancer, ...servers] = await idsOf();
         expect(before.ids).not.toContain(loadBalancer);
