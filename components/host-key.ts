@@ -36,10 +36,8 @@ export function otherHostKey(expected: string, found: string): string {
     return (
         `it shows the host key ${fingerprint(found)}, expected ${fingerprint(keyOf(expected))}. Nothing was sent to it. ` +
         "Either the droplet is gone and its address is another machine's now (`pulumi up --refresh` makes it again), or " +
-        "something stands in between, or the key was changed on the load balancer: on its console, in DigitalOcean's " +
-        "control panel, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its key. If you don't know why it is " +
-        "another one, treat the machine as taken over, and have another one made, with a new key: " +
-        "`pulumi up --replace '**::keys-host'`"
+        "something stands in between, or somebody changed the key on the load balancer. If you don't know why, treat the " +
+        "machine as taken over, and have another one made, with a new key: `pulumi up --replace '**::keys-host'`"
     );
 }
 

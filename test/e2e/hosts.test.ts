@@ -211,8 +211,6 @@ describe("the hosts", () => {
     it("may be reached by a machine that was admitted for one run, and is in no adminCidrs", async () => {
         await world.configure({ adminCidrs: ["203.0.113.0/24"] });
         const { uplinkHost } = world.instance.addresses;
-        const refused = await world.pulumi(["preview"]);
-        expect(refused.text).toContain(`adminCidrs does not hold ${uplinkHost}`);
         const { code, text } = await world.pulumi(["preview"], { DROPSCALE_ADMITTED: `${uplinkHost}/32` });
         expect(code, text).toBe(0);
     });
