@@ -20,6 +20,18 @@ export interface RenderHaproxyOptions {
 export const serverTimeoutSeconds = 60;
 
 /**
+ * How long the first 15 KB of a body may take, in seconds. 20 is Apache's rule for slow clients, too:
+ * https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html
+ */
+const bodySeconds = 20;
+
+/** Requests that a server gets at the same time; others wait their turn. */
+const serverSlots = 200;
+
+/** From so many connections on, a source gets no more when others would go short. */
+const greedyConnections = 50;
+
+/**
  * Host header of the health check, and of the question whether a new server is ready. HTTP/1.1 asks for one;
  * a server that tells sites apart by name should answer its health path under any name.
  */
@@ -60,7 +72,7 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     );
     return markGeneration(`${globalSection(args.drainSeconds)}
 ${defaultsSection}
-${frontendSection}
+${frontendSection(servers.length)}
 ${backendSection(args.healthPath)}${serverLines.join("")}`);
 }
 
@@ -77,10 +89,12 @@ export function markGeneration(text: string): string {
 }
 
 /**
- * `maxconn`: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a 1 GB droplet; computed
+ * Connections of all clients together: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a 1 GB droplet; computed
  * from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own file limit to two
  * a connection, 16,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
  */
+const maxConnections = 8000;
+
 const globalSection = (drainSeconds: number): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
 global
@@ -91,7 +105,7 @@ global
     stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
-    maxconn 8000
+    maxconn ${maxConnections}
 `;
 
 const defaultsSection = `\
@@ -104,6 +118,10 @@ defaults
     option http-ignore-probes
     # At a reload, an idle connection is closed after its next request or its timeout, not under the client's feet.
     option idle-close-on-response
+    # HTTP/1 alone: one connection of HTTP/2 would carry a hundred requests, and count as one.
+    option disable-h2-upgrade
+    # Names of letters, digits and dashes, as nginx takes them: for CGI and WSGI \`_\` is \`-\`, and a way around rules.
+    option http-restrict-req-hdr-names delete
     option redispatch 1
     retries 3
     # Not 500 and 504: that would multiply slow calls and bugs.
@@ -123,13 +141,43 @@ defaults
 `;
 
 /**
- * What a client says about itself in these headers is a lie or another proxy's business. `_` for `-` too: CGI and
- * WSGI can't tell them apart. `Proxy`: https://httpoxy.org. Headers of a CDN in front (CF-Connecting-IP, …) pass.
+ * Limits are for who has more than {@link greedyConnections}, and only where others would go short; mod_qos has the
+ * same idea (QS_SrvMaxConnPerIP, http://mod-qos.sourceforge.net). 50 is what eight busy browsers have, at six each
+ * (https://www.rfc-editor.org/rfc/rfc9112#section-9.4 leaves the number to them). An office behind one address, or a
+ * CDN, may have thousands while there is room. Who has a private address is a proxy of one's own and speaks for many.
+ *
+ * - Connections: {@link maxConnections}, of which a quarter is left to others.
+ * - Requests at the servers: slow answers and slow bodies hold a slot for minutes; a tenth is left to others.
+ *
+ * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
+ *
+ * What a client says about itself in X-Forwarded-… and the like is a lie or another proxy's business. `Proxy`:
+ * https://httpoxy.org. Headers of a CDN in front (CF-Connecting-IP, …) pass.
  */
-const frontendSection = `\
+const frontendSection = (servers: number): string => `\
 frontend web
     bind :80
-    http-request del-header ^(forwarded|proxy|x[-_]real[-_]ip|x[-_]forwarded([-_].*)?)$ -m reg
+    stick-table type ip size 100k expire 1m store conn_cur
+    tcp-request connection track-sc0 src unless { src 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 }
+    # When connections run short, who has many gets no more.
+    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${maxConnections * 0.75} }
+    # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
+    http-request deny deny_status 405 if { method CONNECT TRACE }
+    # HAProxy 2.6 reads 2^64 + 3 as 3, and sends it on: a server may see another end of the request.
+    http-request deny deny_status 400 if { req.hdr(content-length),length gt 18 }
+    # Control characters in a header: RFC 9110, section 5.5.
+    http-request deny deny_status 400 if { req.hdrs -m reg '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]' }
+    # A body, or as much of it as fits a buffer (15 KB), has to be here before it takes a server's time; else 408.
+    http-request wait-for-body time ${bodySeconds}s
+    # When the servers' slots run short, who has many connections gets no more.
+    http-request deny deny_status 429 if { sc0_conn_cur gt ${greedyConnections} } { nbsrv(pool) gt 0 } { be_conn_free(pool) lt ${Math.round(servers * serverSlots * 0.1)} }
+    # \`Connection\` is between client and HAProxy (RFC 9110, section 7.6.1): passed on, it could name headers for the
+    # server to forget. Of upgrades WebSocket is left; h2c would be a tunnel around these rules.
+    http-request set-header Upgrade websocket if { req.hdr(Upgrade) -i websocket }
+    http-request set-header Connection upgrade if { req.hdr(Upgrade) -i websocket }
+    http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }
+    http-request del-header Connection unless { req.hdr(Upgrade) -i websocket }
+    http-request del-header ^(forwarded|proxy|x-real-ip|x-forwarded(-.*)?)$ -m reg
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto http
     default_backend pool
@@ -149,7 +197,7 @@ backend pool
     http-check expect status 200-299
     # What may have had an effect is never sent twice.
     http-request disable-l7-retry unless { method GET HEAD OPTIONS }
-    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200
+    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn ${serverSlots}
 `;
 
 function slotOf(name: string): number {

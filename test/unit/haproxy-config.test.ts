@@ -62,7 +62,16 @@ describe("renderHaproxyConfig", () => {
     test("ends with one newline, and drops what a client says of itself before it adds its own", () => {
         const text = render();
         expect(text).toMatch(/[^\n]\n$/);
-        expect(text.indexOf("del-header")).toBeLessThan(text.indexOf("set-header"));
+        expect(text.indexOf("del-header ^(forwarded|")).toBeLessThan(
+            text.indexOf("set-header X-Forwarded-For"),
+        );
+    });
+
+    test("leaves a tenth of the servers' slots to those who have few connections", () => {
+        const slots = (text: string): string | undefined => /be_conn_free\(pool\) lt (\d+)/.exec(text)?.[1];
+        expect(slots(render())).toBe("60");
+        expect(slots(render({ servers: args.servers.slice(1) }))).toBe("40");
+        expect(render()).toContain("check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200\n");
     });
 
     test("is the same for any order of servers, with each of them once", () => {

@@ -20,6 +20,8 @@ export interface Ended {
 /** Told of each piece of output; it may hang up by destroying the process's stdout. */
 export type OnOutput = (text: string, process: ChildProcess) => void;
 
+const debiansHaproxy = "/usr/sbin/haproxy";
+
 /** What Debian's package puts into haproxy.cfg and starts, without its TLS and error file lines. */
 export const debianDefault = `global
 	log /dev/log	local0
@@ -74,8 +76,9 @@ function requireNamespaces(): void {
     requireTools("haproxy", "socat", "curl", "unshare", "nsenter", "ip");
 }
 
-const setUp = (etcKiB: number): string => `set -e
+const setUp = (etcKiB: number, haproxy: string): string => `set -e
 ip link set lo up
+mount --bind ${haproxy} ${debiansHaproxy}
 mount -t tmpfs -o size=${etcKiB}k tmpfs /etc/haproxy
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib/haproxy
@@ -87,51 +90,84 @@ exec </dev/null >/dev/null
 cat <&3
 exit`; // Process 1 there: it collects what dies, and when the test's end of the pipe closes, all ends with it.
 
-/** One host; {@link Host.stop} ends everything in it. */
-export class Host {
+/** Calls in a process of their own on a host's network: web servers, or clients. */
+export class Town {
     private readonly waiting = new Map<
         number,
         { resolve: (value: unknown) => void; reject: (error: Error) => void }
     >();
     private lastId = 0;
 
-    private constructor(
-        private readonly init: ChildProcess,
-        private readonly initPid: number,
-        private readonly town: ChildProcess,
-    ) {
-        town.on("message", ({ id, result, error }: { id: number; result?: unknown; error?: string }) => {
+    private constructor(private readonly child: ChildProcess) {
+        child.on("message", ({ id, result, error }: { id: number; result?: unknown; error?: string }) => {
             const call = this.waiting.get(id);
             this.waiting.delete(id);
             if (error === undefined) call?.resolve(result);
             else call?.reject(new Error(error));
         });
-        town.once("exit", () => {
+        child.once("exit", () => {
             for (const { reject } of this.waiting.values())
                 reject(new Error("the town of the host has ended"));
         });
     }
 
+    /** @param initPid A process in the namespaces of the host. */
+    static async start(initPid: number): Promise<Town> {
+        const child = spawn(
+            "nsenter",
+            [...into(initPid), process.execPath, "--import", "tsx", join(__dirname, "town.ts")],
+            { stdio: ["ignore", "inherit", "inherit", "ipc"] },
+        );
+        const town = new Town(child);
+        await new Promise((resolve, reject) => {
+            child.once("message", resolve);
+            child.once("exit", (code) => {
+                reject(new Error(`town.ts ended with ${code} before it was ready`));
+            });
+        });
+        return town;
+    }
+
+    call<K extends keyof Calls>(
+        call: K,
+        ...args: Parameters<Calls[K]>
+    ): Promise<Awaited<ReturnType<Calls[K]>>> {
+        const id = ++this.lastId;
+        this.child.send({ id, call, args });
+        return new Promise((resolve, reject) => {
+            this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        });
+    }
+
+    /** It ends when nobody calls any more. */
+    async stop(): Promise<void> {
+        const ended = new Promise((resolve) => this.child.once("exit", resolve));
+        if (!this.child.connected) return;
+        this.child.disconnect();
+        await ended;
+    }
+}
+
+/** One host; {@link Host.stop} ends everything in it. */
+export class Host {
+    private readonly towns: Town[] = [];
+
+    private constructor(
+        private readonly init: ChildProcess,
+        private readonly initPid: number,
+    ) {}
+
     /**
      * A host as it is after the package was installed: Debian's configuration in place and running.
      *
-     * @param options `etcKiB`: room in /etc/haproxy.
+     * @param options `etcKiB`: room in /etc/haproxy. `haproxy`: path of another HAProxy than this machine's.
      */
-    static async start({ etcKiB = 256 } = {}): Promise<Host> {
+    static async start({ etcKiB = 256, haproxy = debiansHaproxy } = {}): Promise<Host> {
         requireNamespaces();
+        const command = ["bash", "-c", setUp(etcKiB, haproxy)];
         const init = spawn(
             "unshare",
-            [
-                "--mount",
-                "--net",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "bash",
-                "-c",
-                setUp(etcKiB),
-            ],
+            ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", ...command],
             { stdio: ["pipe", "pipe", "inherit", "pipe"] },
         );
         init.stdin?.end(debianDefault);
@@ -142,22 +178,17 @@ export class Host {
             });
         });
         const initPid = Number(readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, "utf8"));
-        const town = spawn(
-            "nsenter",
-            [...into(initPid), process.execPath, "--import", "tsx", join(__dirname, "town.ts")],
-            {
-                stdio: ["ignore", "inherit", "inherit", "ipc"],
-            },
-        );
-        const host = new Host(init, initPid, town);
-        await new Promise((resolve, reject) => {
-            town.once("message", resolve);
-            town.once("exit", (code) => {
-                reject(new Error(`town.ts ended with ${code} before it was ready`));
-            });
-        });
+        const host = new Host(init, initPid);
+        await host.newTown();
         await host.run("systemctl start haproxy");
         return host;
+    }
+
+    /** A further process for calls: what one of them does, another does not wait for. */
+    async newTown(): Promise<Town> {
+        const town = await Town.start(this.initPid);
+        this.towns.push(town);
+        return town;
     }
 
     /** Runs a shell command on the host. */
@@ -191,11 +222,9 @@ export class Host {
         call: K,
         ...args: Parameters<Calls[K]>
     ): Promise<Awaited<ReturnType<Calls[K]>>> {
-        const id = ++this.lastId;
-        this.town.send({ id, call, args });
-        return new Promise((resolve, reject) => {
-            this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        });
+        const [town] = this.towns;
+        if (!town) throw new Error("the host has no town yet");
+        return town.call(call, ...args);
     }
 
     /** The generation that HAProxy serves by its own word. */
@@ -213,10 +242,8 @@ export class Host {
 
     /** Ends every process in the host's namespaces, which ends the namespaces and their mounts. */
     async stop(): Promise<void> {
-        const ended = Promise.all(
-            [this.init, this.town].map((child) => new Promise((resolve) => child.once("exit", resolve))),
-        );
-        this.town.disconnect();
+        const ended = new Promise((resolve) => this.init.once("exit", resolve));
+        await Promise.all(this.towns.map((town) => town.stop()));
         this.init.kill("SIGKILL");
         await ended;
     }

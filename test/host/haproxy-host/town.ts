@@ -2,8 +2,10 @@
  * Runs inside a host's network namespace: the web servers behind its HAProxy, and the clients in front. Each message
  * `{ id, call, args }` from the test is answered by `{ id, result }` or `{ id, error }`.
  */
+import { createHash } from "node:crypto";
 import * as http from "node:http";
 import * as net from "node:net";
+import { Attack, type Damage, type Method, SecondClient, type Service } from "./attackers";
 
 /** A request as a web server saw it. */
 export interface Seen {
@@ -11,6 +13,8 @@ export interface Seen {
     url: string;
     /** Names in lower case; values of a repeated header in order. */
     headers: Record<string, string[]>;
+    /** As it came, without its framing. */
+    body: string;
 }
 
 /** What a client got; status 0 and the reason when there was no answer. */
@@ -33,30 +37,56 @@ interface WebServer {
     healthStatus: number;
 }
 
+/** Where clients that hurt come from; so do programs of the host. */
+const attacker = "127.0.0.1";
+
+const large = Buffer.alloc(2_000_000, "x");
 const webServers = new Map<string, WebServer>();
 let loadRuns = false;
 let load: Promise<Load> | undefined;
+let attack: Attack | undefined;
+let secondClient: SecondClient | undefined;
 
 const calls = {
-    /** A web server on address:8080: /healthz has the status given, /slow?ms=N waits, everything tells its address. */
+    /** A web server on address:8080: /healthz has the status given, ?ms=N waits, ?large is long; everything tells its address. */
     serve: (address: string, healthStatus = 200): Promise<void> => {
         const own: WebServer = { seen: [], healthStatus, server: http.createServer() };
+        const note = (request: http.IncomingMessage): Seen => {
+            const { method = "", url = "" } = request;
+            const seen = { method, url, headers: headersOf(request), body: "" };
+            own.seen.push(seen);
+            return seen;
+        };
         own.server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
-            own.seen.push({
-                method: request.method ?? "",
-                url: request.url ?? "",
-                headers: headersOf(request),
-            });
+            const seen = note(request);
+            request.on("data", (data: Buffer) => (seen.body += data.toString("latin1")));
             const url = new URL(request.url ?? "", "http://town");
             const status =
                 url.pathname === "/healthz"
                     ? own.healthStatus
                     : Number(url.searchParams.get("status") ?? 200);
             setTimeout(
-                () => response.writeHead(status).end(address),
+                () => response.writeHead(status).end(url.searchParams.has("large") ? large : address),
                 Number(url.searchParams.get("ms") ?? 0),
             );
-            request.resume();
+        });
+        // WebSocket's handshake, and then an echo. https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        own.server.on("upgrade", (request: http.IncomingMessage, socket: net.Socket) => {
+            const { headers } = note(request);
+            const key = `${headers["sec-websocket-key"]?.[0]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+            const accept = createHash("sha1").update(key).digest("base64");
+            socket.on("error", () => undefined);
+            socket.write(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+                    `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
+            );
+            socket.once("data", (data: Buffer) => socket.end(data));
+        });
+        // What this second parser of HTTP can't read.
+        own.server.on("clientError", ({ message }: Error, socket: net.Socket) => {
+            if (message.startsWith("Parse Error"))
+                own.seen.push({ method: "", url: message, headers: {}, body: "" });
+            if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
         });
         webServers.set(address, own);
         return new Promise((resolve) => own.server.listen(8080, address, resolve));
@@ -83,17 +113,38 @@ const calls = {
             net.createServer((socket) => socket.destroy()).listen(port, "0.0.0.0", resolve),
         ),
     request: (path: string, options: http.RequestOptions = {}, body = "") => request(path, options, body),
-    /** Sends these bytes to port 80 and returns all that comes back until it is closed. */
+    /** Sends these bytes (one character each) to port 80; all that comes back until it is closed, for 8 s at most. */
     raw: (bytes: string): Promise<string> =>
         new Promise((resolve, reject) => {
             let text = "";
-            const socket = net.connect(80, "127.0.0.1", () => socket.write(bytes));
+            let sent = 0;
+            // Piece by piece: who is refused must not be writing, or the answer is lost with the connection.
+            const write = (): void => {
+                if (sent >= bytes.length || text !== "" || socket.destroyed) return;
+                socket.write(bytes.slice(sent, (sent += 32_768)), "latin1");
+                setTimeout(() => setImmediate(write), 20); // after what has come was read
+            };
+            const socket = net.connect(80, "127.0.0.1", write);
+            const bound = setTimeout(() => socket.destroy(), 8000);
             socket.on("data", (data) => (text += data.toString("latin1")));
+            socket.on("error", reject);
             socket.on("close", () => {
+                clearTimeout(bound);
                 resolve(text);
             });
-            socket.on("error", reject);
         }),
+    /** Holds connections from {@link attacker} until {@link endAttack}. */
+    startAttack: (method: Method) => {
+        attack = new Attack({ host: "127.0.0.1", from: attacker }, method);
+    },
+    /** How many connections the attack holds now. */
+    attackHolds: () => attack?.open ?? 0,
+    endAttack: (): Damage | undefined => attack?.stop(),
+    /** Another client, from an address of its own, until {@link endSecondClient}. */
+    startSecondClient: () => {
+        secondClient = new SecondClient({ host: "127.0.0.1", from: "127.0.0.2" });
+    },
+    endSecondClient: (): Promise<Service> | undefined => secondClient?.stop(),
     /** Keep-alive clients that ask, pause a little and ask again; ended by {@link endLoad}. */
     startLoad: (clients: number) => {
         loadRuns = true;
@@ -159,8 +210,9 @@ async function runLoad(clients: number): Promise<Load> {
 }
 
 process.on("message", ({ id, call, args }: { id: number; call: keyof Calls; args: never[] }) => {
+    const answer: (...values: never[]) => unknown = calls[call];
     Promise.resolve()
-        .then(() => (calls[call] as (...values: never[]) => unknown)(...args))
+        .then(() => answer(...args))
         .then(
             (result) => process.send?.({ id, result }),
             (error: unknown) => process.send?.({ id, error: String(error) }),
