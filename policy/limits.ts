@@ -13,7 +13,7 @@ export interface Limits {
     sizes: "any" | readonly string[];
     regions: "any" | readonly string[];
     sshFromAnywhere: "if-configured" | "never";
-    /** Ids of rules. */
+    /** Ids of rules; the same for every stack. */
     advisory: readonly string[];
 }
 
@@ -52,6 +52,9 @@ const forms: Record<keyof Limits, Form> = {
 /** The file beside this one. */
 export const limitsFile = join(__dirname, "limits.yaml");
 
+/** What a stack may have of its own: Pulumi asks a policy pack what is advisory before it names the stack. */
+const ownForms = Object.fromEntries(Object.entries(forms).filter(([key]) => key !== "advisory"));
+
 /** The limits of a stack, from {@link limitsFile}. @throws as {@link parseLimits} */
 export function readLimits(stack: string): Limits {
     return parseLimits(readFileSync(limitsFile, "utf8"), stack);
@@ -75,10 +78,10 @@ export function parseLimits(yaml: string, stack: string): Limits {
         throw new Error("policy/limits.yaml should have `limits:` with a value for each limit");
     const { limits, stacks, ...others } = file;
     const problems = Object.keys(others).map((key) => `'${key}' should be limits or stacks`);
-    problems.push(...mistakes("limits", limits, Object.keys(forms)));
+    problems.push(...mistakes("limits", limits, forms, "required"));
     if (!isRecord(stacks ?? {})) problems.push(`'stacks' should hold limits by the name of a stack`);
     for (const [name, own] of Object.entries(isRecord(stacks) ? stacks : {})) {
-        if (isRecord(own)) problems.push(...mistakes(`stacks.${name}`, own, []));
+        if (isRecord(own)) problems.push(...mistakes(`stacks.${name}`, own, ownForms));
         else problems.push(`'stacks.${name}' should hold limits, got ${JSON.stringify(own)}`);
     }
     if (problems.length > 0) throw new Error(["policy/limits.yaml is wrong:", ...problems].join("\n  "));
@@ -92,13 +95,20 @@ export function parseLimits(yaml: string, stack: string): Limits {
     return merged;
 }
 
-function mistakes(where: string, values: Record<string, unknown>, required: readonly string[]): string[] {
+function mistakes(
+    where: string,
+    values: Record<string, unknown>,
+    forms: Readonly<Record<string, Form>>,
+    required?: "required",
+): string[] {
     const unknown = Object.keys(values).filter((key) => !(key in forms));
     const wrong = Object.entries(forms).filter(([key, { accepts }]) =>
-        key in values ? !accepts(values[key]) : required.includes(key),
+        key in values ? !accepts(values[key]) : required,
     );
     return [
-        ...unknown.map((key) => `'${where}.${key}' is no limit; there are ${Object.keys(forms).join(", ")}`),
+        ...unknown.map(
+            (key) => `'${where}.${key}' is no limit here; there are ${Object.keys(forms).join(", ")}`,
+        ),
         ...wrong.map(
             ([key, { allowed }]) =>
                 `'${where}.${key}' should be ${allowed}, got ${key in values ? JSON.stringify(values[key]) : "nothing"}`,

@@ -80,7 +80,7 @@ export const rules = {
         scope: "stack",
         judge: ({ servers, serversBefore, stack }, { maxShrinkPercent }, unknown) => {
             if (serversBefore === undefined) {
-                unknown("how many servers there were before can't be seen here: `make plan` judges it");
+                unknown("only `make plan` sees how many servers there were before");
                 return [];
             }
             if (!servers || serversBefore.length === 0) return [];
@@ -182,13 +182,16 @@ export type RuleId = keyof typeof rules;
  * Judges what a change would make.
  *
  * @param limits Of the stack that the facts are of.
- * @param only Rules of this scope. @default all
+ * @param only Which rules. @default all
  */
-export function judge(facts: Facts, limits: Limits, only?: Rule["scope"]): Verdict {
+export function judge(
+    facts: Facts,
+    limits: Limits,
+    only: readonly RuleId[] = Object.keys(rules) as RuleId[],
+): Verdict {
     const verdict: Verdict = { violations: [], unjudged: [] };
-    for (const [id, { says, scope, judge }] of Object.entries<Rule>(rules)) {
-        if (only !== undefined && scope !== only) continue;
-        const rule = id as RuleId;
+    for (const rule of only) {
+        const { says, judge } = rules[rule] as Rule;
         const advisory = limits.advisory.includes(rule);
         const findings = judge(facts, limits, (why) => verdict.unjudged.push({ rule, why }));
         verdict.violations.push(...findings.map((finding) => ({ rule, says, advisory, ...finding })));
@@ -242,7 +245,7 @@ function openSsh(
             allowed: `ranges of /${widestRange.ipv4} and smaller (IPv6: /${widestRange.ipv6})`,
             fix: sshFromAnywhere
                 ? `take dropscale:sshFromAnywhere out of the stack's config, or ${limit}`
-                : "name your own addresses in dropscale:adminCidrs",
+                : `name your own addresses in dropscale:adminCidrs${limits.sshFromAnywhere === "never" ? "" : ", or say that it is meant: dropscale:sshFromAnywhere"}`,
         },
     ];
 }

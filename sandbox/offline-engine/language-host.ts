@@ -9,6 +9,7 @@ import pluginPb from "@pulumi/pulumi/proto/plugin_pb.js";
 import { version } from "@pulumi/pulumi/version.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import { servePlugin, unary } from "./plugin.ts";
+import { runPolicyPack } from "./policy-pack.ts";
 import { runProgram } from "./program.ts";
 
 /** The engine's address is the last argument; a handshake replaces it. */
@@ -31,6 +32,7 @@ const languageRuntime: Partial<ILanguageRuntimeServer> = {
         running.add(run);
         return run.finally(() => running.delete(run));
     }),
+    runPlugin: runPolicyPack,
     cancel: unary(() => {
         cancelled.abort();
         return new empty.Empty();

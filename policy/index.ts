@@ -1,0 +1,77 @@
+import { type Policies, PolicyPack, type PolicyResourceOptions } from "@pulumi/policy";
+import { RunError } from "@pulumi/pulumi";
+import { factsOf, type ResourceState, unknownValue } from "./facts";
+import { readLimits } from "./limits";
+import { describeFinding, judge, type RuleId, rules } from "./rules";
+
+/** What the policy SDK hands over, of a resource or of each of a stack's. */
+interface Judged {
+    urn: string;
+    props: Record<string, unknown>;
+    opts: PolicyResourceOptions;
+}
+
+/**
+ * The rules for Pulumi's own policy engine. It sees what will be, not what there was: `max-shrink` is judged by
+ * `make plan` alone.
+ */
+const advisory = advisoryRules();
+const policies: Policies = (Object.keys(rules) as RuleId[]).map((name) => {
+    const policy = {
+        name,
+        description: rules[name].says,
+        enforcementLevel: advisory.includes(name) ? "advisory" : "mandatory",
+    } as const;
+    const violations = (judged: readonly Judged[]) => {
+        const facts = factsOf(judged.map(resourceState));
+        const verdict = judge(facts, readLimits(facts.stack), [name]);
+        for (const { why } of verdict.unjudged) console.log(`policy ${name}: not judged: ${why}`);
+        return verdict.violations.map(describeFinding);
+    };
+    return rules[name].scope === "resource"
+        ? {
+              ...policy,
+              validateResource: (judged, report) => {
+                  for (const words of violations([judged])) report(words);
+              },
+          }
+        : {
+              ...policy,
+              validateStack: ({ resources }, report) => {
+                  for (const words of violations(resources)) report(words);
+              },
+          };
+});
+
+/** @throws RunError, which the engine shows without a stack trace, if limits.yaml is wrong. */
+function advisoryRules(): readonly string[] {
+    try {
+        return readLimits("").advisory;
+    } catch (error) {
+        throw new RunError((error as Error).message);
+    }
+}
+
+function resourceState({ urn, props, opts }: Judged): ResourceState {
+    const properties = Object.fromEntries(Object.keys(props).map((key) => [key, plain(() => props[key])]));
+    return { urn, properties, deleteBeforeReplace: opts.deleteBeforeReplace };
+}
+
+/** A copy without the proxies that throw where a value is not known yet. */
+function plain(read: () => unknown): unknown {
+    let value: unknown;
+    try {
+        value = read();
+    } catch {
+        return unknownValue;
+    }
+    if (Array.isArray(value)) {
+        const list = value as unknown[];
+        return Array.from({ length: list.length }, (_, index) => plain(() => list[index]));
+    }
+    if (typeof value !== "object" || value === null) return value;
+    const record = value as Record<string, unknown>;
+    return Object.fromEntries(Object.keys(record).map((key) => [key, plain(() => record[key])]));
+}
+
+new PolicyPack("dropscale", { policies });
