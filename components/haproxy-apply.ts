@@ -36,4 +36,14 @@ export function applyHaproxyStdin({ config, readySeconds, loadBalancerId }: Appl
     return `# load balancer ${loadBalancerId}\nREADY_SECONDS=${readySeconds}\n${script}${config}`;
 }
 
+/**
+ * The text of haproxy.cfg out of what {@link applyHaproxyStdin} made, of this version or an earlier one.
+ *
+ * @returns `undefined` for anything else: a preview that does not know it yet, a secret.
+ */
+export function configInStdin(stdin: unknown): string | undefined {
+    // The script's last line.
+    return typeof stdin === "string" ? /\nmain; exit \$\?\n(.*)$/s.exec(stdin)?.[1] : undefined;
+}
+
 const script = readFileSync(join(__dirname, "apply-haproxy.sh"), "utf8");

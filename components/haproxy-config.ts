@@ -88,6 +88,11 @@ export function markGeneration(text: string): string {
     return text.replace(/^global\n/m, `global\n    description gen=${generation}\n`);
 }
 
+/** The generation that a text names, right or not; `undefined` if it names none. */
+export function generationIn(text: string): string | undefined {
+    return /^ {4}description gen=([0-9a-f]{16})$/m.exec(text)?.[1];
+}
+
 /**
  * Connections of all clients together: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a 1 GB droplet; computed
  * from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own file limit to two

@@ -6,19 +6,18 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { deleteFromApi, listAll } from "./api";
+import { deleteFromApi } from "./api";
 import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays } from "./doctor-report";
 import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
+import { readInventory } from "./inventory";
 import {
     type Deployment,
     type Finding,
     type InService,
-    type Inventory,
     judge,
     kinds,
     knownTo,
     loadBalancersToAsk,
-    namesOf,
     parseServersState,
     pendingOf,
 } from "./orphans";
@@ -91,21 +90,6 @@ async function examine(stack: Stack, { serving }: Options, refresh: boolean): Pr
     const inService = await askLoadBalancers(name, loadBalancersToAsk(prefix, known, inventory));
     const orphans = judge({ prefix, inventory, known, inService, giveUp: serving });
     return { locks, processes, pending, orphans };
-}
-
-async function readInventory(prefix: string): Promise<Inventory> {
-    const [droplets, firewalls, keys, vpcs, reservedIps] = await Promise.all([
-        Promise.all(
-            namesOf(prefix).tags.map((tag) =>
-                listAll<Inventory["droplets"][number]>(`droplets?tag_name=${tag}`, "droplets"),
-            ),
-        ),
-        listAll<Inventory["firewalls"][number]>("firewalls", "firewalls"),
-        listAll<Inventory["keys"][number]>("account/keys", "ssh_keys"),
-        listAll<Inventory["vpcs"][number]>("vpcs", "vpcs"),
-        listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
-    ]);
-    return { droplets: droplets.flat(), firewalls, keys, vpcs, reservedIps };
 }
 
 /**

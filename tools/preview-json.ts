@@ -89,12 +89,16 @@ export function parsePreview(json: string): PreviewDocument {
 /**
  * Runs `pulumi preview --json`; what it prints stays in memory. A refused config is no error here: see `errors`.
  *
- * @param options More of `pulumi preview`'s, `--stack` among them.
+ * @param options More of the command's, `--stack` among them.
+ * @param command `refresh` with `--preview-only` prints a document of the same form.
  * @throws Error in pulumi's own words where it did not come as far as the program.
  */
-export async function readPreviewDocument(options: readonly string[]): Promise<PreviewDocument> {
+export async function readPreviewDocument(
+    options: readonly string[],
+    command: "preview" | "refresh" = "preview",
+): Promise<PreviewDocument> {
     try {
-        return parsePreview(await readPulumi("preview", "--json", ...options));
+        return parsePreview(await readPulumi(command, "--json", ...options));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
         const document = parsed(stdout);

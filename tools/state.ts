@@ -13,6 +13,7 @@ export interface StateResource extends ResourceState {
 export interface Leftover {
     /** Such as `web-0`: its successor's name too. */
     name: string;
+    type: string;
     isDroplet: boolean;
     /** In the account. */
     id: string;
@@ -45,6 +46,7 @@ export function parseState(json: string): StackState {
             .filter((resource) => resource.delete)
             .map(({ urn, type, id = "", outputs = {} }) => ({
                 name: parseUrn(urn).name,
+                type,
                 isDroplet: type.endsWith(":Droplet"),
                 id,
                 outputs,

@@ -1,6 +1,6 @@
 import { createTwoFilesPatch } from "diff";
+import { configInStdin } from "../../components/haproxy-apply";
 import { renderHaproxyConfig } from "../../components/haproxy-config";
-import { unknownValue } from "../../policy/facts";
 import { slotOf } from "../batches";
 import { type Change, find } from "./changes";
 import { dropletType } from "./servers";
@@ -28,16 +28,9 @@ export function planHaproxy(changes: readonly Change[], settings: HaproxySetting
     const command = find(changes, "command:remote:Command", "haproxy");
     if (!command || command.action === "same" || command.action === "delete")
         return { runs: false, diff: "" };
-    const before = configIn(command.before?.inputs?.stdin);
-    const after = configIn(command.after?.inputs?.stdin) ?? render(changes, settings);
+    const before = configInStdin(command.before?.inputs?.stdin);
+    const after = configInStdin(command.after?.inputs?.stdin) ?? render(changes, settings);
     return { runs: true, diff: unifiedDiff(before ?? "", after) };
-}
-
-/** Takes haproxy.cfg out of the text that the script reads (components/haproxy-apply.ts). */
-function configIn(stdin: unknown): string | undefined {
-    if (typeof stdin !== "string" || stdin === unknownValue) return undefined;
-    const start = stdin.search(/^# Written by Pulumi: .*\nglobal$/m);
-    return start < 0 ? undefined : stdin.slice(start);
 }
 
 /** Of 255.0.0.0/8, which no droplet can have: renderHaproxyConfig accepts addresses alone. */

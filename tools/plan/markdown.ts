@@ -1,9 +1,7 @@
+import { cut, escape, fence, maxCommentLength } from "../markdown";
 import type { Plan } from "./model";
 import { figuresOf, rowsOf } from "./rows";
 import { some } from "./words";
-
-/** The longest comment on GitHub, in characters. https://github.com/orgs/community/discussions/27190 */
-export const maxCommentLength = 65_536;
 
 /** Room for what stands around a folded block: its summary, and fences as long as GitHub's own editor makes them. */
 const foldLength = 1000;
@@ -42,30 +40,7 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
 /** First line of each comment on a stack: whoever edits it in place looks for it. */
 export const marker = (stack: string): string => `<!-- dropscale plan: ${stack} -->`;
 
-function cut(text: string, most: number): string {
-    const note = "\n… cut off here: a comment holds no more";
-    if (text.length <= most) return text;
-    const end = text.lastIndexOf("\n", most - note.length);
-    return text.slice(0, end > 0 ? end : most - note.length) + note;
-}
-
-/** In a table or a sentence: nothing in it is markup, and nobody is mentioned. */
-function escape(text: string): string {
-    return text
-        .replace(/[\\`*_[\]|~#]/g, "\\$&")
-        .replace(/&/g, "&amp;")
-        .replace(/</g, "&lt;")
-        .replace(/@/g, "@\u200b");
-}
-
 const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
-
-/** A block that nothing in it can end. https://spec.commonmark.org/0.31.2/#fenced-code-blocks */
-function fence(text: string, language: string): string {
-    const longest = [...text.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
-    const ticks = "`".repeat(longest + 1);
-    return `${ticks}${language}\n${text.trimEnd()}\n${ticks}`;
-}
 
 function fold(title: string, text: string): string {
     return `<details><summary>${title}</summary>\n\n${fence(text, "diff")}\n\n</details>`;

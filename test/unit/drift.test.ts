@@ -1,0 +1,197 @@
+import pc from "picocolors";
+import { describe, expect, it } from "vitest";
+import { applyHaproxyStdin, configInStdin } from "../../components/haproxy-apply";
+import { generationIn, renderHaproxyConfig } from "../../components/haproxy-config";
+import {
+    type Drift,
+    type DriftReport,
+    engineDrift,
+    exitCode,
+    haproxyDrift,
+    loadBalancerIsAway,
+    offDrift,
+    orphanDrift,
+} from "../../tools/drift-model";
+import { parsePreview } from "../../tools/preview-json";
+import { parseState } from "../../tools/state";
+import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
+
+const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";
+const inNetwork =
+    "urn:pulumi:prod::dropscale::dropscale:index:Network$digitalocean:index/firewall:Firewall::";
+const ssh = { protocol: "tcp", portRange: "22", sourceAddresses: ["198.51.100.7/32"] };
+const http = { protocol: "tcp", portRange: "8080", sourceAddresses: ["0.0.0.0/0"] };
+const steps = [
+    { op: "refresh", urn: `${inPool}web-1` },
+    { op: "delete", urn: `${inPool}web-0`, oldState: { id: "11" }, newState: undefined },
+    {
+        op: "update",
+        urn: `${inNetwork}network-load-balancer`,
+        oldState: { id: "f1", outputs: { inboundRules: [ssh], name: "a", status: "succeeded" } },
+        newState: { outputs: { inboundRules: [ssh, http], name: "b", status: "waiting" } },
+        diffReasons: ["inboundRules", "name"],
+    },
+];
+const found = engineDrift(parsePreview(JSON.stringify({ steps })).steps, "prod");
+const applied = renderHaproxyConfig({
+    appPort: 80,
+    healthPath: "/healthz",
+    drainSeconds: 75,
+    servers: [{ name: "web-0", address: "10.0.0.2" }],
+});
+const generation = generationIn(applied);
+const report = (differences: Drift[], untold: string[] = []): DriftReport => ({
+    stack: "prod",
+    differences,
+    untold,
+});
+
+describe("what the engine finds", () => {
+    it("is what was deleted, and what was changed with its old and new values, and nothing else", () => {
+        expect(found.map(({ kind, type, name, id }) => [kind, type, name, id])).toEqual([
+            ["gone", "Droplet", "web-0", "11"],
+            ["changed", "Firewall", "network-load-balancer", "f1"],
+        ]);
+        expect(found[1]?.says).toBe("was changed: inboundRules, name");
+        expect(found[1]?.diff).toContain('+    portRange: "8080"');
+        expect(found[1]?.diff).toMatch(/^-name: a$[^]*^\+name: b$/m);
+        expect(found[1]?.diff).not.toContain("status");
+    });
+
+    it("is nothing for a state without resources", () => {
+        expect(engineDrift(parsePreview("{}").steps, "prod")).toEqual([]);
+    });
+});
+
+describe("droplets", () => {
+    const type = "digitalocean:index/droplet:Droplet";
+    const resources = [
+        { urn: `${inPool}web-0`, type, id: "11" },
+        { urn: `${inPool}web-1`, type, id: "12" },
+        { urn: `${inPool}load-balancer`, type, id: "13" },
+        { urn: `${inPool}web-1`, type, id: "14", delete: true },
+    ];
+    const state = parseState(JSON.stringify({ deployment: { resources } }));
+    const live = [11, 12, 13, 14].map((id) => ({ id, status: id === 12 ? "active" : "off" }));
+
+    it("that are off are named with what to do, but not those that leave, nor those that are gone", () => {
+        const off = offDrift(state, live, "prod");
+        expect(off.map(({ name, id }) => [name, id])).toEqual([
+            ["web-0", "11"],
+            ["load-balancer", "13"],
+        ]);
+        expect(off[0]?.mend).toBe(
+            "switch it on (`doctl compute droplet-action power-on 11`), or add 0 to `retired`: a new server takes its place",
+        );
+        expect(off[1]?.mend).toContain(`pulumi up --replace '${inPool}load-balancer'`);
+        expect(offDrift(state, [], "prod")).toEqual([]);
+        expect(loadBalancerIsAway(off)).toBe(true);
+        expect(loadBalancerIsAway(found)).toBe(false);
+    });
+
+    it("that the state does not know are the doctor's, and reserved IPs of nobody are no drift", () => {
+        const orphan = { kind: "droplet", name: "web-3-0000000", id: "99", why: "" } as const;
+        const address = { kind: "reserved IP", name: "", id: "192.0.2.1", why: "" } as const;
+        const findings = [
+            { ...orphan, verdict: "keep" } as const,
+            { ...orphan, verdict: "delete" } as const,
+            { ...address, verdict: "tell" } as const,
+        ];
+        const orphans = orphanDrift(findings, "prod");
+        expect(orphans.map(({ id, mend }) => [id, mend.slice(0, 24)])).toEqual([
+            ["99", "`make doctor STACK=prod`"],
+            ["99", "`make doctor STACK=prod`"],
+        ]);
+    });
+});
+
+describe("haproxy.cfg", () => {
+    it("is taken out of what the command in the state read", () => {
+        const stdin = applyHaproxyStdin({ config: applied, readySeconds: 300, loadBalancerId: "13" });
+        expect(configInStdin(stdin)).toBe(applied);
+        expect(configInStdin(applied)).toBeUndefined();
+    });
+
+    it("is in order where text and running generation are", () => {
+        expect(generation).toMatch(/^[0-9a-f]{16}$/);
+        expect(haproxyDrift(applied, { text: applied, generation }, "prod")).toEqual([]);
+    });
+
+    it("was edited on the host, with HAProxy reloaded or not: the diff is shown, passwords are not", () => {
+        const edited = applied.replace(
+            "maxconn 8000\n",
+            "maxconn 10\n    user me insecure-password hunter2\n",
+        );
+        for (const running of [generation, undefined]) {
+            const [drift] = haproxyDrift(applied, { text: edited, generation: running }, "prod");
+            expect(drift?.says).toBe("was edited on the host");
+            expect(drift?.diff).toContain("-    maxconn 8000\n+    maxconn 10\n");
+            expect(drift?.diff).toContain("insecure-password [secret]");
+            expect(drift?.diff).not.toContain("hunter2");
+            expect(drift?.mend).toContain("pulumi up --replace '**:Command::haproxy' --stack prod");
+        }
+    });
+
+    it("is as it should be, but is not what runs", () => {
+        const other = haproxyDrift(applied, { text: applied, generation: "0".repeat(16) }, "prod");
+        expect(other[0]?.says).toContain("HAProxy runs another one (0000000000000000, not ");
+        const none = haproxyDrift(applied, { text: applied, generation: undefined }, "prod");
+        expect(none[0]?.says).toContain("HAProxy does not run it (none, not ");
+        expect(none[0]?.diff).toBeUndefined();
+    });
+});
+
+describe("a report", () => {
+    it("ends with 0 for no drift, 2 for some, 1 where it could not be told", () => {
+        expect(exitCode(report([]))).toBe(0);
+        expect(exitCode(report(found))).toBe(2);
+        expect(exitCode(report(found, ["haproxy.cfg: no answer"]))).toBe(2);
+        expect(exitCode(report([], ["haproxy.cfg: no answer"]))).toBe(1);
+    });
+
+    it("says for people what is different, and how it is mended", async () => {
+        const text = driftText(report(found, ["haproxy.cfg: no answer"]), pc.createColors(false));
+        await expect(text).toMatchFileSnapshot("drift.txt.snap");
+        expect(driftText(report([]), pc.createColors(false))).toBe(
+            "prod: no drift, all is as Pulumi made it\n",
+        );
+        expect(driftText(report([], ["x"]), pc.createColors(false))).toContain("not all could be looked at");
+    });
+
+    it("says the same in Markdown, found again by its first line", async () => {
+        const text = driftMarkdown(report(found, ["haproxy.cfg: no answer"]));
+        await expect(text).toMatchFileSnapshot("drift.md.snap");
+        expect(text.split("\n")[0]).toBe("<!-- dropscale drift: prod -->");
+    });
+
+    it("closes no fence, calls nobody and fits into an issue, whatever the account holds", () => {
+        const nasty = "```\n@everyone <script>\n";
+        const one: Drift = {
+            kind: "orphan",
+            type: "droplet",
+            name: "@team/web [x](http://y) <b>",
+            says: "is not in the state",
+            mend: "look",
+            diff: nasty.repeat(3),
+        };
+        const text = driftMarkdown(report([one]));
+        expect(text).toContain("````diff\n```");
+        expect(text).not.toContain("### droplet @team");
+        expect(text).not.toMatch(/^###.*<b>/m);
+        const many = driftMarkdown(report(Array.from({ length: 3000 }, () => one)));
+        expect(many.length).toBeLessThanOrEqual(65_536);
+        expect(many).toMatch(/\nand \d+ more: the text is full\.\n$/);
+        expect(driftMarkdown(report([{ ...one, diff: "+x\n".repeat(500) }]))).toContain(
+            "… and 300 more lines",
+        );
+    });
+
+    it("is for programs as well", () => {
+        expect(JSON.parse(driftJson(report(found)))).toMatchObject({
+            version: 1,
+            stack: "prod",
+            differences: [{ kind: "gone", name: "web-0" }, { kind: "changed" }],
+            untold: [],
+        });
+    });
+});

@@ -1,0 +1,170 @@
+import { createTwoFilesPatch } from "diff";
+import { stringify } from "yaml";
+import { generationIn } from "../components/haproxy-config";
+import { type Finding, kinds } from "./orphans";
+import type { PreviewStep } from "./preview-json";
+import type { StackState, StateResource } from "./state";
+
+/** What a difference may be. */
+export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy";
+
+/** One thing that is not as Pulumi made it. */
+export interface Drift {
+    kind: DriftKind;
+    /** `Droplet`, `Firewall`, …; `haproxy.cfg`. */
+    type: string;
+    /** As Pulumi names it; for an orphan, as the account does. */
+    name: string;
+    /** In the account, where it has one. */
+    id?: string;
+    /** What is different, as the end of a sentence that begins with the thing. */
+    says: string;
+    /** What to do about it, in Markdown. */
+    mend: string;
+    /** Unified diff, from what Pulumi made to what is. */
+    diff?: string;
+}
+
+/** What a drift check found. */
+export interface DriftReport {
+    stack: string;
+    differences: Drift[];
+    /** What could not be looked at, and why. */
+    untold: string[];
+}
+
+/** What haproxy.cfg is on the load balancer. */
+export interface LiveHaproxy {
+    text: string;
+    /** That HAProxy names as running; `undefined`: it does not answer, or runs a text that is not ours. */
+    generation: string | undefined;
+}
+
+/** A droplet as the API has it. */
+export interface LiveDroplet {
+    id: number;
+    status: string;
+}
+
+const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
+
+/**
+ * What the provider finds changed or deleted. Secrets are masked in it already.
+ *
+ * @param steps Of `pulumi refresh --preview-only --json`.
+ */
+export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift[] {
+    return steps.flatMap(({ op, type, name, before, after, differs }): Drift[] => {
+        const thing = { type: type.split(":").at(-1) ?? type, name, ...(before?.id && { id: before.id }) };
+        if (op === "delete")
+            return [{ ...thing, kind: "gone", says: "is gone", mend: `${refreshed(stack)} makes it again` }];
+        if (op !== "update") return [];
+        const some = (outputs: Record<string, unknown> = {}) =>
+            stringify(Object.fromEntries(differs.map((key) => [key, outputs[key]])));
+        return [
+            {
+                ...thing,
+                kind: "changed",
+                says: `was changed: ${differs.join(", ")}`,
+                mend: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
+                diff: unified("state", "account", some(before?.outputs), some(after?.outputs)),
+            },
+        ];
+    });
+}
+
+/** Droplets that are there but do not run: the provider takes them for unchanged. */
+export function offDrift(
+    state: Pick<StackState, "resources">,
+    live: readonly LiveDroplet[],
+    stack: string,
+): Drift[] {
+    return dropletsOf(state).flatMap(({ urn, name, id = "" }): Drift[] => {
+        const status = live.find((droplet) => String(droplet.id) === id)?.status;
+        if (status !== "off" && status !== "archive") return [];
+        const slot = /^web-(\d+)$/.exec(name)?.[1];
+        const instead = slot
+            ? `, or add ${slot} to \`retired\`: a new server takes its place`
+            : `, or \`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
+        return [
+            {
+                kind: "off",
+                type: "Droplet",
+                name,
+                id,
+                says: "is switched off",
+                mend: `switch it on (\`doctl compute droplet-action power-on ${id}\`)${instead}`,
+            },
+        ];
+    });
+}
+
+/** What the account has of the stack, and its state does not know. Which of it still serves is the doctor's question. */
+export function orphanDrift(findings: readonly Finding[], stack: string): Drift[] {
+    return findings
+        .filter(({ verdict }) => verdict !== "tell")
+        .map(({ kind, name, id }) => ({
+            kind: "orphan",
+            type: kind,
+            name,
+            id,
+            says: "is not in the state",
+            mend: `\`make doctor STACK=${stack}\` says whether it serves, and deletes it if it does not`,
+        }));
+}
+
+/**
+ * How the load balancer's haproxy.cfg differs from the one that Pulumi applied.
+ *
+ * A plain `pulumi up` does not mend it: the command's own text is unchanged, so it does not run.
+ */
+export function haproxyDrift(applied: string, live: LiveHaproxy, stack: string): Drift[] {
+    const expected = generationIn(applied);
+    const same = live.text === applied;
+    if (same && live.generation === expected) return [];
+    const running = live.generation === undefined ? "does not run it" : "runs another one";
+    return [
+        {
+            kind: "haproxy",
+            type: "haproxy.cfg",
+            name: "load balancer",
+            says: same
+                ? `is as Pulumi wrote it, but HAProxy ${running} (${live.generation ?? "none"}, not ${expected ?? "none"})`
+                : "was edited on the host",
+            mend:
+                `\`pulumi up --replace '**:Command::haproxy' --stack ${stack}\` writes and loads it again, without losing a request; ` +
+                "a plain `pulumi up` does not, for its own text is unchanged",
+            ...(!same && { diff: withoutPasswords(unified("state", "load balancer", applied, live.text)) }),
+        },
+    ];
+}
+
+/** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */
+export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
+    return differences.some(
+        ({ kind, type, name }) =>
+            type === "Droplet" && name === "load-balancer" && (kind === "gone" || kind === "off"),
+    );
+}
+
+/** Droplets that stay. */
+export function dropletsOf(state: Pick<StackState, "resources">): StateResource[] {
+    return state.resources.filter(({ type }) => type === kinds.droplet.type);
+}
+
+/** 0: no difference. 2: some. 1: none was found, but not all could be looked at. */
+export function exitCode({ differences, untold }: DriftReport): 0 | 1 | 2 {
+    if (differences.length > 0) return 2;
+    return untold.length > 0 ? 1 : 0;
+}
+
+/** Without the two lines of a patch that name files and nothing else. */
+function unified(from: string, to: string, before: string, after: string): string {
+    const patch = createTwoFilesPatch(from, to, before, after, undefined, undefined, { context: 2 });
+    return patch.replace(/^=+\n/, "");
+}
+
+/** What somebody wrote by hand may hold one, and the report goes where many read it. */
+function withoutPasswords(text: string): string {
+    return text.replace(/\b((?:insecure-)?password|auth|http_auth\S*)\s+\S.*$/gim, "$1 [secret]");
+}
