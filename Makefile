@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 DROPSCALE := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview plan env status doctor test soak bench
+.PHONY: help up down preview plan env status drift doctor test soak bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ ifeq ($(STACK),dev)
 	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/status.ts dev
 else
 	@$(TSX) tools/status.ts $(STACK)
+endif
+
+drift: node_modules ## what is not as Pulumi made it, and how to mend it; STACK=prod, ARGS="--markdown FILE"
+ifeq ($(STACK),dev)
+	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/drift.ts dev $(ARGS)
+else
+	@$(TSX) tools/drift.ts $(STACK) $(ARGS)
 endif
 
 doctor: node_modules ## clear what a killed run left, delete what is orphaned; STACK=prod for another stack
