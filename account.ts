@@ -1,5 +1,5 @@
 import * as digitalocean from "@pulumi/digitalocean";
-import * as pulumi from "@pulumi/pulumi";
+import { type Findings, type Image, type Offer, unavailable, unusableImages } from "./availability";
 import type { Settings } from "./config";
 import { refusal } from "./refusal";
 import { tokenAdvice } from "./token-scopes";
@@ -20,70 +20,88 @@ export interface OwnVpc {
 }
 
 /**
- * Looks up sizes and VPCs. Runs in previews as well.
+ * Looks up what the account has, and what of the config it can't give. Runs in previews as well: six requests at
+ * once, and one more for each further 200 droplets.
  *
- * @throws RunError when the API refuses, can't be reached, or does not have the region, a size or the VPC.
+ * @param settings A key that is missing was refused already: nothing is asked about it.
+ * @throws RunError when the API refuses or can't be reached.
  */
-export async function lookUpAccount(settings: Settings): Promise<Account> {
+export async function lookUpAccount(settings: Partial<Settings>): Promise<Account & Findings> {
     try {
-        const [monthlyPrices, ownVpc] = await Promise.all([
-            prices(settings),
-            settings.vpcId ? checkVpc(settings) : findOwnVpc(settings),
+        const [{ sizes }, { dropletLimit }, { droplets }, images, vpc] = await Promise.all([
+            digitalocean.getSizes(),
+            digitalocean.getAccount(),
+            digitalocean.getDroplets(),
+            lookUpImages(settings),
+            lookUpVpc(settings),
         ]);
-        return { monthlyPrices, ownVpc };
+        const found = unavailable(settings, { sizes, dropletLimit, droplets, ...images });
+        return {
+            ownVpc: vpc.ownVpc,
+            monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
+            problems: [...found.problems, ...vpc.problems],
+            warnings: found.warnings,
+        };
     } catch (error) {
-        if (pulumi.RunError.isInstance(error)) throw error;
         const reason = (error as Error).message.replace(/\s*\n\s*/g, " ");
         const what = [`the account could not be read: ${reason}`, tokenAdvice(reason) ?? []].flat();
         throw refusal(what.join("; "));
     }
 }
 
-async function prices(settings: Settings): Promise<Account["monthlyPrices"]> {
-    const { sizes } = await digitalocean.getSizes();
-    const regions = [...new Set(sizes.flatMap((size) => size.regions))].sort();
-    if (!regions.includes(settings.region))
-        throw refusal(`'region' should be one of ${regions.join(", ")}, got ${settings.region}`);
-    const here = sizes.filter((size) => size.available && size.regions.includes(settings.region));
-    const cheapest = here.sort((a, b) => a.priceMonthly - b.priceMonthly).slice(0, 8);
-    const errors: string[] = [];
-    for (const key of ["size", "loadBalancerSize"] as const) {
-        const slug = settings[key];
-        if (!sizes.some((size) => size.slug === slug)) {
-            errors.push(
-                `'${key}' should be a size that there is, got "${slug}"; the cheapest ones in ${settings.region}: ` +
-                    cheapest.map((size) => `${size.slug} ($${size.priceMonthly})`).join(", "),
-            );
-        } else if (!here.some((size) => size.slug === slug)) {
-            // Sold out, and refused only for new droplets: those that run must still be able to leave.
-            void pulumi.log.warn(`${settings.region} offers no new droplets of '${key}' ${slug} now`);
-        }
-    }
-    if (errors.length > 0) throw refusal(errors.join("\n"));
-    return new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly]));
+async function lookUpImages(settings: Partial<Settings>): Promise<Pick<Offer, "images" | "allImages">> {
+    const wanted = [...new Set([settings.image, settings.loadBalancerImage])].filter(
+        (image) => image !== undefined,
+    );
+    const found = await Promise.all(
+        wanted.map(async (image): Promise<[string, Image | undefined]> => {
+            const which = /^\d+$/.test(image) ? { id: Number(image) } : { slug: image };
+            return [image, await digitalocean.getImage(which).catch(undefinedIfNone)];
+        }),
+    );
+    const images = new Map(found.flatMap(([key, image]) => (image ? [[key, image] as const] : [])));
+    const allImages =
+        unusableImages(settings, images).length > 0 ? (await digitalocean.getImages()).images : [];
+    return { images, allImages };
+}
+
+interface FoundVpc {
+    ownVpc: OwnVpc;
+    problems: string[];
+}
+
+function lookUpVpc(settings: Partial<Settings>): Promise<FoundVpc> {
+    return settings.vpcId ? checkVpc(settings.vpcId, settings.region) : findOwnVpc(settings);
 }
 
 /** That the VPC of the config is there, and in the region: a droplet can be in no other. */
-async function checkVpc({ vpcId, region }: Settings): Promise<OwnVpc> {
-    const vpc = await digitalocean.getVpc({ id: vpcId }).catch((error: unknown) => {
-        if (/\b404\b/.test((error as Error).message))
-            throw refusal(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
-        throw error;
-    });
-    if (vpc.region !== region)
-        throw refusal(`'vpcId' should be a VPC in region ${region}, got ${vpcId}, which is in ${vpc.region}`);
-    return { isRegionDefault: false };
+async function checkVpc(vpcId: string, region: string | undefined): Promise<FoundVpc> {
+    const vpc = await digitalocean.getVpc({ id: vpcId }).catch(undefinedIfNone);
+    const problems: string[] = [];
+    if (vpc === undefined)
+        problems.push(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
+    else if (region !== undefined && vpc.region !== region)
+        problems.push(`'vpcId' should be a VPC in region ${region}, got ${vpcId}, which is in ${vpc.region}`);
+    return { ownVpc: { isRegionDefault: false }, problems };
 }
 
-async function findOwnVpc(settings: Settings): Promise<OwnVpc> {
-    const regionDefault = await digitalocean.getVpc({ region: settings.region }).catch((error: unknown) => {
+async function findOwnVpc({ region, prefix }: Partial<Settings>): Promise<FoundVpc> {
+    const found = (ownVpc: OwnVpc): FoundVpc => ({ ownVpc, problems: [] });
+    if (region === undefined) return found({ isRegionDefault: false });
+    const regionDefault = await digitalocean.getVpc({ region }).catch((error: unknown) => {
         // The provider's words for "none": there is no way to ask for a list.
         if (/unable to find default VPC/i.test((error as Error).message)) return undefined;
         throw error;
     });
-    if (regionDefault === undefined) return { isRegionDefault: true };
-    if (regionDefault.name !== settings.prefix) return { isRegionDefault: false };
-    return { isRegionDefault: true, existingId: regionDefault.id };
+    if (regionDefault === undefined) return found({ isRegionDefault: true });
+    if (regionDefault.name !== prefix) return found({ isRegionDefault: false });
+    return found({ isRegionDefault: true, existingId: regionDefault.id });
+}
+
+/** The provider's words end with the API's: `GET URL: 404 …`. */
+function undefinedIfNone(error: unknown): undefined {
+    if (/: 404\b/.test((error as Error).message)) return undefined;
+    throw error;
 }
 
 /** What droplets of these sizes cost together in USD a month, to the cent. */

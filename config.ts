@@ -1,7 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
+import { type Account, lookUpAccount } from "./account";
+import type { Findings } from "./availability";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
+import { slots } from "./components/slots";
+import { meant } from "./nearest";
 import { refusal } from "./refusal";
 import { backendFiles, loadBalancerFile, readUserData, renderUserData } from "./userdata/render";
 
@@ -52,19 +56,26 @@ export type Settings = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & 
 };
 
 /**
- * Reads the stack's config; nothing else in the program does.
+ * Reads the stack's config (nothing else in the program does), and looks up whether the account can give it.
  *
- * @throws RunError that lists every wrong value.
+ * @throws RunError that lists all that is wrong, of the config and of what the account does not have.
  */
-export function readSettings(): Settings {
+export async function readSettings(): Promise<{ settings: Settings; account: Account }> {
     const namespace = `${pulumi.getProject()}:`;
     const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(namespace));
-    const settings = parseSettings(
+    const config = parseSettings(
         Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
         pulumi.getStack(),
     );
-    for (const warning of warnings(settings)) void pulumi.log.warn(warning);
-    return settings;
+    const account = await lookUpAccount(config.settings).catch((error: unknown) => {
+        if (config.problems.length === 0) throw error;
+        return { problems: [(error as Error).message] };
+    });
+    const problems = [...config.problems, ...account.problems];
+    if (problems.length > 0 || !("ownVpc" in account))
+        throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
+    for (const warning of [...config.warnings, ...account.warnings]) void pulumi.log.warn(warning);
+    return { settings: config.settings as Settings, account };
 }
 
 /**
@@ -72,9 +83,12 @@ export function readSettings(): Settings {
  *
  * @param raw Text, or JSON for lists, by key; the defaults of Pulumi.yaml are in already.
  * @param stack The stack's name, the second part of every name in the account.
- * @throws RunError that lists every wrong value: what is wrong, what was found, what is allowed, what to do.
+ * @returns What is right, and every wrong value: what is wrong, what was found, what is allowed, what to do.
  */
-export function parseSettings(raw: Readonly<Record<string, string>>, stack: string): Settings {
+export function parseSettings(
+    raw: Readonly<Record<string, string>>,
+    stack: string,
+): Findings & { settings: Partial<Settings> } {
     const problems: string[] = [];
     const values: Record<string, unknown> = {};
     for (const [key, rule] of Object.entries<Rule<unknown>>(rules)) {
@@ -87,8 +101,12 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
             );
         }
     }
-    for (const key of Object.keys(raw).filter((name) => !(name in rules))) {
-        problems.push(`'${key}' is no key of this program; the keys are ${Object.keys(rules).join(", ")}`);
+    const keys = Object.keys(rules);
+    for (const key of Object.keys(raw).filter((name) => !keys.includes(name))) {
+        const likely = meant(key, keys);
+        problems.push(
+            `'${key}' is no key of this program; ${likely ? `did you mean '${likely}'?` : `the keys are ${keys.join(", ")}`}`,
+        );
     }
     // Tags differing in case alone are one tag, and stacks that share one would share their firewalls.
     // https://docs.digitalocean.com/reference/api/digitalocean/#tag/Tags
@@ -97,24 +115,38 @@ export function parseSettings(raw: Readonly<Record<string, string>>, stack: stri
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
-    problems.push(...openAccess(values));
     const loadBalancerUserData = readUserData(loadBalancerFile);
     try {
         renderUserData(loadBalancerUserData, { ssh_keys: {} });
     } catch (error) {
         problems.push(`userdata/haproxy.yaml: ${(error as Error).message}`);
     }
-    if (problems.length > 0) throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
-    return { ...values, prefix: `${String(values.namePrefix)}-${stack}`, loadBalancerUserData } as Settings;
+    const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values, loadBalancerUserData };
+    if (settings.namePrefix !== undefined) settings.prefix = `${settings.namePrefix}-${stack}`;
+    problems.push(...openAccess(settings));
+    return { settings, problems, warnings: unlikely(settings) };
 }
 
-/** What is legal, and likely not meant: the preview shows it, and nothing is refused. */
-export function warnings(settings: Settings): string[] {
-    return isOpenToAll(settings.adminCidrs)
-        ? [
-              "SSH to the load balancer is open to the whole Internet: 'sshFromAnywhere' is set, and 'adminCidrs' covers it",
-          ]
-        : [];
+/** What is legal, and likely not meant. */
+function unlikely({ replicas, retired, hold, adminCidrs, sshFromAnywhere }: Partial<Settings>): string[] {
+    const warnings: string[] = [];
+    if (adminCidrs && sshFromAnywhere && isOpenToAll(adminCidrs))
+        warnings.push(
+            "SSH to the load balancer is open to the whole Internet: 'sshFromAnywhere' is set, and 'adminCidrs' covers it",
+        );
+    if (replicas === undefined || !retired || !hold) return warnings;
+    const inUse = slots(replicas, retired);
+    const highest = inUse.at(-1);
+    const used = highest === undefined ? "none is in use" : `the highest in use is ${highest}`;
+    const idle = retired.filter((slot) => slot > (highest ?? -1));
+    if (idle.length > 0)
+        warnings.push(`'retired' ${idle.join(", ")} has no effect while no server has such a slot: ${used}`);
+    const strangers = hold.filter((slot) => !inUse.includes(slot));
+    if (strangers.length > 0)
+        warnings.push(
+            `'hold' ${strangers.join(", ")} has no effect while no server has such a slot: ${used}`,
+        );
+    return warnings;
 }
 
 /** SSH for everybody needs a word of its own, which a reviewer sees. */

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { lookUpAccount, monthlyCost } from "./account";
+import { monthlyCost } from "./account";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy";
@@ -11,8 +11,7 @@ import { explainingTokenErrors } from "./refusal";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
-    const settings = readSettings();
-    const account = await lookUpAccount(settings);
+    const { settings, account } = await readSettings();
     const { prefix, region } = settings;
     const options = explainingTokenErrors();
 

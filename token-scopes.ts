@@ -16,6 +16,7 @@ export const requests: Readonly<Record<string, string>> = {
     "PUT firewalls": "firewall:update tag:read",
     "DELETE firewalls": "firewall:delete",
     "GET account": "account:read",
+    "GET images": "image:read",
     "GET account/keys": "ssh_key:read",
     "POST account/keys": "ssh_key:create",
     "DELETE account/keys": "ssh_key:delete",
@@ -29,7 +30,7 @@ export const requests: Readonly<Record<string, string>> = {
 };
 
 /** The only ones of a plain preview. */
-const previewed = ["GET sizes", "GET vpcs"];
+const previewed = ["GET sizes", "GET vpcs", "GET account", "GET images", "GET droplets"];
 
 const scopesOf = (keys: readonly string[]) => [
     ...new Set(keys.flatMap((key) => (requests[key] ?? "").split(" "))),

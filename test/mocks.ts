@@ -48,6 +48,8 @@ export interface RunOptions {
     defaultVpc?: { id: string; name: string };
     /** The region has no VPC at all. @default false */
     noVpc?: boolean;
+    /** What the account has already. @default nothing */
+    droplets?: { size: string; image: string; tags: string[] }[];
 }
 
 export interface Run {
@@ -80,10 +82,18 @@ function createdState({ type, name, inputs }: MockResourceArgs): Record<string, 
     }
 }
 
-const sizes = [
-    { slug: "s-1vcpu-1gb", priceMonthly: 6, available: true, regions: ["fra1", "nyc3"] },
-    { slug: "s-1vcpu-2gb", priceMonthly: 12.5, available: true, regions: ["fra1"] },
-    { slug: "g-2vcpu-8gb", priceMonthly: 63, available: true, regions: ["nyc3"] },
+/** What the account offers. */
+export const sizes = [
+    {
+        slug: "s-1vcpu-1gb",
+        memory: 1024,
+        disk: 25,
+        priceMonthly: 6,
+        available: true,
+        regions: ["fra1", "nyc3"],
+    },
+    { slug: "s-1vcpu-2gb", memory: 2048, disk: 50, priceMonthly: 12.5, available: true, regions: ["fra1"] },
+    { slug: "g-2vcpu-8gb", memory: 8192, disk: 25, priceMonthly: 63, available: true, regions: ["nyc3"] },
 ];
 
 // The SDK's mock monitor says that it has error hooks, and lacks the method.
@@ -93,13 +103,51 @@ Object.assign(MockMonitor.prototype, {
     },
 });
 
+/** An image that the account has. */
+export const debian = {
+    id: 7,
+    slug: "debian-12-x64",
+    name: "12 x64",
+    private: false,
+    regions: ["fra1", "nyc3"],
+    minDiskSize: 10,
+    status: "available",
+};
+
+interface CallInputs {
+    id?: string | number;
+    slug?: string;
+}
+
+/** What a data source says. */
+function answer(token: string, { id, slug }: CallInputs, options: RunOptions): Record<string, unknown> {
+    // The SDK reads `details` of an error of the engine's protocol.
+    const refuse = (details: string) => Object.assign(new Error(details), { details });
+    switch (token.split(":")[2]) {
+        case "getSizes":
+            return { sizes };
+        case "getAccount":
+            return { dropletLimit: 10 };
+        case "getDroplets":
+            return { droplets: options.droplets ?? [] };
+        case "getImages":
+            return { images: [debian] };
+        case "getImage":
+            if (slug !== debian.slug)
+                throw refuse(`image not found: GET http://api/v2/images/${slug}: 404 none`);
+            return debian;
+        case "getVpc":
+            if (id !== undefined) return { id, name: "given", region: "fra1" };
+            if (options.noVpc) throw refuse("unable to find default VPC in fra1 region");
+            return options.defaultVpc ?? { id: "vpc-of-others", name: "default-fra1" };
+        default:
+            throw new Error(`unexpected call of ${token}`);
+    }
+}
+
 /** Runs index.ts against mocks, from config to outputs. */
 export async function runProgram(options: RunOptions = {}): Promise<Run> {
-    const {
-        stack = "dev",
-        preview = false,
-        defaultVpc = { id: "vpc-of-others", name: "default-fra1" },
-    } = options;
+    const { stack = "dev", preview = false } = options;
     const registrations: Registration[] = [];
     const inputsByName = new Map<string, Record<string, unknown>>();
     await pulumi.runtime.setMocks(
@@ -110,17 +158,7 @@ export async function runProgram(options: RunOptions = {}): Promise<Run> {
                     return { id: undefined, state: args.inputs as Record<string, unknown> };
                 return { id: idOf(args), state: createdState(args) };
             },
-            call: ({ token, inputs }) => {
-                if (token === "digitalocean:index/getSizes:getSizes") return { sizes };
-                if (token !== "digitalocean:index/getVpc:getVpc")
-                    throw new Error(`unexpected call of ${token}`);
-                const { id } = inputs as { id?: string };
-                if (id !== undefined) return { id, name: "given", region: "fra1" };
-                // The SDK reads `details` of an error of the engine's protocol.
-                const details = "unable to find default VPC in fra1 region";
-                if (options.noVpc) throw Object.assign(new Error(details), { details });
-                return defaultVpc;
-            },
+            call: ({ token, inputs }) => answer(token, inputs as CallInputs, options),
         },
         "dropscale",
         stack,

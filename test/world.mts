@@ -23,6 +23,8 @@ const program = [
     "index.ts",
     "config.ts",
     "account.ts",
+    "availability.ts",
+    "nearest.ts",
     "refusal.ts",
     "token-scopes.ts",
 ];

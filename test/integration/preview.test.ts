@@ -59,30 +59,45 @@ describe("a preview", () => {
         expect(allowed.text).toContain("warning: SSH to the load balancer is open to the whole Internet");
     });
 
-    it("refuses a size that the account does not have, and names those that it has", async () => {
-        await world.configure({ size: "s-9vcpu-9gb" });
+    it("refuses in one message all that is wrong in itself, or that the account does not have", async () => {
+        const wrong = {
+            drainSeconds: 5,
+            size: "s-2vcpu-3gb",
+            image: "debian-99-x64",
+            loadBalancerImage: "123456",
+            vpcId: "5a4981aa-9653-4bd1-bef5-d6bff52042e4",
+            replicas: 30,
+        };
+        await world.configure(wrong);
         const { code, text } = await world.pulumi(["preview"]);
-        await world.configure({ size: undefined });
+        await world.configure(Object.fromEntries(Object.keys(wrong).map((key) => [key, undefined])));
         expect(code).not.toBe(0);
-        expect(text).toMatch(
-            /'size' should be a size that there is, got "s-9vcpu-9gb"; the cheapest ones in fra1: .*s-1vcpu-1gb \(\$6\)/,
-        );
+        const message = text.slice(text.lastIndexOf("the stack's config is wrong:")).split("\n", 7);
+        expect(message.map((line) => line.trim())).toEqual([
+            "the stack's config is wrong:",
+            "'drainSeconds' should be a whole number from 65 to 3600, got 5",
+            expect.stringMatching(
+                /^'size' should be a size that is to be had in fra1 now, got s-2vcpu-3gb; the nearest: s-2vcpu-[24]gb \(\$\d+\), /,
+            ),
+            expect.stringMatching(
+                /^'image' should be an image that the account has in fra1, got debian-99-x64; the nearest: debian-1/,
+            ),
+            expect.stringMatching(/^'loadBalancerImage' should be .* got 123456; the nearest: /),
+            expect.stringMatching(
+                /^'replicas' 30 needs 31 more droplet\(s\), 6 too many: the account has 0 and may have 25;/,
+            ),
+            `'vpcId' should be the id of a VPC that the account has, got ${wrong.vpcId}`,
+        ]);
         expect(text).not.toMatch(/\n\s+at /);
     });
 
-    it("refuses a VPC and a region that the account does not have", async () => {
-        const vpcId = "5a4981aa-9653-4bd1-bef5-d6bff52042e4";
-        await world.configure({ vpcId });
-        const vpc = await world.pulumi(["preview"]);
-        await world.configure({ vpcId: undefined, region: "xyz9" });
-        const region = await world.pulumi(["preview"]);
+    it("refuses a region that there is not, and names those that there are", async () => {
+        await world.configure({ region: "xyz9" });
+        const { code, text } = await world.pulumi(["preview"]);
         await world.configure({ region: undefined });
-        expect(vpc.text).toContain(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
-        expect(region.text).toMatch(/'region' should be one of .*fra1, .*got xyz9/);
-        for (const { code, text } of [vpc, region]) {
-            expect(code).not.toBe(0);
-            expect(text).not.toMatch(/\n\s+at /);
-        }
+        expect(code).not.toBe(0);
+        expect(text).toMatch(/'region' should be one of .*fra1, .*got xyz9/);
+        expect(text).not.toMatch(/\n\s+at /);
     });
 
     it("refuses user data with a leading blank, of the backends and of the load balancer at once", async () => {

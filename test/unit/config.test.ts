@@ -1,20 +1,29 @@
 import { describe, expect, it } from "vitest";
-import { parseSettings, warnings } from "../../config";
+import { parseSettings } from "../../config";
 import { stackConfig } from "../stack-config";
 
-/** The message with which `changes` are refused. */
+/** What is refused of `changes`, a line each. */
 function refusal(changes: Record<string, unknown>, stack = "dev"): string {
-    try {
-        parseSettings(stackConfig(changes), stack);
-    } catch (error) {
-        return (error as Error).message;
-    }
-    throw new Error(`accepted: ${JSON.stringify(changes)}`);
+    const { problems } = parseSettings(stackConfig(changes), stack);
+    if (problems.length === 0) throw new Error(`accepted: ${JSON.stringify(changes)}`);
+    return problems.join("\n");
+}
+
+/** The settings that are made of `changes`, which must be accepted. */
+function accepted(changes: Record<string, unknown> = {}) {
+    const { settings, problems } = parseSettings(stackConfig(changes), "dev");
+    expect(problems).toEqual([]);
+    return settings;
+}
+
+/** What `changes` are warned of. */
+function warnings(changes: Record<string, unknown>): string[] {
+    return parseSettings(stackConfig(changes), "dev").warnings;
 }
 
 describe("settings", () => {
     it("are the defaults of Pulumi.yaml where the stack sets nothing", () => {
-        const { userdata, loadBalancerUserData, ...settings } = parseSettings(stackConfig(), "dev");
+        const { userdata, loadBalancerUserData, ...settings } = accepted();
         expect(settings).toEqual({
             prefix: "dropscale-dev",
             replicas: 3,
@@ -51,7 +60,7 @@ describe("settings", () => {
         ["adminCidrs", ["198.51.100.7/32", "203.0.113.0/24"]],
         ["adminCidrs", ["10.0.0.0/8", "16.0.0.0/8", "16.1.0.0/16"]],
     ])("take %s %j", (key, value) => {
-        expect(parseSettings(stackConfig({ [key]: value }), "dev")).toHaveProperty(key, value);
+        expect(accepted({ [key]: value })).toHaveProperty(key, value);
     });
 
     it.each([
@@ -117,8 +126,9 @@ describe("settings", () => {
     });
 
     it("refuse a key that there is not, and a stack's name that the API would refuse", () => {
-        expect(refusal({ replica: 5 })).toContain(
-            "'replica' is no key of this program; the keys are replicas,",
+        expect(refusal({ replica: 5 })).toBe("'replica' is no key of this program; did you mean 'replicas'?");
+        expect(refusal({ colour: "blue" })).toMatch(
+            /^'colour' is no key of this program; the keys are replicas, .*, sshFromAnywhere$/,
         );
         for (const stack of ["my_stack", "Prod", ""]) {
             expect(refusal({}, stack)).toContain(
@@ -128,17 +138,37 @@ describe("settings", () => {
     });
 
     it("let SSH be open to everybody only where a key of its own says so, and warn then", () => {
-        const open = parseSettings(stackConfig({ adminCidrs: ["0.0.0.0/0"], sshFromAnywhere: true }), "dev");
-        expect(open).toMatchObject({ adminCidrs: ["0.0.0.0/0"], sshFromAnywhere: true });
+        const open = { adminCidrs: ["0.0.0.0/0"], sshFromAnywhere: true };
+        expect(accepted(open)).toMatchObject(open);
         expect(warnings(open)).toEqual([
             expect.stringContaining("SSH to the load balancer is open to the whole Internet"),
         ]);
-        expect(warnings(parseSettings(stackConfig({ sshFromAnywhere: true }), "dev"))).toEqual([]);
+        expect(warnings({ sshFromAnywhere: true })).toEqual([]);
+    });
+
+    it.each([
+        [{ retired: [1], hold: [0, 3] }, []],
+        [
+            { retired: [1, 7, 9] },
+            ["'retired' 7, 9 has no effect while no server has such a slot: the highest in use is 3"],
+        ],
+        [
+            { retired: [1], hold: [1, 2, 4] },
+            ["'hold' 1, 4 has no effect while no server has such a slot: the highest in use is 3"],
+        ],
+        [
+            { replicas: 0, retired: [0], hold: [0] },
+            [
+                "'retired' 0 has no effect while no server has such a slot: none is in use",
+                "'hold' 0 has no effect while no server has such a slot: none is in use",
+            ],
+        ],
+    ])("warn of slots that do not exist: %j", (changes, expected) => {
+        expect(warnings(changes)).toEqual(expected);
     });
 
     it("list every wrong value in one message", () => {
         const lines = refusal({ replicas: -1, region: "x", appPort: 0, adminCidrs: [] }, "a.b").split("\n");
-        expect(lines).toHaveLength(6);
-        expect(lines[0]).toBe("the stack's config is wrong:");
+        expect(lines).toHaveLength(5);
     });
 });

@@ -139,30 +139,36 @@ describe.each([
         expect((await runProgram({ preview, config: { replicas: 0 } })).outputs.monthlyCost).toBe(6);
     });
 
-    it("refuses wrong config before it registers anything", async () => {
-        await expect(runProgram({ preview, config: { replicas: -1, appPort: 0 } })).rejects.toThrow(
-            /'replicas' should be.*\n.*'appPort' should be/,
-        );
-    });
-
-    it("refuses sizes that there are not, both at once, and names those that the region has", async () => {
-        await expect(
-            runProgram({ preview, config: { size: "g-9vcpu", loadBalancerSize: "s-9vcpu" } }),
-        ).rejects.toThrow(
-            /'size' should be a size that there is, got "g-9vcpu".*in fra1: s-1vcpu-1gb \(\$6\).*\n'loadBalancerSize'.*"s-9vcpu"/,
+    it("refuses wrong config, and what the account does not have, in one message before it registers anything", async () => {
+        const config = { replicas: -1, size: "g-9vcpu", loadBalancerImage: "debian-21-x64" };
+        const run = runProgram({ preview, config });
+        await expect(run).rejects.toThrow(
+            new RegExp(
+                [
+                    "^the stack's config is wrong:",
+                    "'replicas' should be a whole number .*",
+                    "'size' should be a size .*got g-9vcpu; the nearest: s-1vcpu-1gb \\(\\$6\\), s-1vcpu-2gb .*",
+                    "'loadBalancerImage' should be an image .*got debian-21-x64; the nearest: debian-12-x64$",
+                ].join("\n  "),
+            ),
         );
     });
 });
 
 describe("what only the account can tell", () => {
     it("lets a pool go on whose size is sold out in its region", async () => {
-        const { outputs } = await runProgram({ config: { size: "g-2vcpu-8gb", replicas: 1 } });
+        const running = { size: "g-2vcpu-8gb", image: "debian-12-x64", tags: ["dropscale-dev-backend"] };
+        const config = { size: "g-2vcpu-8gb", replicas: 1 };
+        const { outputs } = await runProgram({ config, droplets: [running, running] });
         expect(outputs.monthlyCost).toBe(69);
+        await expect(runProgram({ config })).rejects.toThrow(
+            "'size' should be a size that is to be had in fra1 now",
+        );
     });
 
     it("refuses a region that there is not, and names those that there are", async () => {
         await expect(runProgram({ config: { region: "xyz9" } })).rejects.toThrow(
-            /^'region' should be one of fra1, nyc3, got xyz9$/,
+            /'region' should be one of fra1, nyc3, got xyz9$/,
         );
     });
 

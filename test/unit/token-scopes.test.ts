@@ -11,7 +11,9 @@ describe("the scopes of a token", () => {
     });
 
     it("are reads alone for a preview, and part of all", () => {
-        expect(previewScopes).toEqual(["sizes:read", "regions:read", "vpc:read"]);
+        expect(previewScopes).toEqual([
+            ...["sizes:read", "regions:read", "vpc:read", "account:read", "image:read", "droplet:read"],
+        ]);
         expect(allScopes).toEqual(expect.arrayContaining([...previewScopes]));
         expect(new Set(allScopes).size).toBe(allScopes.length);
     });

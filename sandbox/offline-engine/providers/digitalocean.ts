@@ -4,11 +4,11 @@
  */
 import { SSH_KEY, TAG } from "./digitalocean/account.ts";
 import { Client } from "./digitalocean/client.ts";
+import { getAccount, getDroplets, getImage, getImages, getSizes } from "./digitalocean/data-sources.ts";
 import { droplet } from "./digitalocean/droplet.ts";
 import { FIREWALL } from "./digitalocean/firewall.ts";
 import { RESERVED_IP, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
 import { restResource } from "./digitalocean/rest.ts";
-import { getSizes } from "./digitalocean/sizes.ts";
 import { getVpc, vpc } from "./digitalocean/vpc.ts";
 import { serveProvider } from "./serve.ts";
 
@@ -30,6 +30,10 @@ serveProvider({
         "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": reservedIpAssignment(client),
     },
     functions: {
+        "digitalocean:index/getAccount:getAccount": (args) => getAccount(client, args),
+        "digitalocean:index/getDroplets:getDroplets": (args) => getDroplets(client, args),
+        "digitalocean:index/getImage:getImage": (args) => getImage(client, args),
+        "digitalocean:index/getImages:getImages": (args) => getImages(client, args),
         "digitalocean:index/getSizes:getSizes": (args) => getSizes(client, args),
         "digitalocean:index/getVpc:getVpc": (args) => getVpc(client, args),
     },

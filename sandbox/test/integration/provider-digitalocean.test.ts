@@ -290,7 +290,42 @@ test("getSizes lists them all, and refuses filters", async () => {
         disk: 80,
     });
     const filters = [{ key: "slug", values: ["s-2vcpu-4gb"] }];
-    await expect(plugin.invoke(token, { filters })).rejects.toThrow("getSizes takes no filters");
+    await expect(plugin.invoke(token, { filters })).rejects.toThrow("the list of sizes takes no filters");
+});
+
+test("getImage finds by slug or id, getImages lists them, and none is an error with the API's status", async () => {
+    const token = "digitalocean:index/getImage:getImage";
+    const found = await plugin.invoke(token, { slug: "debian-12-x64" });
+    expect(found).toMatchObject({
+        slug: "debian-12-x64",
+        image: String(found.id as number),
+        distribution: "Debian",
+        private: false,
+        minDiskSize: expect.any(Number) as number,
+        status: "available",
+    });
+    expect(found.regions).toContain("fra1");
+    expect(await plugin.invoke(token, { id: found.id as number })).toEqual(found);
+    await expect(plugin.invoke(token, { slug: "debian-1" })).rejects.toThrow(
+        /^.*image not found: GET http.*\/v2\/images\/debian-1: 404 \(request ".+"\) /,
+    );
+    await expect(plugin.invoke(token, { id: 404 })).rejects.toThrow(/image ID 404 not found: GET .*: 404 /);
+    const { images } = await plugin.invoke("digitalocean:index/getImages:getImages", {});
+    expect(images).toContainEqual(found);
+});
+
+test("getDroplets lists them with their slugs and tags, getAccount says how many there may be", async () => {
+    const made = await make(droplet("listed"), { ...DROPLET, tags: ["listed"] });
+    const { droplets } = await plugin.invoke("digitalocean:index/getDroplets:getDroplets", {});
+    const { image, size, region } = DROPLET;
+    expect(droplets).toContainEqual(
+        expect.objectContaining({ id: Number(made.id), image, size, region, tags: ["listed"] }),
+    );
+    await droplet("listed").delete(made);
+    expect(await plugin.invoke("digitalocean:index/getAccount:getAccount", {})).toMatchObject({
+        dropletLimit: 25,
+        status: "active",
+    });
 });
 
 test("getVpc finds by id, and a region's default", async () => {
