@@ -23,6 +23,10 @@ const anywhere = ["0.0.0.0/0", "::/0"];
 /**
  * VPC, tags and the two firewalls. Firewalls hold by tag, so a droplet is closed from its first packet;
  * droplets must depend on {@link firewalls}. All of it costs nothing.
+ *
+ * Inbound there is no rule for UDP and none for ICMP: nobody can ping a droplet, the load balancer neither. Answers to
+ * what a droplet itself has begun come in, as these firewalls are stateful.
+ * https://docs.digitalocean.com/products/networking/firewalls/
  */
 export class Network extends pulumi.ComponentResource {
     readonly vpcId: pulumi.Output<string>;
