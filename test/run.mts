@@ -43,6 +43,7 @@ const rootPackages = {
     curl: "curl",
     unshare: "util-linux",
     ss: "iproute2",
+    slowhttptest: "slowhttptest",
 };
 
 /** Checks of the text of the project; each counts as one test. */

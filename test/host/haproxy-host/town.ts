@@ -139,6 +139,8 @@ const calls = {
     },
     /** How many connections the attack holds now. */
     attackHolds: () => attack?.open ?? 0,
+    /** How many it has opened until now. */
+    attackOpened: () => attack?.damage.opened ?? 0,
     endAttack: (): Damage | undefined => attack?.stop(),
     /** Another client, from an address of its own, until {@link endSecondClient}. */
     startSecondClient: () => {
