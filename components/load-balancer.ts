@@ -1,11 +1,10 @@
 import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import { reachableFrom } from "./admin-access";
+import { expectHostKey, reachableFrom } from "./admin-access";
 import { describeUserData, renderUserData } from "../userdata/render";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
-import { expectHostKey } from "./host-key";
 import type { Network } from "./network";
 
 /** Inputs of {@link LoadBalancer}. */

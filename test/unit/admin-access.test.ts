@@ -1,5 +1,9 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
-import { admittedRanges, reachableFrom } from "../../components/admin-access";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { admittedRanges, expectHostKey, reachableFrom } from "../../components/admin-access";
+import { fingerprint } from "../../components/host-key";
 
 describe("adminCidrs", () => {
     it("say nothing of a machine behind NAT", async () => {
@@ -37,5 +41,56 @@ describe("the ranges that are admitted for one run", () => {
     it("are looked at even where this machine's address says nothing", async () => {
         vi.stubEnv("DROPSCALE_ADMITTED", "everybody");
         await expect(reachableFrom(["203.0.113.0/24"], "127.0.0.2")).rejects.toThrow(/got everybody/);
+    });
+});
+
+describe("a load balancer's host key", () => {
+    let folder: string;
+    const address = "127.0.0.2";
+    const expected = "ssh-ed25519 AAAAexpected dropscale-dev-load-balancer";
+
+    beforeEach(() => {
+        folder = mkdtempSync(path.join(tmpdir(), "dropscale-keyscan-"));
+        vi.stubEnv("PATH", folder);
+    });
+    afterEach(() => {
+        vi.unstubAllEnvs();
+        rmSync(folder, { recursive: true });
+    });
+
+    /** What stands in for `ssh-keyscan`. */
+    function scanner(script: string): void {
+        const file = path.join(folder, "ssh-keyscan");
+        writeFileSync(file, `#!/bin/sh\n${script}\n`);
+        chmodSync(file, 0o755);
+    }
+
+    it("that is the expected one passes", async () => {
+        scanner(
+            '[ "$*" = "-T 5 -t ed25519 127.0.0.2" ] && key=AAAAexpected; echo "$5 ssh-ed25519 ${key-AAAAother}"',
+        );
+        await expect(expectHostKey(address, expected)).resolves.toBe(address);
+    });
+
+    it("that is another one is refused: where, which, and which was expected", async () => {
+        scanner('echo "$5 ssh-ed25519 AAAAother"');
+        await expect(expectHostKey(address, expected)).rejects.toThrow(
+            `SSH to root@127.0.0.2: it shows the host key ${fingerprint("AAAAother")}, ` +
+                `expected ${fingerprint("AAAAexpected")}`,
+        );
+    });
+
+    it.each(["exit 1", 'echo "# $5:22 SSH-2.0-OpenSSH_9.2p1"', 'echo "$5: Connection refused" >&2; exit 1'])(
+        "that is not shown (%s) is left to the dialling",
+        async (script) => {
+            scanner(script);
+            await expect(expectHostKey(address, expected)).resolves.toBe(address);
+        },
+    );
+
+    it("is not asked for without ssh-keyscan, nor where there is no address yet", async () => {
+        await expect(expectHostKey(address, expected)).resolves.toBe(address);
+        scanner('echo "$5 ssh-ed25519 AAAAother"');
+        await expect(expectHostKey("", expected)).resolves.toBe("");
     });
 });
