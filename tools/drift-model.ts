@@ -60,7 +60,9 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
             return [{ ...thing, kind: "gone", says: "is gone", mend: `${refreshed(stack)} makes it again` }];
         if (op !== "update") return [];
         const some = (outputs: Record<string, unknown> = {}) =>
-            stringify(Object.fromEntries(differs.map((key) => [key, outputs[key]])));
+            stringify(Object.fromEntries(differs.map((key) => [key, outputs[key]])), {
+                sortMapEntries: true,
+            });
         return [
             {
                 ...thing,
@@ -105,7 +107,7 @@ export function orphanDrift(findings: readonly Finding[], stack: string): Drift[
         .filter(({ verdict }) => verdict !== "tell")
         .map(({ kind, name, id }) => ({
             kind: "orphan",
-            type: kind,
+            type: kind.charAt(0).toUpperCase() + kind.slice(1),
             name,
             id,
             says: "is not in the state",

@@ -53,7 +53,7 @@ describe("what the engine finds", () => {
             ["changed", "Firewall", "network-load-balancer", "f1"],
         ]);
         expect(found[1]?.says).toBe("was changed: inboundRules, name");
-        expect(found[1]?.diff).toContain('+    portRange: "8080"');
+        expect(found[1]?.diff).toContain('+  - portRange: "8080"');
         expect(found[1]?.diff).toMatch(/^-name: a$[^]*^\+name: b$/m);
         expect(found[1]?.diff).not.toContain("status");
     });

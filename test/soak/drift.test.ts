@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { get, Visitors } from "../e2e/client";
+import { serveSlowly } from "../e2e/site";
+import { onLoadBalancer } from "../faults.mts";
+import { makeWorld, upEndsWell, type World } from "../world.mts";
+
+/** What somebody does to haproxy.cfg by hand is found, and mended as the drift check says. The tests build on each other. */
+describe("haproxy.cfg edited on the load balancer", () => {
+    let world: World;
+    let made: World | undefined;
+    let url: string;
+
+    beforeAll(async () => {
+        world = made = await makeWorld("nspawn", { replicas: 2 });
+        serveSlowly(world.folder);
+        await upEndsWell(world);
+        url = (await world.outputs()).url;
+    });
+    afterAll(async () => {
+        await made?.close();
+    });
+
+    const drift = () => world.tool("drift", ["test"]);
+    const mend = ["--replace", "**:Command::haproxy"];
+    const running = "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock";
+
+    it("is no drift before", async () => {
+        const { code, text } = await drift();
+        expect({ code, text }).toEqual({ code: 0, text: "test: no drift, all is as Pulumi made it\n" });
+    });
+
+    it("is found, not mended by a plain `up`, and mended without losing a request as the check says", async () => {
+        const visitors = new Visitors(url);
+        await onLoadBalancer(
+            world,
+            "sed -i 's/maxconn 8000/maxconn 7000/' /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
+        );
+        const found = await drift();
+        expect(found.code, found.text).toBe(2);
+        expect(found.text).toContain("haproxy.cfg load balancer was edited on the host");
+        expect(found.text).toContain("-    maxconn 8000\n    +    maxconn 7000");
+        expect(found.text).toContain(`pulumi up --replace '${mend[1] ?? ""}' --stack test`);
+
+        await upEndsWell(world);
+        expect((await drift()).code).toBe(2);
+        await upEndsWell(world, ...mend);
+        const mended = await drift();
+        expect(mended.code, mended.text).toBe(0);
+        expect(await onLoadBalancer(world, running)).toContain("Maxconn: 8000");
+        await visitors.stop();
+        expect(visitors.failures).toEqual([]);
+        expect(visitors.requests).toBeGreaterThan(100);
+    });
+
+    it("and a HAProxy that was stopped is found, and started", async () => {
+        await onLoadBalancer(world, "systemctl stop haproxy");
+        const found = await drift();
+        expect(found.code, found.text).toBe(2);
+        expect(found.text).toContain("is as Pulumi wrote it, but HAProxy does not run it");
+        await upEndsWell(world, ...mend);
+        expect((await drift()).code).toBe(0);
+        expect((await get(url)).status).toBe(200);
+    });
+});
