@@ -2,7 +2,8 @@ import { type Policies, PolicyPack, type PolicyResourceOptions } from "@pulumi/p
 import { RunError } from "@pulumi/pulumi";
 import { factsOf, type ResourceState, unknownValue } from "./facts";
 import { readLimits } from "./limits";
-import { describeFinding, judge, type RuleId, rules } from "./rules";
+import { describeFinding } from "./finding";
+import { judge, type RuleId, rules } from "./rules";
 
 /** What the policy SDK hands over, of a resource or of each of a stack's. */
 interface Judged {

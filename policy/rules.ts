@@ -1,16 +1,7 @@
-import { isIPv6 } from "node:net";
-import type { DropletFacts, Facts, FirewallFacts, InboundRule } from "./facts";
+import type { Facts } from "./facts";
+import { type Finding, lower, place, raise } from "./finding";
+import { openSsh, unguarded } from "./firewall-rules";
 import type { Limits } from "./limits";
-
-/** What a rule found. Nothing at all: it is kept. */
-export interface Finding {
-    /** What was found, such as `25 servers`. */
-    found: string;
-    /** What the rule allows, such as `at most 20`. */
-    allowed: string;
-    /** How to keep the rule, or how to raise the limit. */
-    fix: string;
-}
 
 /** A {@link Finding} with the rule that it is of. */
 export interface Violation extends Finding {
@@ -200,11 +191,6 @@ export function judge(
     return verdict;
 }
 
-/** One sentence for a reader who sees nothing else: the value found, what is allowed, what to do. */
-export function describeFinding({ found, allowed, fix }: Finding): string {
-    return `${found}; allowed: ${allowed}. To mend it: ${fix}.`;
-}
-
 function allowedSlugs(
     { droplets, stack }: Facts,
     key: "size" | "region",
@@ -228,68 +214,4 @@ function allowedSlugs(
     });
 }
 
-function openSsh(
-    { name, inbound }: FirewallFacts,
-    { sshFromAnywhere, stack }: Facts,
-    limits: Limits,
-    unknown: (why: string) => void,
-): Finding[] {
-    if (inbound === undefined) unknown(`the inbound rules of firewall ${name} are not known yet`);
-    const sources = (inbound ?? []).filter(admitsSsh).flatMap(({ sourceAddresses = [] }) => sourceAddresses);
-    const open = sources.filter(isWide);
-    if (open.length === 0 || (sshFromAnywhere && limits.sshFromAnywhere === "if-configured")) return [];
-    const limit = `set ${place("sshFromAnywhere", stack)} to if-configured`;
-    return [
-        {
-            found: `firewall ${name} admits SSH from ${open.join(", ")}`,
-            allowed: `ranges of /${widestRange.ipv4} and smaller (IPv6: /${widestRange.ipv6})`,
-            fix: sshFromAnywhere
-                ? `take dropscale:sshFromAnywhere out of the stack's config, or ${limit}`
-                : `name your own addresses in dropscale:adminCidrs${limits.sshFromAnywhere === "never" ? "" : ", or say that it is meant: dropscale:sshFromAnywhere"}`,
-        },
-    ];
-}
-
-/** The largest ranges that one organization was ever given: https://www.iana.org/assignments/ipv4-address-space */
-const widestRange = { ipv4: 8, ipv6: 16 };
-
-function isWide(cidr: string): boolean {
-    const [address = "", bits] = cidr.split("/");
-    if (bits === undefined) return false;
-    return Number(bits) < (isIPv6(address) ? widestRange.ipv6 : widestRange.ipv4);
-}
-
-function admitsSsh({ protocol, portRange = "all" }: InboundRule): boolean {
-    if (protocol !== "tcp") return false;
-    if (portRange === "all" || portRange === "0" || portRange === "") return true;
-    const [from, to = from] = portRange.split("-").map(Number);
-    return from !== undefined && to !== undefined && from <= 22 && 22 <= to;
-}
-
-function unguarded(
-    { name, tags }: DropletFacts,
-    firewalls: readonly FirewallFacts[],
-    unknown: (why: string) => void,
-): Finding[] {
-    const mayGuard = firewalls.filter(
-        (firewall) => !tags || !firewall.tags || firewall.tags.some((tag) => tags.includes(tag)),
-    );
-    if (tags && mayGuard.some((firewall) => firewall.tags && firewall.inbound?.length)) return [];
-    if (!tags || mayGuard.some((firewall) => !firewall.tags || !firewall.inbound)) {
-        unknown(`whether a firewall holds for ${name} is not known yet`);
-        return [];
-    }
-    return [
-        {
-            found: `no firewall holds for ${name} (its tags: ${tags.join(", ") || "none"})`,
-            allowed: "droplets with a tag of a firewall that has inbound rules",
-            fix: `give ${name} a tag of components/network.ts, or a firewall of its own by tag`,
-        },
-    ];
-}
-
 const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
-const place = (limit: keyof Limits, stack: string) =>
-    `\`${limit}\` in policy/limits.yaml (stacks: ${stack}: …)`;
-const raise = (limit: keyof Limits, stack: string) => `raise ${place(limit, stack)}`;
-const lower = (limit: keyof Limits, stack: string) => `lower ${place(limit, stack)}`;

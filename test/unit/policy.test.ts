@@ -9,7 +9,8 @@ import {
     unknownValue,
 } from "../../policy/facts";
 import { limitsFile, parseLimits, readLimits } from "../../policy/limits";
-import { describeFinding, judge, type RuleId, rules } from "../../policy/rules";
+import { describeFinding } from "../../policy/finding";
+import { judge, type RuleId, rules } from "../../policy/rules";
 
 const limits = { ...readLimits("test"), maxMonthlyCostUsd: 100 };
 

@@ -1,7 +1,8 @@
 import * as path from "node:path";
 import { factsOf } from "../../policy/facts";
+import { describeFinding } from "../../policy/finding";
 import { type Limits, readLimits } from "../../policy/limits";
-import { describeFinding, judge } from "../../policy/rules";
+import { judge } from "../../policy/rules";
 import { fittingBatch } from "../batches";
 import type { Change } from "./changes";
 import type { Plan } from "./model";

@@ -1,0 +1,66 @@
+import { isIPv6 } from "node:net";
+import type { DropletFacts, Facts, FirewallFacts, InboundRule } from "./facts";
+import { type Finding, place } from "./finding";
+import type { Limits } from "./limits";
+
+/** Whether a firewall admits SSH from more of the Internet than the limits allow. */
+export function openSsh(
+    { name, inbound }: FirewallFacts,
+    { sshFromAnywhere, stack }: Facts,
+    limits: Limits,
+    unknown: (why: string) => void,
+): Finding[] {
+    if (inbound === undefined) unknown(`the inbound rules of firewall ${name} are not known yet`);
+    const sources = (inbound ?? []).filter(admitsSsh).flatMap(({ sourceAddresses = [] }) => sourceAddresses);
+    const open = sources.filter(isWide);
+    if (open.length === 0 || (sshFromAnywhere && limits.sshFromAnywhere === "if-configured")) return [];
+    const limit = `set ${place("sshFromAnywhere", stack)} to if-configured`;
+    return [
+        {
+            found: `firewall ${name} admits SSH from ${open.join(", ")}`,
+            allowed: `ranges of /${widestRange.ipv4} and smaller (IPv6: /${widestRange.ipv6})`,
+            fix: sshFromAnywhere
+                ? `take dropscale:sshFromAnywhere out of the stack's config, or ${limit}`
+                : `name your own addresses in dropscale:adminCidrs${limits.sshFromAnywhere === "never" ? "" : ", or say that it is meant: dropscale:sshFromAnywhere"}`,
+        },
+    ];
+}
+
+/** The largest ranges that one organization was ever given: https://www.iana.org/assignments/ipv4-address-space */
+const widestRange = { ipv4: 8, ipv6: 16 };
+
+function isWide(cidr: string): boolean {
+    const [address = "", bits] = cidr.split("/");
+    if (bits === undefined) return false;
+    return Number(bits) < (isIPv6(address) ? widestRange.ipv6 : widestRange.ipv4);
+}
+
+function admitsSsh({ protocol, portRange = "all" }: InboundRule): boolean {
+    if (protocol !== "tcp") return false;
+    if (portRange === "all" || portRange === "0" || portRange === "") return true;
+    const [from, to = from] = portRange.split("-").map(Number);
+    return from !== undefined && to !== undefined && from <= 22 && 22 <= to;
+}
+
+/** Whether no firewall holds for a droplet by one of its tags. */
+export function unguarded(
+    { name, tags }: DropletFacts,
+    firewalls: readonly FirewallFacts[],
+    unknown: (why: string) => void,
+): Finding[] {
+    const mayGuard = firewalls.filter(
+        (firewall) => !tags || !firewall.tags || firewall.tags.some((tag) => tags.includes(tag)),
+    );
+    if (tags && mayGuard.some((firewall) => firewall.tags && firewall.inbound?.length)) return [];
+    if (!tags || mayGuard.some((firewall) => !firewall.tags || !firewall.inbound)) {
+        unknown(`whether a firewall holds for ${name} is not known yet`);
+        return [];
+    }
+    return [
+        {
+            found: `no firewall holds for ${name} (its tags: ${tags.join(", ") || "none"})`,
+            allowed: "droplets with a tag of a firewall that has inbound rules",
+            fix: `give ${name} a tag of components/network.ts, or a firewall of its own by tag`,
+        },
+    ];
+}
