@@ -22,7 +22,11 @@ interface Options {
     stack: string;
     /** The address to admit. @default what `addressUrl` answers */
     address: string | undefined;
-    /** Answers a GET with the address it comes from, as plain text. */
+    /**
+     * Answers a GET with the address it comes from, as plain text.
+     *
+     * @default DROPSCALE_ADDRESS_URL of the environment, or else https://ifconfig.me/ip
+     */
     addressUrl: string;
     /** How long it holds if nobody removes it. */
     minutes: number;
@@ -107,13 +111,18 @@ async function askAddress(url: string): Promise<string> {
 
 /** @throws Error that says what is allowed. */
 function readOptions(args: string[]): Options {
+    // A pipeline's variable that is not set is empty.
+    const { DROPSCALE_ADDRESS_URL: service = "" } = process.env;
     try {
         const { values, positionals } = parseArgs({
             args,
             allowPositionals: true,
             options: {
                 address: { type: "string" },
-                "address-url": { type: "string", default: "https://ifconfig.me/ip" },
+                "address-url": {
+                    type: "string",
+                    default: service === "" ? "https://ifconfig.me/ip" : service,
+                },
                 minutes: { type: "string", default: "120" },
                 remove: { type: "boolean", default: false },
                 sweep: { type: "boolean", default: false },

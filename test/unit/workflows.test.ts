@@ -111,6 +111,15 @@ describe("the pipeline's workflows", () => {
 });
 
 describe("the commands of the pipelines", () => {
+    it.each([...files.map((name) => path.join(".github", name)), ".gitlab-ci.yml", "docs/pipeline.md"])(
+        "are there, all that %s names",
+        (name) => {
+            const tools = new Set(readdirSync(path.join(root, "tools")));
+            const named = readFileSync(path.join(root, name), "utf8").matchAll(/\btools\/([\w-]+\.ts)/g);
+            for (const [, tool = ""] of named) expect(tools).toContain(tool);
+        },
+    );
+
     it("are the same on GitHub and on GitLab", () => {
         const called = (source: string) =>
             [...new Set([...source.matchAll(/tools\/([\w-]+)\.ts/g)].map(([, tool]) => tool))].sort();
