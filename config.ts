@@ -7,6 +7,7 @@ import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./co
 import { slots } from "./components/slots";
 import { meant } from "./nearest";
 import { refusal } from "./refusal";
+import { checkCloudConfig } from "./userdata/cloud-config";
 import { backendFiles, loadBalancerFile, readUserData, renderUserData } from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
@@ -116,15 +117,33 @@ export function parseSettings(
         );
     }
     const loadBalancerUserData = readUserData(loadBalancerFile);
-    try {
-        renderUserData(loadBalancerUserData, { ssh_keys: {} });
-    } catch (error) {
-        problems.push(`userdata/haproxy.yaml: ${(error as Error).message}`);
-    }
+    const schema = [
+        cloudConfigFindings(`userdata/${raw.userdata ?? ""}.yaml`, values.userdata),
+        cloudConfigFindings(`userdata/${loadBalancerFile}.yaml`, loadBalancerUserData, { ssh_keys: {} }),
+    ];
+    problems.push(...schema.flatMap((found) => found.problems));
     const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values, loadBalancerUserData };
     if (settings.namePrefix !== undefined) settings.prefix = `${settings.namePrefix}-${stack}`;
     problems.push(...openAccess(settings));
-    return { settings, problems, warnings: unlikely(settings) };
+    const warnings = [...unlikely(settings), ...schema.flatMap((found) => found.warnings)];
+    return { settings, problems, warnings };
+}
+
+/**
+ * What cloud-init would not take; nothing of a text that was refused already.
+ *
+ * @param additions Keys that are still to be added: they need cloud-config, not a script.
+ */
+function cloudConfigFindings(file: string, text: unknown, additions: Record<string, unknown> = {}): Findings {
+    if (typeof text !== "string") return { problems: [], warnings: [] };
+    const named = (lines: readonly string[]) => lines.map((line) => `${file}: ${line}`);
+    try {
+        renderUserData(text, additions);
+        const { problems, warnings } = checkCloudConfig(text);
+        return { problems: named(problems), warnings: named(warnings) };
+    } catch (error) {
+        return { problems: named([(error as Error).message]), warnings: [] };
+    }
 }
 
 /** What is legal, and likely not meant. */
