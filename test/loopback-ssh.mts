@@ -5,62 +5,70 @@ import * as path from "node:path";
 import ssh2 from "ssh2";
 import { makeWorld, type World } from "./world.mts";
 
+/** A `loopback` world whose `pulumi up` ends well. */
+export interface DeployableWorld extends World {
+    /** How commands on the load balancer end from now on. */
+    ssh: { exitCode: number };
+}
+
 /**
- * A `loopback` world whose `pulumi up` ends well: the load balancer of its copy of the program is reached at an SSH
- * server of the test's own, where every command succeeds and nothing is done. So a state is as after a real `up`, in
- * a tenth of the time; what HAProxy would do is not shown by it.
+ * The load balancer of its copy of the program is reached at an SSH server of the test's own, where every command ends as
+ * the test says, and nothing is done. So a state is as after a real `up`, without machines; what HAProxy would do is
+ * not shown by it.
  */
-export async function makeDeployableWorld(config: Record<string, unknown> = {}): Promise<World> {
-    const server = new ssh2.Server(
-        { hostKeys: [ssh2.utils.generateKeyPairSync("ed25519").private] },
-        (client) => {
-            client.on("error", () => undefined);
-            client.on("authentication", (context) => {
-                context.accept();
-            });
-            client.on("session", (accept) => {
-                accept().on("exec", (acceptExec) => {
-                    const channel = acceptExec();
-                    channel.resume();
-                    channel.once("end", () => {
-                        channel.exit(0);
-                        channel.end();
-                    });
-                });
-            });
-        },
-    );
+export async function makeDeployableWorld(config: Record<string, unknown> = {}): Promise<DeployableWorld> {
+    const ssh = { exitCode: 0 };
+    const server = serve(ssh);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    const stop = () =>
-        new Promise<void>((resolve) =>
-            server.close(() => {
-                resolve();
-            }),
-        );
+    const stop = async () => {
+        server.close();
+        await once(server, "close");
+    };
     try {
         const world = await makeWorld("loopback", config);
-        const file = path.join(world.folder, "components/load-balancer.ts");
-        const text = readFileSync(file, "utf8");
-        const there = text
-            .replace(
-                "reachableFrom(args.adminCidrs, address)",
-                'reachableFrom(args.adminCidrs, address).then(() => "127.0.0.1")',
-            )
-            .replace("hostKey: args.host.publicKey,", `port: ${port},`);
-        if (there.length === text.length)
-            throw new Error(`${file} no longer says how the load balancer is reached`);
-        writeFileSync(file, there);
-        return {
-            ...world,
-            close: async () => {
-                await world.close();
-                await stop();
-            },
+        lead(path.join(world.folder, "components/load-balancer.ts"), (server.address() as AddressInfo).port);
+        const close = async () => {
+            await world.close();
+            await stop();
         };
+        return { ...world, ssh, close };
     } catch (error) {
         await stop();
         throw error;
     }
+}
+
+function serve(ssh: DeployableWorld["ssh"]): ssh2.Server {
+    const hostKeys = [ssh2.utils.generateKeyPairSync("ed25519").private];
+    return new ssh2.Server({ hostKeys }, (client) => {
+        client.on("error", () => undefined);
+        client.on("authentication", (context) => {
+            context.accept();
+        });
+        client.on("session", (accept) => {
+            accept().on("exec", (acceptExec) => {
+                const channel = acceptExec();
+                channel.resume();
+                channel.once("end", () => {
+                    channel.exit(ssh.exitCode);
+                    channel.end();
+                });
+            });
+        });
+    });
+}
+
+/** Changes where the copy of the program finds the load balancer; as unknown in a preview as it was. */
+function lead(file: string, port: number): void {
+    const text = readFileSync(file, "utf8");
+    const connection = /this\.connection = pulumi\.secret\(\{[^]*?\n {8}\}\);/;
+    if (!connection.test(text)) throw new Error(`${file} no longer says how the load balancer is reached`);
+    const there = `this.connection = pulumi.secret({
+            host: droplet.id.apply(() => "127.0.0.1"),
+            port: ${port},
+            user: "root",
+            privateKey: args.deploy.privateKey,
+        });`;
+    writeFileSync(file, text.replace(connection, there));
 }

@@ -20,7 +20,9 @@ export function escape(text: string): string {
 
 /** A block that nothing in it can end. https://spec.commonmark.org/0.31.2/#fenced-code-blocks */
 export function fence(text: string, language: string): string {
-    const longest = [...text.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
+    // Nobody means more of them, and the fence must not be longer than the text.
+    const body = text.replace(/`{20,}/g, "`".repeat(20)).trimEnd();
+    const longest = [...body.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
     const ticks = "`".repeat(longest + 1);
-    return `${ticks}${language}\n${text.trimEnd()}\n${ticks}`;
+    return `${ticks}${language}\n${body}\n${ticks}`;
 }

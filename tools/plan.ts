@@ -6,15 +6,20 @@
  *
  * Exit 0: it can be applied. 1: refused by the program, the engine or a limit; files are written all the same.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
 import { parseArgs } from "node:util";
 import pc from "picocolors";
+import { parse } from "yaml";
+import { readLimits } from "../policy/limits";
 import { askApi, listAll } from "./api";
+import { readDeadLocks } from "./doctor-stack";
 import { type AccountFacts, buildPlan } from "./plan/build";
 import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
 import { planAsText } from "./plan/text";
 import { type PreviewDocument, readPreviewDocument } from "./preview-json";
+import { fileBackend } from "./runs";
 import { readPulumi } from "./stack";
 import { readState, type StackState } from "./state";
 
@@ -34,28 +39,55 @@ interface Options {
 async function main(options: Options): Promise<number> {
     const { stack, markdown, json, quiet } = options;
     const flags = ["--stack", stack, ...(options.refresh ? ["--refresh"] : [])];
-    const [document, state, account, engineDiff] = await Promise.all([
-        readPreviewDocument(flags).catch(asRefusal),
-        readState(stack).catch((): StackState => ({ resources: [], leftovers: [], pending: [] })),
+    const problems: string[] = [];
+    // Whoever reads the plan is to see it: a pull request has no other place.
+    const orProblem =
+        <T>(otherwise: T) =>
+        (error: unknown) => {
+            problems.push((error as Error).message);
+            return otherwise;
+        };
+    const document: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
+    const [seen, state, account, obstacles, engineDiff] = await Promise.all([
+        readPreviewDocument(flags).catch(orProblem(document)),
+        readState(stack).catch(orProblem<StackState>({ resources: [], leftovers: [], pending: [] })),
         readAccount(),
+        readObstacles(stack),
         markdown === undefined ? "" : readEngineDiff(flags),
     ]);
-    const plan = buildPlan({ stack, document, state, account, obstacles: [] });
+    const name = path.basename(stack);
+    const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
+    const errors = [...seen.errors, ...new Set(problems)];
+    const plan = buildPlan({ stack, document: { ...seen, errors }, state, account, limits, obstacles });
     const secrets = [process.env.DIGITALOCEAN_TOKEN, process.env.PULUMI_CONFIG_PASSPHRASE];
     const write = (file: string | undefined, text: string) => {
         if (file === "-") process.stdout.write(maskSecrets(text, secrets));
         else if (file !== undefined) writeFileSync(file, maskSecrets(text, secrets));
     };
-    write(markdown, planAsMarkdown(plan, document.errors.length > 0 ? "" : engineDiff));
+    write(markdown, planAsMarkdown(plan, errors.length > 0 ? "" : engineDiff));
     write(json, `${JSON.stringify(plan, null, 2)}\n`);
     const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
     if (!quiet && markdown !== "-" && json !== "-") write("-", planAsText(plan, colours));
     return plan.applicable ? 0 : 1;
 }
 
-/** What stands in the way of a preview is a refusal, too: whoever reads the plan is to see it. */
-function asRefusal(error: unknown): PreviewDocument {
-    return { config: {}, steps: [], errors: [(error as Error).message], warnings: [] };
+/**
+ * A lock that a run holds or has left; none for a backend whose locks can't be read. Where the stack can't be read, the
+ * preview says why.
+ */
+async function readObstacles(stack: string): Promise<string[]> {
+    try {
+        const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
+        const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
+        const dead = await readDeadLocks({ name: stack, project, backend: fileBackend(url) });
+        return dead.map(
+            ({ pid, hostname }) =>
+                `a killed run left its lock (pid ${pid} on ${hostname}): \`make doctor STACK=${stack}\` first, then plan again`,
+        );
+    } catch (error) {
+        const { message } = error as Error;
+        return message.includes("is locked by") ? [message] : [];
+    }
 }
 
 /** Where the API refuses, the preview has said so. */

@@ -1,3 +1,4 @@
+import type { Limits } from "../../policy/limits";
 import { loadBalancerFile } from "../../userdata/render";
 import type { PreviewDocument } from "../preview-json";
 import type { StackState } from "../state";
@@ -18,6 +19,8 @@ export interface Sources {
     document: PreviewDocument;
     state: StackState;
     account: AccountFacts;
+    /** Of this stack; without them nothing is judged. */
+    limits: Limits | undefined;
     /** What keeps another run from starting, such as a lock; each with what to do. */
     obstacles: readonly string[];
 }
@@ -30,8 +33,8 @@ export interface AccountFacts {
     droplets: Plan["droplets"]["account"];
 }
 
-/** The plan of a change, out of what was read; without side effects. @throws Error if policy/limits.yaml is wrong */
-export function buildPlan({ stack, document, state, account, obstacles }: Sources): Plan {
+/** The plan of a change, out of what was read; without side effects. */
+export function buildPlan({ stack, document, state, account, limits, obstacles }: Sources): Plan {
     const config = readConfig(document.config);
     // What was refused shows what there is: nothing will be touched.
     const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
@@ -42,7 +45,7 @@ export function buildPlan({ stack, document, state, account, obstacles }: Source
         version: 1 as const,
         stack,
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
-        settings: settingsOf(changes, stack, config.userDataFile),
+        settings: settingsOf(changes, stack, document.config, config.userDataFile),
         servers: {
             before: list.filter(({ action }) => action !== "create").length,
             after: list.filter(({ action }) => action !== "delete").length,
@@ -50,20 +53,22 @@ export function buildPlan({ stack, document, state, account, obstacles }: Source
         },
         loadBalancer: planLoadBalancer(changes, haproxy.runs),
         others: listOthers(changes),
-        leftovers: state.leftovers.map(({ name, id }) => `the old ${name}${id ? ` (${id})` : ""}`),
+        leftovers: state.leftovers.map(({ name, id }) => `the old ${name}${id ? ` (${id})` : ""}`).sort(),
         monthlyCost: costOf(changes, leftDroplets, account),
         droplets: countDroplets(changes, leftDroplets.length, account),
         haproxyDiff: haproxy.diff,
     };
     const lostRequests = lossOf(changes, plan, config.drainSeconds);
     const refused = document.errors.length > 0;
-    const policy = refused ? { violations: [], unjudged: [] } : judgePlan(changes, plan);
+    const policy = refused || !limits ? { violations: [], unjudged: [] } : judgePlan(changes, plan, limits);
     const room = roomProblem(plan);
     const refusals = [
         ...document.errors,
         ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
         ...(room && !room.fitsInBatches ? [room.text] : []),
     ];
+    const planned = summarize({ ...plan, lostRequests });
+    const summary = refusals.length > 0 ? `refused: ${planned}` : planned;
     const warnings = [
         ...obstacles,
         ...(state.pending.length > 0
@@ -78,7 +83,7 @@ export function buildPlan({ stack, document, state, account, obstacles }: Source
     ];
     return {
         ...plan,
-        summary: summarize({ ...plan, lostRequests, refused }),
+        summary: refused ? "refused, nothing will be touched" : summary,
         applicable: refusals.length === 0,
         refusals,
         lostRequests,

@@ -1,17 +1,16 @@
-import * as path from "node:path";
 import { factsOf } from "../../policy/facts";
 import { describeFinding } from "../../policy/finding";
-import { type Limits, readLimits } from "../../policy/limits";
+import type { Limits } from "../../policy/limits";
 import { judge } from "../../policy/rules";
 import { fittingBatch } from "../batches";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 
-/** Holds what will be against policy/limits.yaml. @throws Error if that file is wrong */
+/** Holds what will be against the limits of the stack. */
 export function judgePlan(
     changes: readonly Change[],
-    { stack, servers, monthlyCost }: Pick<Plan, "stack" | "servers" | "monthlyCost">,
-    limits: Limits = readLimits(path.basename(stack)),
+    { servers, monthlyCost }: Pick<Plan, "servers" | "monthlyCost">,
+    limits: Limits,
 ): Plan["policy"] {
     const resources = changes
         .filter(({ action }) => action !== "delete")

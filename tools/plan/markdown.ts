@@ -3,8 +3,8 @@ import type { Plan } from "./model";
 import { figuresOf, rowsOf } from "./rows";
 import { some } from "./words";
 
-/** Room for what stands around a folded block: its summary, and fences as long as GitHub's own editor makes them. */
-const foldLength = 1000;
+/** Room for what stands around a folded block. */
+const foldLength = 200;
 
 /**
  * The plan as a comment on a pull request. Its first line is the same for every plan of a stack, so that the comment is
@@ -17,7 +17,7 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
     const top = [
         marker(plan.stack),
         `${plan.applicable ? "" : ":x: "}**${escape(plan.stack)}: ${escape(plan.summary)}**`,
-        plan.refusals.map((text) => fence(text, "text")).join("\n\n"),
+        plan.refusals.map(refusal).join("\n\n"),
         plan.warnings.map((text) => `- :warning: ${escape(text).replace(/\n/g, "<br>")}`).join("\n"),
         isPlanned ? table(plan) : "",
         figures(plan),
@@ -41,6 +41,9 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
 export const marker = (stack: string): string => `<!-- dropscale plan: ${stack} -->`;
 
 const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
+
+/** The program's own message has lines that are aligned. */
+const refusal = (text: string): string => (text.includes("\n") ? fence(text, "text") : `> ${escape(text)}`);
 
 function fold(title: string, text: string): string {
     return `<details><summary>${title}</summary>\n\n${fence(text, "diff")}\n\n</details>`;

@@ -1,6 +1,7 @@
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
 import { dropletType } from "./servers";
+import { some } from "./words";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];
@@ -13,6 +14,8 @@ interface Kind {
     /** What people call it. */
     kind: string;
     costs: Partial<Record<Action, Cost>>;
+    /** What the worst of them means. */
+    meaning?: string;
 }
 
 const changedTogether = { create: "none", update: "none", replace: "none" } as const;
@@ -22,16 +25,22 @@ const kinds: Record<string, Kind> = {
     [dropletType]: { kind: "droplet", costs: { create: "none", delete: "none", replace: "none" } },
     "digitalocean:index/firewall:Firewall": { kind: "firewall", costs: { create: "none", update: "none" } },
     "digitalocean:index/tag:Tag": { kind: "tag", costs: { create: "none" } },
-    "digitalocean:index/vpc:Vpc": { kind: "VPC", costs: { create: "none", update: "none", replace: "all" } },
+    "digitalocean:index/vpc:Vpc": {
+        kind: "VPC",
+        costs: { create: "none", update: "none", replace: "all" },
+        meaning: "the VPC goes, with all that is in it, before there is another",
+    },
     "digitalocean:index/sshKey:SshKey": { kind: "SSH key", costs: changedTogether },
     "digitalocean:index/reservedIp:ReservedIp": {
         kind: "reserved IP",
         costs: { create: "none", replace: "all", delete: "all" },
+        meaning: "the address changes",
     },
     // Replaced, it is the address that moves to another load balancer, which says so itself.
     "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": {
         kind: "assignment of the reserved IP",
         costs: { create: "none", replace: "none", delete: "all" },
+        meaning: "the address leads nowhere",
     },
     "command:remote:Command": {
         kind: "command on the load balancer",
@@ -89,46 +98,40 @@ export function lossOf(
     { servers, loadBalancer }: Pick<Plan, "servers" | "loadBalancer">,
     drainSeconds: number,
 ): Loss {
-    if (servers.before === 0 && loadBalancer.action === "create")
-        return { which: "none", why: "nothing serves yet" };
+    if (loadBalancer.action === "create") return { which: "none", why: "nothing serves yet" };
     if (servers.before > 0 && servers.after === 0)
         return { which: "all", why: "without a server every request gets the 503 page" };
     const found = changes.filter((change) => change.action !== "same" && !isOwn(change)).map(costOf);
-    const worst = found.reduce<Cost>((sum, { which }) => (worse(which, sum) ? which : sum), "none");
-    if (worst !== "none")
-        return {
-            which: worst,
-            why: found
-                .filter(({ which }) => which === worst)
-                .map(({ why }) => why)
-                .join("; "),
-        };
-    return {
-        which: "none",
-        why: loadBalancer.haproxyRuns
-            ? `but tunnels such as WebSockets, and what takes longer than drainSeconds (${drainSeconds} s)`
-            : "",
-    };
+    const worst = costs.findLast((cost) => found.some(({ which }) => which === cost)) ?? "none";
+    const reasons = [...new Set(found.filter(({ which }) => which === worst).map(({ why }) => why))];
+    if (worst !== "none") return { which: worst, why: some(reasons, 4, "; ") };
+    const bound = `what takes longer than drainSeconds (${drainSeconds} s), and tunnels such as WebSockets, are cut`;
+    return { which: "none", why: loadBalancer.haproxyRuns ? bound : "" };
 }
-
-const worse = (a: Cost, b: Cost): boolean => costs.indexOf(a) > costs.indexOf(b);
 
 function costOf(change: Change): Loss {
-    const { action, type, name, reasons } = change;
-    const { kind, costs } = kinds[type] ?? { kind: type, costs: {} };
-    if (type === dropletType && name === "load-balancer" && action !== "create")
-        return action === "replace" && !change.deletedFirst
-            ? movedAddress
-            : { which: action === "update" ? "unknown" : "all", why: `load balancer: ${action}` };
-    if (change.deletedFirst) return { which: "all", why: `${name} is deleted before its successor is made` };
+    const { action, type, name, reasons, deletedFirst } = change;
+    const { kind, costs, meaning } = kinds[type] ?? { kind: type, costs: {} };
+    const what = `${kind} ${name} is ${done[action]}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
+    if (type === dropletType && deletedFirst)
+        return { which: "all", why: "droplets are deleted before their successors are made" };
+    if (type === dropletType && name === "load-balancer") {
+        if (action === "replace") return movedAddress;
+        return { which: action === "delete" ? "all" : "unknown", why: what };
+    }
     // Whom a firewall guards: for a moment old and new names are out of step.
-    const which =
-        type.endsWith(":Firewall") && reasons.includes("tags") ? "unknown" : (costs[action] ?? "unknown");
-    return {
-        which,
-        why: `${kind} ${name}: ${action}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`,
-    };
+    const isRenamed = type.endsWith(":Firewall") && reasons.includes("tags");
+    const which = isRenamed ? "unknown" : (costs[action] ?? "unknown");
+    return { which, why: which === "all" ? (meaning ?? what) : what };
 }
+
+const done: Record<Action, string> = {
+    create: "made",
+    update: "changed",
+    replace: "replaced",
+    delete: "deleted",
+    same: "as before",
+};
 
 const movedAddress: Loss = {
     which: "in-flight",

@@ -8,7 +8,7 @@ export interface Row {
     /** What happens, in a word. */
     label: string;
     names: string[];
-    /** What they are, where the names don't say it. */
+    /** What they are, where there are no names or the names don't say it. */
     kind: string;
     why: string[];
     /** Slug; empty for what has none. */
@@ -79,7 +79,7 @@ function otherRows({ others, loadBalancer, servers }: Plan): Row[] {
             const number = rest.filter((other) => other.kind === kind).length;
             return number === 1 ? kind : count(number, kind);
         });
-        return counts.length > 0 ? [{ ...row("create", "", []), names: counts }] : [];
+        return counts.length > 0 ? [{ ...row("create", "", [], "", counts.join(", ")), names: [] }] : [];
     }
     return grouped(
         rest.map(({ action, kind, name, what }) => ({
@@ -111,12 +111,7 @@ export function figuresOf(plan: Plan): [string, string][] {
         ["config", config.join("; ")],
         ["cost", `${arrow(cost.before, cost.after, dollars)} a month${change}`],
         ["droplets", droplets(plan.droplets)],
-        [
-            "lost",
-            loss.why === ""
-                ? lost[loss.which]
-                : `${lost[loss.which]}${loss.which === "none" && plan.servers.before > 0 ? ", " : ": "}${loss.why}`,
-        ],
+        ["lost", loss.why === "" ? lost[loss.which] : `${lost[loss.which]}; ${loss.why}`],
         ["takes", about(plan.seconds)],
         ["policy", policy(plan)],
     ];

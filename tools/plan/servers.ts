@@ -177,5 +177,5 @@ function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfi
         // The component's input ends with the digest: components/backend-pool.ts.
         ...(typeof userData === "string" && !wanted.endsWith(digest(userData)) ? ["its user data"] : []),
     ];
-    return [keeps.length > 0 ? `held: keeps ${keeps.join(", ")}` : "held"];
+    return [keeps.length > 0 ? `held, keeps ${keeps.join(" and ")}` : "held"];
 }

@@ -3,31 +3,35 @@ import type { Change } from "./changes";
 import type { Setting } from "./model";
 import { dropletType, sizeOf, userDataChange } from "./servers";
 
-/** Inputs of components that the config calls otherwise; `undefined`: not a key of the config. */
-const keys: Record<string, string | undefined> = {
+/** Inputs of components that the config calls otherwise. */
+const keys: Record<string, string> = {
     "LoadBalancer.size": "loadBalancerSize",
     "LoadBalancer.image": "loadBalancerImage",
-    "BackendPool.servers": undefined,
     "BackendPool.userData": "userdata",
     "Network.prefix": "namePrefix",
-    "DeployKey.prefix": "namePrefix",
 };
 
 /**
  * Keys of the config whose value is not the one that was applied last, as the program's components keep it in the state.
  * They have no `size`, since a held server has its own, and of user data a digest: those are taken from a droplet that
  * is replaced for them.
+ *
+ * @param config By key; what else components show is no setting.
  */
-export function settingsOf(changes: readonly Change[], stack: string, userDataFile: string): Setting[] {
+export function settingsOf(
+    changes: readonly Change[],
+    stack: string,
+    config: Readonly<Record<string, string>>,
+    userDataFile: string,
+): Setting[] {
     const settings = new Map<string, Setting>();
     for (const { type, before, after } of changes.filter(({ action }) => action === "update")) {
         const component = /^dropscale:index:(\w+)$/.exec(type)?.[1];
         if (component === undefined) continue;
         for (const input of Object.keys({ ...before?.inputs, ...after?.inputs })) {
-            const name = `${component}.${input}`;
-            const key = name in keys ? keys[name] : input;
+            const key = keys[`${component}.${input}`] ?? input;
             const [old, next] = [before, after].map((state) => show(state?.inputs?.[input], stack, key));
-            if (key !== undefined && old !== next)
+            if (key in config && old !== next)
                 settings.set(key, { key, before: old ?? null, after: next ?? null });
         }
     }
@@ -46,9 +50,9 @@ export function settingsOf(changes: readonly Change[], stack: string, userDataFi
     return [...settings.values()];
 }
 
-function show(value: unknown, stack: string, key: string | undefined): string | null {
+function show(value: unknown, stack: string, key: string): string | null {
     if (value === undefined) return null;
-    if (typeof value !== "string") return JSON.stringify(value).replaceAll(",", ", ");
+    if (typeof value !== "string") return JSON.stringify(value).replaceAll('"', "").replaceAll(",", ", ");
     // The component knows it with the stack's name behind it.
     const text = key === "namePrefix" ? value.slice(0, -(path.basename(stack).length + 1)) : value;
     return text === "" ? "(empty)" : text;

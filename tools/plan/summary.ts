@@ -14,9 +14,8 @@ type Summarized = Pick<
 >;
 
 /** The whole plan in one line. */
-export function summarize(plan: Summarized & { refused: boolean }): string {
+export function summarize(plan: Summarized): string {
     const { servers, monthlyCost: cost, loadBalancer, others, leftovers } = plan;
-    if (plan.refused) return "refused, nothing will be touched";
     const money = `${arrow(cost.before, cost.after, dollars)} a month`;
     if (!plan.changes) return `nothing to do: ${count(servers.after, "server")}, ${money}`;
     if (servers.before === 0 && loadBalancer.action === "create")

@@ -51,11 +51,11 @@ function line({ action, label, names, kind, why, size }: Row, colours: Colours):
     };
     // What is replaced for its size has said it.
     const cells = [
-        kind,
+        names.length > 0 ? kind : "",
         ...(why.length > 0 ? [`${label}: ${why.join(", ")}`] : [label]),
         why.some((reason) => reason.includes(size)) ? "" : size,
     ];
-    const name = some(names, names.length > 12 ? 8 : 12).padEnd(nameWidth);
+    const name = (names.length > 0 ? some(names, names.length > 12 ? 8 : 12) : kind).padEnd(nameWidth);
     return paint[action](`  ${marks[action]} ${name} ${cells.filter(Boolean).join(", ")}`.trimEnd());
 }
 

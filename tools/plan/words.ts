@@ -1,9 +1,9 @@
 /** Words and figures for a sentence, the same in every form of the plan. */
 
 /** At most `most` of them, and how many more there are. */
-export function some(words: readonly string[], most: number): string {
+export function some(words: readonly string[], most: number, separator = " "): string {
     const rest = words.length > most ? ` and ${words.length - most} more` : "";
-    return `${words.slice(0, most).join(" ")}${rest}`;
+    return `${words.slice(0, most).join(separator)}${rest}`;
 }
 
 /** `1 server`, `2 servers`. */

@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { applyHaproxyStdin } from "../components/haproxy-apply";
+import { renderHaproxyConfig } from "../components/haproxy-config";
+import { parseLimits } from "../policy/limits";
+import { unknownValue } from "../policy/facts";
+import type { AccountFacts, Sources } from "../tools/plan/build";
+import type { PreviewDocument, PreviewStep } from "../tools/preview-json";
+import type { StackState, StateResource } from "../tools/state";
+
+const limits = `limits:
+  minReplicas: 2
+  maxReplicas: 20
+  maxShrinkPercent: 50
+  maxMonthlyCostUsd: 200
+  sizes: any
+  regions: any
+  sshFromAnywhere: if-configured
+  advisory: []
+`;
+
+const droplet = "digitalocean:index/droplet:Droplet";
+const firewall = "digitalocean:index/firewall:Firewall";
+
+/** A resource of stack prod, as its state has it. */
+export function resource(
+    type: string,
+    name: string,
+    inputs: Record<string, unknown> = {},
+    outputs: Record<string, unknown> = {},
+): StateResource {
+    const urn = `urn:pulumi:prod::dropscale::${type}::${name}`;
+    return { urn, type, name, id: `${name}-id`, custom: !type.startsWith("dropscale:"), inputs, outputs };
+}
+
+/** A step of a preview: `create` has no resource before it, `delete` none after it. */
+export function step(
+    op: string,
+    is: StateResource,
+    was: StateResource = is,
+    differs: string[] = [],
+): PreviewStep {
+    const { urn, type, name } = is;
+    return {
+        ...{ op, urn, type, name, differs, replacedFor: op === "replace" ? differs : [] },
+        ...(op === "create" ? {} : { before: was }),
+        ...(op === "delete" ? {} : { after: is }),
+    };
+}
+
+const userData = "#cloud-config\npackages: [nginx]\n";
+/** As components/backend-pool.ts says it. */
+const userDataDigest = `2 lines, sha256 ${createHash("sha256").update(userData).digest("hex").slice(0, 12)}`;
+
+/** A backend; without an address it is not made yet. */
+export function server(slot: number, inputs: Record<string, unknown> = {}, address?: string): StateResource {
+    const all = {
+        name: `web-${slot}-0123abc`,
+        ...{ size: "s-1vcpu-1gb", image: "debian-12-x64", region: "fra1", tags: ["dropscale-prod-backend"] },
+        userData,
+        ...inputs,
+    };
+    return resource(droplet, `web-${slot}`, all, address ? { ipv4AddressPrivate: address } : {});
+}
+
+/** The load balancer's droplet. */
+export function loadBalancer(inputs: Record<string, unknown> = {}): StateResource {
+    const all = {
+        name: "load-balancer-0123abc",
+        ...{ size: "s-1vcpu-1gb", image: "debian-12-x64", region: "fra1", userData: "[secret]" },
+        tags: ["dropscale-prod-load-balancer"],
+        ...inputs,
+    };
+    return resource(droplet, "load-balancer", all);
+}
+
+/** The component that stands for all backends. */
+export function pool(slots: readonly number[], inputs: Record<string, unknown> = {}): StateResource {
+    const servers = Object.fromEntries(slots.map((slot) => [`web-${slot}`, "s-1vcpu-1gb"]));
+    const all = {
+        ...{ replicas: slots.length, retired: [], hold: [], servers },
+        ...{ image: "debian-12-x64", userData: userDataDigest },
+        ...inputs,
+    };
+    return resource("dropscale:index:BackendPool", "pool", all);
+}
+
+/** The command that applies haproxy.cfg; `unknown`: the text can't be known yet. */
+export function haproxy(
+    servers: { name: string; address: string }[] | "unknown",
+    appPort = 80,
+): StateResource {
+    const settings = { appPort, healthPath: "/healthz", drainSeconds: 75 };
+    const stdin =
+        servers === "unknown"
+            ? unknownValue
+            : applyHaproxyStdin({
+                  config: renderHaproxyConfig({ ...settings, servers }),
+                  readySeconds: 300,
+                  loadBalancerId: "7",
+              });
+    return resource("command:remote:Command", "haproxy", { stdin, connection: "[secret]" });
+}
+
+const addresses = [0, 1, 2].map((slot) => ({ name: `web-${slot}`, address: `10.0.0.${slot + 10}` }));
+
+/** Stack prod with three servers, as it was deployed. */
+export const deployed: StackState = {
+    resources: [
+        resource("pulumi:pulumi:Stack", "dropscale-prod"),
+        pool([0, 1, 2]),
+        resource("dropscale:index:Network", "network", { prefix: "dropscale-prod", region: "fra1" }),
+        ...["load-balancer", "backend"].map((role) =>
+            resource(firewall, `network-${role}`, {
+                tags: [`dropscale-prod-${role}`],
+                inboundRules: [{ protocol: "tcp", portRange: "80", sourceAddresses: ["0.0.0.0/0"] }],
+            }),
+        ),
+        loadBalancer(),
+        ...addresses.map(({ address }, slot) => server(slot, {}, address)),
+        haproxy(addresses),
+    ],
+    leftovers: [],
+    pending: [],
+};
+
+const config = {
+    ...{ replicas: "3", retired: "[]", hold: "[]", size: "s-1vcpu-1gb", image: "debian-12-x64" },
+    ...{ userdata: "nginx", appPort: "80", healthPath: "/healthz", drainSeconds: "75" },
+};
+
+const account: AccountFacts = {
+    monthlyPrices: new Map([
+        ["s-1vcpu-1gb", 6],
+        ["s-2vcpu-4gb", 24],
+        ["s-1vcpu-1gb-intel", 7.2],
+    ]),
+    droplets: { limit: 25, existing: 4 },
+};
+
+/** What a plan of stack prod is made of: `steps`, and config that differs. */
+export function sources(
+    steps: PreviewStep[],
+    changed: Partial<PreviewDocument["config"]> = {},
+    more: Partial<Sources> & { errors?: string[]; warnings?: string[] } = {},
+): Sources {
+    const { errors = [], warnings = [], ...rest } = more;
+    return {
+        stack: "prod",
+        document: { config: { ...config, ...changed }, steps, errors, warnings },
+        state: deployed,
+        account,
+        limits: parseLimits(limits, "prod"),
+        obstacles: [],
+        ...rest,
+    };
+}

@@ -1,0 +1,329 @@
+import * as fc from "fast-check";
+import pc from "picocolors";
+import { describe, expect, it } from "vitest";
+import { buildPlan, type Sources } from "../../tools/plan/build";
+import { planAsMarkdown } from "../../tools/plan/markdown";
+import { maskSecrets } from "../../tools/plan/mask";
+import { planAsText } from "../../tools/plan/text";
+import { about, difference, dollars } from "../../tools/plan/words";
+import { parsePreview } from "../../tools/preview-json";
+import { parseState } from "../../tools/state";
+import { deployed, haproxy, loadBalancer, pool, resource, server, sources, step } from "../plan-fixtures";
+
+const plain = pc.createColors(false);
+const web0 = server(0, {}, "10.0.0.10");
+const web1 = server(1, {}, "10.0.0.11");
+const web2 = server(2, {}, "10.0.0.12");
+const firewall = resource("digitalocean:index/firewall:Firewall", "network-load-balancer", {
+    tags: ["dropscale-prod-load-balancer"],
+});
+const haproxyChanges = step(
+    "update",
+    haproxy("unknown"),
+    haproxy([{ name: "web-0", address: "10.0.0.10" }]),
+    ["stdin"],
+);
+
+const bigger = { size: "s-2vcpu-4gb" };
+const scaleOut = sources(
+    [
+        step("update", pool([0, 1, 2, 3, 4]), pool([0, 1, 2])),
+        step("create", server(3)),
+        step("create", server(4)),
+        step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin"]),
+    ],
+    { replicas: "5" },
+);
+
+const cases: Record<string, Sources> = {
+    "scale-out": scaleOut,
+    "scale-in-too-far": sources(
+        [
+            step("update", pool([0]), pool([0, 1, 2])),
+            step("update", haproxy([{ name: "web-0", address: "10.0.0.10" }]), deployed.resources.at(-1), [
+                "stdin",
+            ]),
+            step("delete", web1),
+            step("delete", web2),
+        ],
+        { replicas: "1" },
+    ),
+    canary: sources(
+        [
+            step("update", pool([0, 1, 2], { hold: [1, 2] }), pool([0, 1, 2])),
+            step("replace", server(0, bigger), web0, ["size"]),
+            step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin"]),
+        ],
+        { size: "s-2vcpu-4gb", hold: "[1, 2]" },
+    ),
+    "load-balancer": sources(
+        [
+            step("replace", loadBalancer(bigger), loadBalancer(), ["size"]),
+            step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin", "connection"]),
+            step(
+                "replace",
+                resource("digitalocean:index/reservedIpAssignment:ReservedIpAssignment", "address"),
+                undefined,
+                ["dropletId"],
+            ),
+        ],
+        { loadBalancerSize: "s-2vcpu-4gb" },
+    ),
+    refused: sources(
+        [],
+        { replicas: "1001" },
+        {
+            errors: [
+                "the stack's config is wrong:\n  'replicas' should be a whole number from 0 to 1000, got 1001",
+            ],
+        },
+    ),
+    "after-a-failure": sources(
+        [step("same", web0)],
+        {},
+        {
+            state: {
+                ...deployed,
+                leftovers: [{ name: "web-0", isDroplet: true, id: "4711", outputs: { size: "s-1vcpu-1gb" } }],
+                pending: ["creating web-3-2bc9182"],
+            },
+        },
+    ),
+};
+
+describe.each(Object.entries(cases))("the plan of %s", (name, given) => {
+    const plan = buildPlan(given);
+
+    it("as text", async () => {
+        await expect(planAsText(plan, plain)).toMatchFileSnapshot(`plan/${name}.txt`);
+    });
+
+    it("as a comment", async () => {
+        const markdown = planAsMarkdown(
+            plan,
+            plan.refusals.length > 0 ? "" : "Previewing update (prod):\n  + web-3\n",
+        );
+        await expect(markdown).toMatchFileSnapshot(`plan/${name}.md`);
+    });
+});
+
+describe("a plan", () => {
+    it("is documented JSON of version 1: what is there stays there", () => {
+        const plan = buildPlan(scaleOut);
+        expect(Object.keys(JSON.parse(JSON.stringify(plan)) as object).sort()).toEqual([
+            ...[
+                "applicable",
+                "changes",
+                "droplets",
+                "haproxyDiff",
+                "leftovers",
+                "loadBalancer",
+                "lostRequests",
+            ],
+            ...[
+                "monthlyCost",
+                "others",
+                "policy",
+                "refusals",
+                "seconds",
+                "servers",
+                "settings",
+                "stack",
+                "summary",
+            ],
+            ...["version", "warnings"],
+        ]);
+    });
+
+    it("does not call harmless what it does not know", () => {
+        const strange = resource("digitalocean:index/volume:Volume", "data");
+        const plan = buildPlan(sources([step("create", strange)]));
+        expect(plan.lostRequests).toEqual({
+            which: "unknown",
+            why: "digitalocean:index/volume:Volume data is made",
+        });
+        expect(planAsText(plan, plain)).toContain(
+            "+ data                     digitalocean:index/volume:Volume, new",
+        );
+    });
+
+    it("takes an operation that it does not know for a change", () => {
+        const { others, changes } = buildPlan(sources([step("transmogrify", firewall)]));
+        expect(changes).toBe(true);
+        expect(others).toMatchObject([{ action: "update", kind: "firewall" }]);
+    });
+
+    it.each([
+        [
+            "a server that is changed in place",
+            step("update", server(0, { tags: ["other"] }), web0, ["tags"]),
+            "unknown",
+        ],
+        ["a firewall for other tags", step("update", firewall, undefined, ["tags"]), "unknown"],
+        [
+            "a reserved IP that is replaced",
+            step("replace", resource("digitalocean:index/reservedIp:ReservedIp", "address")),
+            "all",
+        ],
+        ["a server that is deleted first", step("replace", server(0, { region: "ams3" }), web0, []), "all"],
+        ["a load balancer that is deleted", step("delete", loadBalancer()), "all"],
+    ])("knows what it costs: %s", (_what, given, which) => {
+        expect(buildPlan(sources([given])).lostRequests.which).toBe(which);
+    });
+
+    it("warns that nothing serves without a server", () => {
+        const steps = [0, 1, 2].map((slot) => step("delete", server(slot)));
+        const plan = buildPlan(sources(steps, { replicas: "0" }));
+        expect(plan.lostRequests).toEqual({
+            which: "all",
+            why: "without a server every request gets the 503 page",
+        });
+        expect(plan.warnings).toContain("no server is left: every request gets the 503 page");
+    });
+
+    it("says that SSH is open where the config means it, and refuses it where it does not", () => {
+        const open = (inputs: object) => {
+            const network = resource("dropscale:index:Network", "network", { ...inputs });
+            const rules = [{ protocol: "tcp", portRange: "22", sourceAddresses: ["0.0.0.0/0"] }];
+            const opened = { ...firewall, inputs: { ...firewall.inputs, inboundRules: rules } };
+            return buildPlan(
+                sources([step("update", network), step("update", opened, firewall, ["inboundRules"])]),
+            );
+        };
+        const meant = open({ sshFromAnywhere: true });
+        expect(meant.applicable).toBe(true);
+        expect(meant.warnings).toEqual([
+            "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)",
+        ]);
+        expect(open({}).refusals).toEqual([expect.stringMatching(/^no-ssh-from-everywhere: /)]);
+    });
+
+    it("does not know a cost without a price, and says so", () => {
+        const plan = buildPlan(sources([step("create", server(3, { size: "c-999" }))], { replicas: "4" }));
+        expect(plan.monthlyCost).toEqual({ before: 24, after: null, difference: null, whileRunning: null });
+        expect(plan.policy.unjudged).toContainEqual({
+            rule: "max-monthly-cost",
+            why: "what the stack will cost is not known yet",
+        });
+        expect(plan.summary).toContain("$24 → $? a month");
+    });
+
+    it("adds prices to the cent", () => {
+        const steps = [3, 4, 5].map((slot) => step("create", server(slot, { size: "s-1vcpu-1gb-intel" })));
+        expect(buildPlan(sources(steps, { replicas: "6" })).monthlyCost).toMatchObject({
+            after: 45.6,
+            difference: 21.6,
+        });
+    });
+
+    it("shows a thousand servers in a few lines", () => {
+        const slots = Array.from({ length: 1000 }, (_, slot) => slot);
+        const steps = [
+            step("update", pool(slots), pool([0, 1, 2])),
+            ...slots.slice(3).map((slot) => step("create", server(slot))),
+            haproxyChanges,
+        ];
+        const plan = buildPlan(sources(steps, { replicas: "1000" }));
+        expect(plan.haproxyDiff).toContain("+    server web-999 <address of web-999>:80 tcp-ut 3s");
+        expect(planAsText({ ...plan, haproxyDiff: "" }, plain).split("\n").length).toBeLessThan(25);
+        expect(planAsMarkdown(plan, "x\n".repeat(100_000)).length).toBeLessThanOrEqual(65_536);
+    });
+});
+
+describe("a comment", () => {
+    const plan = buildPlan(scaleOut);
+
+    it("fits into 65,536 characters, and says where it was cut", () => {
+        fc.assert(
+            fc.property(fc.nat(70_000), fc.nat(70_000), fc.constantFrom("`", "x\n", "yy"), (a, b, text) => {
+                const markdown = planAsMarkdown({ ...plan, haproxyDiff: text.repeat(a) }, text.repeat(b));
+                expect(markdown.length).toBeLessThanOrEqual(65_536);
+                expect(markdown.match(/<details>/g)?.length).toBe(markdown.match(/<\/details>/g)?.length);
+            }),
+            { numRuns: 50 },
+        );
+        expect(planAsMarkdown(plan, "line\n".repeat(20_000))).toContain(
+            "… cut off here: a comment holds no more",
+        );
+    });
+
+    it("is cut between lines, and its code blocks end", () => {
+        const markdown = planAsMarkdown(plan, "a line of text\n".repeat(20_000));
+        expect(markdown).toMatch(
+            /\na line of text\n… cut off here: a comment holds no more\n```\n\n<\/details>\n$/,
+        );
+    });
+
+    it("can't be left by backticks, tags or mentions in what it quotes", () => {
+        const hostile = "```\n</details><script>@everyone";
+        const markdown = planAsMarkdown(
+            { ...plan, warnings: ["@ann <b>| `x` [y](z)\nnext"], refusals: [hostile], haproxyDiff: "" },
+            hostile,
+        );
+        expect(markdown).toContain("````text\n```\n</details>");
+        expect(markdown).toContain("````diff\n```\n</details>");
+        expect(markdown).toContain("- :warning: @\u200bann &lt;b>\\| \\`x\\` \\[y\\](z)<br>next");
+    });
+});
+
+describe("what is read", () => {
+    it("keeps errors and warnings of a preview, without debug messages", () => {
+        const { errors, warnings } = parsePreview(
+            JSON.stringify({
+                diagnostics: [
+                    { severity: "debug", message: "userData: hunter2" },
+                    { severity: "error", message: "error: no\n" },
+                    { severity: "warning", message: "warning: few" },
+                ],
+            }),
+        );
+        expect({ errors, warnings }).toEqual({ errors: ["no"], warnings: ["few"] });
+    });
+
+    it("masks what the state keeps secret, and tells leftovers from what there is", () => {
+        const secret = { "4dabf18193072939515e22adb298388d": "1b47", ciphertext: "v1:abc" };
+        const state = parseState(
+            JSON.stringify({
+                deployment: {
+                    resources: [
+                        { urn: "urn:pulumi:a::b::t:u:V::w", type: "t:u:V", inputs: { connection: secret } },
+                        {
+                            urn: "urn:pulumi:a::b::x/d:Droplet::web-0",
+                            type: "x/d:Droplet",
+                            id: "7",
+                            delete: true,
+                        },
+                    ],
+                    pending_operations: [],
+                },
+            }),
+        );
+        expect(state.resources).toMatchObject([
+            { type: "t:u:V", name: "w", inputs: { connection: "[secret]" } },
+        ]);
+        expect(state.leftovers).toEqual([{ name: "web-0", isDroplet: true, id: "7", outputs: {} }]);
+    });
+
+    it("takes out the token and private keys that slipped by", () => {
+        const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----";
+        expect(maskSecrets(`a dop_v1_0123456789 b\n${key}\nc`, ["dop_v1_0123456789", undefined, "b"])).toBe(
+            "a [secret] b\n[secret]\nc",
+        );
+    });
+});
+
+describe("figures", () => {
+    it.each([
+        [{ from: 20, to: 25 }, "about 20 to 30 s"],
+        [{ from: 30, to: 200 }, "about 30 s to 3 min"],
+        [{ from: 100, to: 290 }, "about 2 to 5 min"],
+        [{ from: 31, to: 38 }, "about 40 s"],
+    ])("%j is %s", (seconds, text) => {
+        expect(about(seconds)).toBe(text);
+    });
+
+    it("amounts are whole dollars or two digits, with their sign", () => {
+        expect([24, 7.2, null].map(dollars)).toEqual(["$24", "$7.20", "$?"]);
+        expect([12, -6.5, 0, null].map(difference)).toEqual(["+$12", "-$6.50", "±$0", "?"]);
+    });
+});
