@@ -84,7 +84,15 @@ const cases: Record<string, Sources> = {
         {
             state: {
                 ...deployed,
-                leftovers: [{ name: "web-0", isDroplet: true, id: "4711", outputs: { size: "s-1vcpu-1gb" } }],
+                leftovers: [
+                    {
+                        name: "web-0",
+                        type: "digitalocean:index/droplet:Droplet",
+                        isDroplet: true,
+                        id: "4711",
+                        outputs: { size: "s-1vcpu-1gb" },
+                    },
+                ],
                 pending: ["creating web-3-2bc9182"],
             },
         },
@@ -92,7 +100,10 @@ const cases: Record<string, Sources> = {
 };
 
 describe.each(Object.entries(cases))("the plan of %s", (name, given) => {
-    const plan = buildPlan(given);
+    const built = buildPlan(given);
+    // Not to be written again with every edit of the template.
+    const servers = built.haproxyDiff.split("\n").filter((line) => /^[ +-] {4}server /.test(line));
+    const plan = { ...built, haproxyDiff: servers.join("\n") };
 
     it("as text", async () => {
         await expect(planAsText(plan, plain)).toMatchFileSnapshot(`plan/${name}.txt`);
@@ -301,7 +312,9 @@ describe("what is read", () => {
         expect(state.resources).toMatchObject([
             { type: "t:u:V", name: "w", inputs: { connection: "[secret]" } },
         ]);
-        expect(state.leftovers).toEqual([{ name: "web-0", isDroplet: true, id: "7", outputs: {} }]);
+        expect(state.leftovers).toEqual([
+            { name: "web-0", type: "x/d:Droplet", isDroplet: true, id: "7", outputs: {} },
+        ]);
     });
 
     it("takes out the token and private keys that slipped by", () => {
