@@ -1,0 +1,132 @@
+import { spawnSync } from "node:child_process";
+import fc from "fast-check";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ensureBaseImage } from "../../sandbox/droplets/base-image.ts";
+import { defaultImage, releaseOf } from "../../sandbox/releases.ts";
+import { checkCloudConfig } from "../../userdata/cloud-config";
+
+/** Run in the image that boots: for each text of stdin's list what cloud-init's own schema refuses, and all its keys. */
+const validator = `
+import json, sys, yaml
+from cloudinit.config import schema as s
+schema = s.get_schema()
+def errors(text):
+    try:
+        s.validate_cloudconfig_schema(yaml.safe_load(text) or {}, schema=schema, strict=True)
+    except s.SchemaValidationError as error:
+        return [str(problem) for problem in error.schema_errors or []]
+    return []
+tops = [ref["$ref"].split("/")[-1] for ref in schema["allOf"]]
+keys = sorted({key for top in tops for key in schema["$defs"][top].get("properties", {})})
+print(json.dumps({"errors": [errors(text) for text in json.load(sys.stdin)], "keys": keys}))
+`;
+
+let root: string;
+/** What it says of each of `refused`, and the keys that it knows. */
+let answers: string[][];
+let keys: string[];
+
+/** What the image's cloud-init refuses of each text, and the keys that it knows. */
+function realSchema(texts: string[]): { errors: string[][]; keys: string[] } {
+    const options = { input: JSON.stringify(texts), encoding: "utf8", maxBuffer: 1 << 28 } as const;
+    const { status, stdout, stderr } = spawnSync("chroot", [root, "python3", "-c", validator], options);
+    if (status !== 0) throw new Error(stderr);
+    return JSON.parse(stdout) as ReturnType<typeof realSchema>;
+}
+
+const document = (content: unknown) => `#cloud-config\n${JSON.stringify(content)}\n`;
+
+/** What people get wrong. */
+const refused = [
+    { packages: "nginx" },
+    { packages: [["nginx", 1.2]] },
+    { package_update: "yes" },
+    { runcmd: [["sh", 1]] },
+    { runcmd: [{ echo: "hi" }] },
+    { runcmd: "id" },
+    { bootcmd: [null] },
+    { write_files: [{ content: "a" }] },
+    { write_files: [{ path: "/a", permissions: 420 }] },
+    { write_files: [{ path: "/a", encoding: "rot13" }] },
+    { write_files: [{ path: "/a", permisions: "0644" }] },
+    { users: [{ name: "a", shell: true }] },
+    { users: [{ name: "a", ssh_authorized_keys: "key" }] },
+    { ssh_authorized_keys: "key" },
+    { ssh_keys: { rsa_privat: "a" } },
+    { ssh_pwauth: 1 },
+    { apt: { sources: { a: { keyid: 1234 } } } },
+    { apt: { sources_lists: "a" } },
+    { mounts: [["/dev/sda", "/mnt", 0]] },
+    { power_state: { delay: "now" } },
+    { power_state: { mode: "off" } },
+    { growpart: { mode: "maybe" } },
+    { manage_etc_hosts: "yes" },
+    { timezone: null },
+    { hostname: 7 },
+    { swap: { size: true } },
+    { ca_certs: { trusted: "a" } },
+];
+
+describe("our table and the schema of the image's cloud-init", () => {
+    beforeAll(async () => {
+        root = (await ensureBaseImage(releaseOf(defaultImage), { log: console.error })).lowerdir;
+        ({ errors: answers, keys } = realSchema(refused.map(document)));
+    });
+
+    test("know the same keys", () => {
+        const unknown = keys.filter((key) => {
+            const { problems, warnings } = checkCloudConfig(document({ [key]: null }));
+            return [...problems, ...warnings].some((line) => line.includes("is no key"));
+        });
+        expect(unknown).toEqual([]);
+    });
+
+    test.each(refused.map((content) => [content]))("both refuse %j", (content) => {
+        expect(answers[refused.indexOf(content)]).not.toEqual([]);
+        expect(checkCloudConfig(document(content)).problems).not.toEqual([]);
+    });
+
+    test("agree on whatever is made up: what ours refuses, the real one refuses", () => {
+        const leaf = fc.constantFrom<unknown>("a", "yes", 1, 1.5, true, false, null);
+        const inner = [
+            "path",
+            "content",
+            "name",
+            "groups",
+            "sudo",
+            "append",
+            "mode",
+            "size",
+            "sources",
+            "source",
+        ];
+        const value = fc.letrec<{ any: unknown }>((tie) => ({
+            any: fc.oneof(
+                { depthSize: "small", withCrossShrink: true },
+                leaf,
+                fc.array(tie("any"), { maxLength: 3 }),
+                fc.dictionary(fc.constantFrom(...inner), tie("any"), { maxKeys: 3 }),
+            ),
+        })).any;
+        const made = fc.sample(fc.dictionary(fc.constantFrom(...keys), value, { minKeys: 1, maxKeys: 2 }), {
+            numRuns: 1500,
+            seed: 12,
+        });
+        // As PyYAML and we read what people write.
+        const written = [
+            "ssh_pwauth: no",
+            "packages: [y, n, 12e5, 0x1f]",
+            "timezone: 2001-01-01",
+            "hostname: 1:30",
+        ];
+        const texts = [...made.map(document), ...written.map((text) => `#cloud-config\n${text}\n`)];
+        const { errors } = realSchema(texts);
+        const disagreed = texts.filter(
+            (text, i) => checkCloudConfig(text).problems.length > 0 && errors[i]?.length === 0,
+        );
+        expect(disagreed).toEqual([]);
+        expect(texts.filter((text) => checkCloudConfig(text).problems.length > 0).length).toBeGreaterThan(
+            300,
+        );
+    });
+});
