@@ -76,7 +76,7 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
                   `a run was killed while ${state.pending.join(", ")}: \`make doctor STACK=${stack}\` first, then plan again`,
               ]
             : []),
-        ...(refused ? [] : warningsOf(plan, changes, config)),
+        ...(refused ? [] : warningsOf(plan, changes)),
         ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
         ...(room?.fitsInBatches ? [room.text] : []),
         ...document.warnings,

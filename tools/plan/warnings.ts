@@ -1,4 +1,3 @@
-import { serverName } from "../../components/slots";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 import { count } from "./words";
@@ -10,23 +9,12 @@ const identity: Record<string, string> = {
     namePrefix: "renames tags and firewalls under machines that serve",
 };
 
-/** The config as far as warnings depend on it. */
-interface Slots {
-    retired: readonly number[];
-    hold: readonly number[];
-}
-
-/** What a reviewer should not miss, the worst first. */
+/** What a reviewer should not miss, the worst first; of the config alone, the program has warned. */
 export function warningsOf(
     { settings, servers, loadBalancer }: Pick<Plan, "settings" | "servers" | "loadBalancer">,
     changes: readonly Change[],
-    { retired, hold }: Slots,
 ): string[] {
-    const { before, after, list } = servers;
-    const slots = list.filter(({ action }) => action !== "delete").map(({ slot }) => slot);
-    const idle = retired.filter((slot) => slot > Math.max(-1, ...slots));
-    const notHeld = hold.filter((slot) => !slots.includes(slot));
-    const names = (numbers: readonly number[]) => numbers.map(serverName).join(", ");
+    const { before, after } = servers;
     const newKeys = changes.some(
         ({ type, action, before }) => type === "command:local:Command" && action !== "same" && before,
     );
@@ -44,8 +32,6 @@ export function warningsOf(
         ],
         [loadBalancer.action === "replace", "the load balancer is replaced: better in a quiet hour"],
         [opensSsh(changes), "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)"],
-        [idle.length > 0, `retired has no effect on ${names(idle)}: there would be no such server anyway`],
-        [notHeld.length > 0, `hold has no effect on ${names(notHeld)}: there is no such server`],
     ];
     return cases.filter(([holds]) => holds).map(([, text]) => text);
 }
