@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { callApi } from "../faults.mts";
@@ -180,6 +181,8 @@ describe("closed by default", () => {
             `udp ${METADATA_ADDRESS}:53`,
         ];
         expect(await listening(world.sandbox.pid, world.instance.id)).toEqual(services.sort());
+        // Token, user data, disks and the engine's state lie in it.
+        expect(statSync(world.instance.stateDir).mode & 0o777).toBe(0o700);
     });
 });
 
