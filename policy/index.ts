@@ -53,8 +53,14 @@ function advisoryRules(): readonly string[] {
     }
 }
 
+/** Inputs by URN: of a component, a stack's view has the outputs alone. */
+const inputs = new Map<string, ResourceState["properties"]>();
+
 function resourceState({ urn, props, opts }: Judged): ResourceState {
-    const properties = Object.fromEntries(Object.keys(props).map((key) => [key, plain(() => props[key])]));
+    const own = Object.fromEntries(Object.keys(props).map((key) => [key, plain(() => props[key])]));
+    // Each resource is judged alone first, when there are only inputs.
+    const properties = { ...inputs.get(urn), ...own };
+    inputs.set(urn, properties);
     return { urn, properties, deleteBeforeReplace: opts.deleteBeforeReplace };
 }
 
