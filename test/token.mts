@@ -1,15 +1,18 @@
 import type { RunningSandbox } from "../sandbox/process.ts";
 
 /**
- * Scopes that no request of ours takes, and that a token has to have because of those that we need.
+ * Scopes that no request of ours takes, and that a token has to have because of one that we need.
  * https://docs.digitalocean.com/reference/api/scopes/ ("required scopes")
  */
-const required = ["actions:read", "image:read", "project:read"];
+const required: Record<string, string> = {
+    "vpc:read": "actions:read",
+    "droplet:read": "actions:read",
+    "reserved_ip:create": "project:read",
+};
 
 /** The scopes, with those that the service wants beside them. */
 export function withRequired(scopes: readonly string[]): string[] {
-    const more = scopes.includes("droplet:read") ? required : required.slice(0, 1);
-    return [...scopes, ...more];
+    return [...new Set(scopes.flatMap((scope) => [scope, required[scope] ?? []].flat()))];
 }
 
 /** A token of these scopes in a sandbox; it ends with the sandbox's process. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allScopes, previewScopes } from "../../token-scopes";
-import { makeToken, withRequired } from "../token.mts";
+import { makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 
 /** What somebody is told whose token is wrong, or may do too little: the API's own words name no scope. */
@@ -34,10 +34,12 @@ describe("a token", () => {
         const token = await makeToken(world.sandbox, withRequired(previewScopes));
         const { code, text } = await world.pulumi(["preview"], { DIGITALOCEAN_TOKEN: token });
         expect(code, text).toBe(0);
+        expect(await usedScopes(world.sandbox, token)).toEqual([...previewScopes].sort());
     });
 
     it("that may not read VPCs is refused at preview, and the scope is named", async () => {
-        const token = await makeToken(world.sandbox, ["sizes:read", "regions:read"]);
+        const scopes = withRequired(previewScopes).filter((scope) => scope !== "vpc:read");
+        const token = await makeToken(world.sandbox, scopes);
         const { code, text } = await world.pulumi(["preview"], { DIGITALOCEAN_TOKEN: token });
         expect(code).not.toBe(0);
         expect(text).toMatch(/the account could not be read: .*403 .*; the token lacks the scope vpc:read;/);
