@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type Account, lookUpAccount } from "./account";
-import type { Findings } from "./availability";
+import { type Account, lookUpAccount } from "./account/lookup";
+import type { Findings } from "./account/availability";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";

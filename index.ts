@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { monthlyCost } from "./account";
+import { monthlyCost } from "./account/lookup";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy";

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { tokenAdvice } from "./token-scopes";
+import { tokenAdvice } from "./account/token-scopes";
 
 /**
  * An error that is the user's to mend: the engine shows its message, and no stack trace.

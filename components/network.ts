@@ -1,6 +1,6 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import type { OwnVpc } from "../account";
+import type { OwnVpc } from "../account/lookup";
 
 /** Inputs of {@link Network}. */
 export interface NetworkArgs {

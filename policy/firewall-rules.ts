@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import { isIpv4Range, isOpenToAll, mostAdminAddresses } from "../components/ipv4-ranges";
 import type { DropletFacts, Facts, FirewallFacts, InboundRule } from "./facts";
 import { type Finding, place } from "./finding";
 import type { Limits } from "./limits";
@@ -12,13 +13,13 @@ export function openSsh(
 ): Finding[] {
     if (inbound === undefined) unknown(`the inbound rules of firewall ${name} are not known yet`);
     const sources = (inbound ?? []).filter(admitsSsh).flatMap(({ sourceAddresses = [] }) => sourceAddresses);
-    const open = sources.filter(isWide);
+    const open = openRanges(sources);
     if (open.length === 0 || (sshFromAnywhere && limits.sshFromAnywhere === "if-configured")) return [];
     const limit = `set ${place("sshFromAnywhere", stack)} to if-configured`;
     return [
         {
             found: `firewall ${name} admits SSH from ${open.join(", ")}`,
-            allowed: `ranges of /${widestRange.ipv4} and smaller (IPv6: /${widestRange.ipv6})`,
+            allowed: `at most ${mostAdminAddresses} IPv4 addresses in all, and IPv6 ranges of /${widestIpv6Bits} and smaller`,
             fix: sshFromAnywhere
                 ? `take dropscale:sshFromAnywhere out of the stack's config, or ${limit}`
                 : `name your own addresses in dropscale:adminCidrs${limits.sshFromAnywhere === "never" ? "" : ", or say that it is meant: dropscale:sshFromAnywhere"}`,
@@ -26,13 +27,17 @@ export function openSsh(
     ];
 }
 
-/** The largest ranges that one organization was ever given: https://www.iana.org/assignments/ipv4-address-space */
-const widestRange = { ipv4: 8, ipv6: 16 };
+/** The largest ranges that one organization was ever given: https://www.iana.org/numbers/allocations/ */
+const widestIpv6Bits = 16;
 
-function isWide(cidr: string): boolean {
-    const [address = "", bits] = cidr.split("/");
-    if (bits === undefined) return false;
-    return Number(bits) < (isIPv6(address) ? widestRange.ipv6 : widestRange.ipv4);
+/** Those of the ranges that open more than anybody's own network. */
+function openRanges(cidrs: readonly string[]): string[] {
+    const ipv4 = cidrs.filter(isIpv4Range);
+    const ipv6 = cidrs.filter((cidr) => {
+        const [address = "", bits] = cidr.split("/");
+        return isIPv6(address) && bits !== undefined && Number(bits) < widestIpv6Bits;
+    });
+    return [...(isOpenToAll(ipv4) ? ipv4 : []), ...ipv6];
 }
 
 function admitsSsh({ protocol, portRange = "all" }: InboundRule): boolean {

@@ -22,11 +22,8 @@ const program = [
     "tsconfig.run.json",
     "index.ts",
     "config.ts",
-    "account.ts",
-    "availability.ts",
     "nearest.ts",
     "refusal.ts",
-    "token-scopes.ts",
 ];
 
 /** What a command printed, and how it ended. */
@@ -126,7 +123,7 @@ async function worldIn(
 
     const folder = path.join(temporary, "program");
     for (const name of program) cpSync(path.join(root, name), path.join(folder, name));
-    for (const name of ["components", "userdata"])
+    for (const name of ["account", "components", "userdata"])
         cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 

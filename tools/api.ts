@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { missingScope } from "../token-scopes";
+import { missingScope } from "../account/token-scopes";
 
 /** Waits before another try, in seconds: a busy or failing API gets a quarter of a minute. */
 const retrySeconds = [1, 2, 4, 8];

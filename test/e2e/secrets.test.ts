@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Cgroups } from "../../sandbox/droplets/cgroups.ts";
-import { allScopes } from "../../token-scopes";
+import { allScopes } from "../../account/token-scopes";
 import { callApi } from "../faults.mts";
 import { type Leak, type Secret, SecretSearch, watchProcesses } from "../secrets.mts";
 import { makeToken, usedScopes, withRequired } from "../token.mts";

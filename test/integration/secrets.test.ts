@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allScopes } from "../../token-scopes";
+import { allScopes } from "../../account/token-scopes";
 import { SecretSearch } from "../secrets.mts";
 import { makeToken, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";

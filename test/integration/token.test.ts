@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allScopes, previewScopes } from "../../token-scopes";
+import { allScopes, previewScopes } from "../../account/token-scopes";
 import { makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 

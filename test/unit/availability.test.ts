@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Offer, unavailable } from "../../availability";
+import { type Offer, unavailable } from "../../account/availability";
 import { parseSettings } from "../../config";
 import { debian, sizes } from "../mocks";
 import { stackConfig } from "../stack-config";

@@ -52,7 +52,7 @@ describe("each rule", () => {
         ["max-monthly-cost", { monthlyCost: 100.01 }, {}, /^\$100\.01 a month; allowed: at most \$100\. /],
         ["allowed-sizes", {}, { sizes: ["s-2vcpu-2gb"] }, /^web-0 has size s-1vcpu-1gb; allowed: s-2vcpu-2gb\. .*add s-1vcpu-1gb to `sizes` .*stacks: test/],
         ["allowed-regions", {}, { regions: ["ams3", "nyc1"] }, /^web-0 has region fra1; allowed: ams3, nyc1\. /],
-        ["no-ssh-from-everywhere", ssh(["198.51.100.7/32", "0.0.0.0/0"]), {}, /^firewall network-backend admits SSH from 0\.0\.0\.0\/0; .*adminCidrs/],
+        ["no-ssh-from-everywhere", ssh(["198.51.100.7/32", "0.0.0.0/0"]), {}, /^firewall network-backend admits SSH from 198\.51\.100\.7\/32, 0\.0\.0\.0\/0; .*adminCidrs/],
         ["no-ssh-from-everywhere", ssh(["0.0.0.0/1", "128.0.0.0/1"]), {}, /0\.0\.0\.0\/1, 128\.0\.0\.0\/1/],
         ["no-ssh-from-everywhere", ssh(["::/0"], "1-1024"), {}, /from ::\/0/],
         ["no-ssh-from-everywhere", ssh(["0.0.0.0/0"], "all"), {}, /0\.0\.0\.0/],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { scopesOf } from "../../sandbox/api/scopes.ts";
-import { allScopes, missingScope, previewScopes, requests, tokenAdvice } from "../../token-scopes";
+import { allScopes, missingScope, previewScopes, requests, tokenAdvice } from "../../account/token-scopes";
 
 describe("the scopes of a token", () => {
     it.each(Object.entries(requests))("for %s are those that the API wants", (request, scopes) => {

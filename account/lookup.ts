@@ -1,7 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import { type Findings, type Image, type Offer, unavailable, unusableImages } from "./availability";
-import type { Settings } from "./config";
-import { refusal } from "./refusal";
+import type { Settings } from "../config";
+import { refusal } from "../refusal";
 import { tokenAdvice } from "./token-scopes";
 
 /** What the program has to know of the account before it declares anything. */

@@ -1,7 +1,7 @@
 import type { GetDropletsDroplet, GetImagesImage, GetSizesSize } from "@pulumi/digitalocean/types/output";
-import { slots } from "./components/slots";
-import type { Settings } from "./config";
-import { editDistance } from "./nearest";
+import { slots } from "../components/slots";
+import type { Settings } from "../config";
+import { editDistance } from "../nearest";
 
 /** What the account has and offers, as its data sources say it. */
 export interface Offer {
