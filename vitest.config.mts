@@ -36,15 +36,15 @@ export default defineConfig({
                 },
             },
             {
-                // Stacks on droplets that boot, each in a sandbox of its own: root on Linux. One at a time: visitors who
-                // wait for a busy machine look like visitors who were lost.
+                // Stacks on droplets that boot, each in a sandbox of its own: root on Linux. Two at a time: most of each is
+                // waiting, but with more, visitors who wait for a busy machine would look like visitors who were lost.
                 test: {
                     name: "e2e",
                     sequence: { groupOrder: 4 },
                     include: ["test/e2e/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
-                    fileParallelism: false,
+                    maxWorkers: 2,
                 },
             },
             {
