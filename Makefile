@@ -55,7 +55,7 @@ down: node_modules ## destroy the dev stack, and remove everything that `make up
 test: node_modules ## all tests; as root on Linux those that boot droplets, too
 	@$(TSX) test/run.mts $(ARGS)
 
-soak: node_modules ## kill `pulumi up` at some thirty moments, and see that all ends well; 25 minutes
+soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; 45 minutes
 	@$(TSX) test/soak.mts
 	@node_modules/.bin/vitest run --project soak
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
+import { allScopes, previewScopes } from "../../account/token-scopes";
 import { declaredKeys } from "../stack-config";
 
 const readme = readFileSync(path.join(__dirname, "../../README.md"), "utf8");
@@ -25,5 +26,17 @@ describe("README", () => {
         const table = section("What each change does");
         const missing = Object.keys(declaredKeys).filter((key) => !table.includes(`\`${key}\``));
         expect(missing).toEqual([]);
+    });
+
+    it("lists the scopes that a token needs", () => {
+        const row = (what: string, scopes: readonly string[]) =>
+            `| ${what} | ${[...scopes]
+                .sort()
+                .map((scope) => `\`${scope}\``)
+                .join(" ")} |`;
+        const more = allScopes.filter((scope) => !previewScopes.includes(scope));
+        expect(section("Security")).toContain(
+            [row("`pulumi preview`", previewScopes), row("everything else, too", more)].join("\n"),
+        );
     });
 });
