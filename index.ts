@@ -7,56 +7,44 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { explainingTokenErrors } from "./refusal";
+import { explainTokenErrors } from "./refusal";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
+    explainTokenErrors();
     const { settings, account } = await readSettings();
     const { prefix, region } = settings;
-    const options = explainingTokenErrors();
 
-    const network = new Network("network", { ...settings, ownVpc: account.ownVpc }, options);
+    const network = new Network("network", { ...settings, ownVpc: account.ownVpc });
 
-    const keys = new DeployKey("keys", { prefix }, options);
+    const keys = new DeployKey("keys", { prefix });
 
-    const pool = new BackendPool(
-        "pool",
-        {
-            ...settings,
-            userData: settings.userdata,
-            network,
-            sshKeyId: keys.sshKeyId,
-        },
-        options,
-    );
+    const pool = new BackendPool("pool", {
+        ...settings,
+        userData: settings.userdata,
+        network,
+        sshKeyId: keys.sshKeyId,
+    });
 
-    const loadBalancer = new LoadBalancer(
-        "load-balancer",
-        {
-            region,
-            image: settings.loadBalancerImage,
-            size: settings.loadBalancerSize,
-            userData: settings.loadBalancerUserData,
-            network,
-            sshKeyId: keys.sshKeyId,
-            deploy: keys.deploy,
-            host: keys.host,
-            adminCidrs: settings.adminCidrs,
-        },
-        options,
-    );
+    const loadBalancer = new LoadBalancer("load-balancer", {
+        region,
+        image: settings.loadBalancerImage,
+        size: settings.loadBalancerSize,
+        userData: settings.loadBalancerUserData,
+        network,
+        sshKeyId: keys.sshKeyId,
+        deploy: keys.deploy,
+        host: keys.host,
+        adminCidrs: settings.adminCidrs,
+    });
 
     const haproxy = new HaproxyConfig("haproxy", { ...settings, loadBalancer, pool });
 
-    const address = new PublicAddress(
-        "address",
-        {
-            region,
-            dropletId: loadBalancer.dropletId,
-            serving: haproxy.applied,
-        },
-        options,
-    );
+    const address = new PublicAddress("address", {
+        region,
+        dropletId: loadBalancer.dropletId,
+        serving: haproxy.applied,
+    });
 
     return {
         url: pulumi.interpolate`http://${address.ip}`,

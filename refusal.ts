@@ -12,10 +12,10 @@ export function refusal(message: string): pulumi.RunError {
 }
 
 /**
- * Options for a component with which an `up` says, once for each scope, what a refused token lacks: the provider's
- * own error repeats the API's words, which name no scope. `destroy` does not run the program, and can't say it.
+ * Makes an `up` say, once for each scope, what a refused token lacks: the provider's own error repeats the API's words,
+ * which name no scope. `destroy` does not run the program, and can't say it.
  */
-export function explainingTokenErrors(): pulumi.ComponentResourceOptions {
+export function explainTokenErrors(): void {
     const said = new Set<string>();
     const hook = new pulumi.ErrorHook("token-advice", ({ errors }) => {
         for (const advice of errors.map(tokenAdvice)) {
@@ -25,9 +25,9 @@ export function explainingTokenErrors(): pulumi.ComponentResourceOptions {
         }
         return false;
     });
-    const transformation: pulumi.ResourceTransformation = ({ type, props, opts }) =>
+    pulumi.runtime.registerStackTransformation(({ type, props, opts }) =>
         type.startsWith("digitalocean:")
             ? { props, opts: pulumi.mergeOptions(opts, { hooks: { onError: [hook] } }) }
-            : undefined;
-    return { transformations: [transformation] };
+            : undefined,
+    );
 }

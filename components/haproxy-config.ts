@@ -94,9 +94,9 @@ export function generationIn(text: string): string | undefined {
 }
 
 /**
- * Connections of all clients together: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a 1 GB droplet; computed
- * from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own file limit to two
- * a connection, 16,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
+ * Connections of all clients together: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a
+ * 1 GB droplet; computed from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own
+ * file limit to two a connection, 16,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
  */
 const maxConnections = 8000;
 

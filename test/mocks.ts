@@ -164,6 +164,8 @@ export async function runProgram(options: RunOptions = {}): Promise<Run> {
         stack,
         preview,
     );
+    // The root of all resources, which the program's transformation needs; a program that throws in it would not be caught.
+    await pulumi.runtime.runInPulumiStack(() => Promise.resolve({}));
     const config = Object.entries(stackConfig(options.config));
     pulumi.runtime.setAllConfig(
         Object.fromEntries(config.map(([key, value]) => [`dropscale:${key}`, value])),

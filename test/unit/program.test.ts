@@ -18,14 +18,14 @@ describe.each([
             .map(({ type, name, parent }) => `${parent.split("::").at(-1) ?? ""} > ${type} ${name}`);
         expect(tree.sort()).toMatchInlineSnapshot(`
           [
-            " > dropscale:index:BackendPool pool",
-            " > dropscale:index:DeployKey keys",
-            " > dropscale:index:HaproxyConfig haproxy",
-            " > dropscale:index:LoadBalancer load-balancer",
-            " > dropscale:index:Network network",
-            " > dropscale:index:PublicAddress address",
             "address > digitalocean:index/reservedIp:ReservedIp address",
             "address > digitalocean:index/reservedIpAssignment:ReservedIpAssignment address",
+            "dropscale-dev > dropscale:index:BackendPool pool",
+            "dropscale-dev > dropscale:index:DeployKey keys",
+            "dropscale-dev > dropscale:index:HaproxyConfig haproxy",
+            "dropscale-dev > dropscale:index:LoadBalancer load-balancer",
+            "dropscale-dev > dropscale:index:Network network",
+            "dropscale-dev > dropscale:index:PublicAddress address",
             "haproxy > command:remote:Command haproxy",
             "keys > command:local:Command keys-deploy",
             "keys > command:local:Command keys-host",
