@@ -15,21 +15,24 @@ export interface Admission {
 const timeForm = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
 /**
- * The name of an admission: `<prefix>-admit-203.0.113.7-until-20260102T030405Z`, as a firewall's name may be.
+ * The name of an admission: `<prefix>-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77`, as a firewall's name may be.
  * https://docs.digitalocean.com/reference/api/reference/firewalls/
  *
  * @param prefix `<namePrefix>-<stack>`.
+ * @param run 8 hexadecimal digits that no other run has: no two firewalls of an account may have the same name, and two
+ *     runs may begin in the same second.
  */
-export function admissionName(prefix: string, { address, until }: Admission): string {
+export function admissionName(prefix: string, { address, until }: Admission, run: string): string {
     const time = until.toISOString().replace(/\.\d+Z$/, "Z");
-    return `${prefix}-admit-${address}-until-${time.replace(/[-:]/g, "")}`;
+    return `${prefix}-admit-${address}-until-${time.replace(/[-:]/g, "")}-${run}`;
 }
 
 /** Reads {@link admissionName}; `undefined` if a firewall is no admission of this stack. */
 export function readAdmission(prefix: string, name: string): Admission | undefined {
     const start = `${prefix}-admit-`;
     if (!name.startsWith(start)) return undefined;
-    const [, address = "", time = ""] = /^([\d.]+)-until-(\w+)$/.exec(name.slice(start.length)) ?? [];
+    const [, address = "", time = ""] =
+        /^([\d.]+)-until-(\w+)-[0-9a-f]{8}$/.exec(name.slice(start.length)) ?? [];
     const iso = timeForm.test(time) ? time.replace(timeForm, "$1-$2-$3T$4:$5:$6Z") : "";
     const until = new Date(iso);
     return Number.isNaN(until.getTime()) ? undefined : { address, until };

@@ -1,16 +1,18 @@
 /**
  * `tsx tools/admit.ts STACK`: lets the machine that runs this reach SSH on the stack's load balancer, for one run of
- * `pulumi up`. For pipelines on machines whose address nobody knows before. Prints `DROPSCALE_ADMITTED=<address>/32`,
- * which the program must have in its environment; `--remove` at the end takes the admission away.
+ * `pulumi up`. For pipelines on machines whose address nobody knows before. Prints two lines for the environment of what
+ * follows: `DROPSCALE_ADMITTED=<address>/32` for the program, and `DROPSCALE_ADMISSION=<id of the firewall>` for
+ * `--remove`, which takes this admission away at the end, and no other: two runs may have the same address.
  *
  * Admissions that are past their time (their run was killed) are deleted by each admission, and by `--sweep`.
  */
+import { randomBytes } from "node:crypto";
 import * as http from "node:http";
 import * as https from "node:https";
 import { isIPv4 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { type Admission, admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
+import { admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
 import { askApi, deleteFromApi, listAll, postToApi } from "./api";
 import { readStack } from "./doctor-stack";
 import { namesOf } from "./orphans";
@@ -30,7 +32,7 @@ interface Options {
     addressUrl: string;
     /** How long it holds if nobody removes it. */
     minutes: number;
-    /** Take this machine's admissions away. */
+    /** Take away the admission that DROPSCALE_ADMISSION of the environment names. */
     remove: boolean;
     /** Only delete what is past its time. */
     sweep: boolean;
@@ -48,30 +50,43 @@ const applySeconds = 60;
 async function main(options: Options): Promise<void> {
     const { prefix } = await readStack(options.stack, () => Promise.resolve(false));
     if (options.sweep) {
-        await removeThose(prefix, isExpired);
+        await sweep(prefix);
     } else if (options.remove) {
-        const admitted = /^([\d.]+)\/32$/.exec(process.env.DROPSCALE_ADMITTED ?? "")?.[1];
-        const address = options.address ?? admitted ?? (await askAddress(options.addressUrl));
-        await removeThose(prefix, (admission) => admission.address === address);
+        await remove(prefix, process.env.DROPSCALE_ADMISSION ?? "");
     } else {
-        await removeThose(prefix, isExpired);
-        const address = options.address ?? (await askAddress(options.addressUrl));
-        await admit(prefix, address, options.minutes);
-        console.log(`DROPSCALE_ADMITTED=${address}/32`);
+        await sweep(prefix);
+        await admit(prefix, options.address ?? (await askAddress(options.addressUrl)), options.minutes);
     }
 }
 
-async function removeThose(prefix: string, isDue: (admission: Admission) => boolean): Promise<void> {
+async function sweep(prefix: string): Promise<void> {
     for (const { id, name } of await listAll<Firewall>("firewalls", "firewalls")) {
-        const admission = readAdmission(prefix, name);
-        if (admission === undefined || !isDue(admission)) continue;
+        if (!isExpired(readAdmission(prefix, name))) continue;
         await deleteFromApi(`firewalls/${id}`, []);
         console.error(`removed ${name}`);
     }
 }
 
+/** @throws Error where `id` is no admission of this stack; one that is gone already is fine. */
+async function remove(prefix: string, id: string): Promise<void> {
+    const help = "it should be what admit printed; what is left is swept when its time is over";
+    if (!/^[\w-]+$/.test(id))
+        throw new Error(`DROPSCALE_ADMISSION of the environment is ${id === "" ? "not set" : id}: ${help}`);
+    const found = (await askApi(`firewalls/${id}`)) as { firewall: Firewall } | undefined;
+    if (found === undefined) {
+        console.error(`${id} is gone already`);
+        return;
+    }
+    const { name } = found.firewall;
+    if (readAdmission(prefix, name) === undefined)
+        throw new Error(`DROPSCALE_ADMISSION of the environment is ${id}, the firewall ${name}: ${help}`);
+    await deleteFromApi(`firewalls/${id}`, []);
+    console.error(`removed ${name}`);
+}
+
 async function admit(prefix: string, address: string, minutes: number): Promise<void> {
-    const name = admissionName(prefix, { address, until: new Date(Date.now() + minutes * 60_000) });
+    const until = new Date(Date.now() + minutes * 60_000);
+    const name = admissionName(prefix, { address, until }, randomBytes(4).toString("hex"));
     const { loadBalancerTag } = namesOf(prefix);
     // Before a first `up` there is no such tag, and a firewall takes only those that exist. One that exists is no
     // error: the provider itself asks for it each time it tags a droplet.
@@ -79,6 +94,8 @@ async function admit(prefix: string, address: string, minutes: number): Promise<
     await postToApi("tags", { name: loadBalancerTag });
     const body = admissionFirewall(name, address, loadBalancerTag);
     let { firewall } = (await postToApi("firewalls", body)) as { firewall: Firewall };
+    // Before anything else can fail: `--remove` must know it.
+    console.log(`DROPSCALE_ADMITTED=${address}/32\nDROPSCALE_ADMISSION=${firewall.id}`);
     const deadline = Date.now() + applySeconds * 1000;
     while (firewall.status === "waiting" && Date.now() < deadline) {
         await sleep(2000);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,6 +13,8 @@ describe("admitting a pipeline's machine", () => {
     let service: Server;
     let answer: string;
     let addressUrl: string;
+    /** Id of the first admission. */
+    let first: string;
     beforeAll(async () => {
         world = await makeWorld("loopback");
         service = createServer((_request, response) => response.end(answer));
@@ -28,9 +31,12 @@ describe("admitting a pipeline's machine", () => {
         const { firewalls } = (await world.api("firewalls")) as { firewalls: { name: string }[] };
         return firewalls.map(({ name }) => name).filter((name) => name.includes("-admit-"));
     }
+    const nameOf = async (id: string) =>
+        ((await world.api(`firewalls/${id}`)) as { firewall: { name: string } }).firewall.name;
     /** As a run leaves it that was killed. */
     async function leaveBehind(until: Date): Promise<string> {
-        const name = admissionName("dropscale-test", { address: "203.0.113.9", until });
+        const run = randomBytes(4).toString("hex");
+        const name = admissionName("dropscale-test", { address: "203.0.113.9", until }, run);
         const body = admissionFirewall(name, "203.0.113.9", "dropscale-test-load-balancer");
         await callApi(world, "POST", "/v2/firewalls", body);
         return name;
@@ -41,12 +47,13 @@ describe("admitting a pipeline's machine", () => {
         answer = "203.0.113.7\n";
         const { code, stdout, text } = await admit("--address-url", addressUrl, "--minutes", "30");
         expect(code, text).toBe(0);
-        expect(stdout).toBe("DROPSCALE_ADMITTED=203.0.113.7/32\n");
-        const { firewalls } = (await world.api("firewalls")) as { firewalls: object[] };
+        const { firewalls } = (await world.api("firewalls")) as { firewalls: { id: string }[] };
+        first = firewalls[0]?.id ?? "";
+        expect(stdout).toBe(`DROPSCALE_ADMITTED=203.0.113.7/32\nDROPSCALE_ADMISSION=${first}\n`);
         expect(firewalls).toMatchObject([
             {
                 name: expect.stringMatching(
-                    /^dropscale-test-admit-203\.0\.113\.7-until-\d{8}T\d{6}Z$/,
+                    /^dropscale-test-admit-203\.0\.113\.7-until-\d{8}T\d{6}Z-[0-9a-f]{8}$/,
                 ) as string,
                 tags: ["dropscale-test-load-balancer"],
                 inbound_rules: [{ protocol: "tcp", ports: "22", sources: { addresses: ["203.0.113.7/32"] } }],
@@ -65,16 +72,38 @@ describe("admitting a pipeline's machine", () => {
         expect(await admissions()).toHaveLength(1);
     });
 
-    it("is taken away by the address that the pipeline's environment has, and by none other", async () => {
-        const other = await leaveBehind(new Date(Date.now() + anHour));
-        world.env.DROPSCALE_ADMITTED = "203.0.113.7/32";
-        // Nobody answers there: it must not ask.
-        const { code, text } = await admit("--remove", "--address-url", "http://127.0.0.1:1");
-        delete world.env.DROPSCALE_ADMITTED;
-        expect(code, text).toBe(0);
-        expect(await admissions()).toEqual([other]);
-        expect((await admit("--remove", "--address", "203.0.113.9")).code).toBe(0);
+    const remove = (id: string) => world.tool("admit", ["test", "--remove"], { DROPSCALE_ADMISSION: id });
+
+    it("is taken away, and no other one of the same address with it", async () => {
+        answer = "203.0.113.7\n";
+        const second = await admit("--address-url", addressUrl);
+        expect(second.code, second.text).toBe(0);
+        expect(await admissions()).toHaveLength(2);
+        const gone = await remove(first);
+        expect(gone.code, gone.text).toBe(0);
+        const [, id = ""] = /^DROPSCALE_ADMISSION=(.*)$/m.exec(second.stdout) ?? [];
+        expect(await admissions()).toEqual([await nameOf(id)]);
+        expect((await remove(id)).code).toBe(0);
         expect(await admissions()).toEqual([]);
+        const again = await remove(id);
+        expect(again.code, again.text).toBe(0);
+        expect(again.text).toContain(`${id} is gone already`);
+    });
+
+    it("takes away nothing but an admission of this stack", async () => {
+        const all = (await world.api("firewalls")).firewalls as { id: string; name: string }[];
+        const own = all.find(({ name }) => name === "dropscale-test-backend");
+        expect(own).toBeDefined();
+        for (const [id, found] of [
+            ["", "is not set: it should be what admit printed"],
+            ["../droplets/1", "is ../droplets/1: it should be"],
+            [own?.id ?? "", `is ${own?.id ?? ""}, the firewall dropscale-test-backend: it should be`],
+        ] as const) {
+            const { code, text } = await remove(id);
+            expect(code, text).toBe(1);
+            expect(text).toContain(`error: DROPSCALE_ADMISSION of the environment ${found}`);
+        }
+        expect((await world.api("firewalls")).firewalls).toEqual(all);
     });
 
     it("is swept when its time is over, by the doctor too", async () => {

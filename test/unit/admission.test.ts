@@ -4,27 +4,30 @@ import { judge } from "../../tools/orphans";
 
 const prefix = "shop-prod";
 const until = new Date("2026-01-02T03:04:05Z");
-const name = "shop-prod-admit-203.0.113.7-until-20260102T030405Z";
+const name = "shop-prod-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77";
 
 describe("the admission of one address", () => {
     beforeEach(() => vi.useFakeTimers({ now: until }));
     afterEach(() => vi.useRealTimers());
 
     it("has a name that says whose it is and when it ends, and that a firewall may have", () => {
-        expect(admissionName(prefix, { address: "203.0.113.7", until })).toBe(name);
+        expect(admissionName(prefix, { address: "203.0.113.7", until }, "5e0c1f77")).toBe(name);
         expect(name).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9.-]+$/);
         expect(readAdmission(prefix, name)).toEqual({ address: "203.0.113.7", until });
     });
 
     it.each([
         ["the load balancer's own firewall", "shop-prod-load-balancer"],
-        ["another stack's", "shop-prod2-admit-203.0.113.7-until-20260102T030405Z"],
-        ["that of a stack whose name goes on", "shop-prod-admit-1-admit-203.0.113.7-until-20260102T030405Z"],
+        ["another stack's", "shop-prod2-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77"],
+        [
+            "that of a stack whose name goes on",
+            "shop-prod-admit-1-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77",
+        ],
         [
             "the firewall of a stack with such a name",
-            "shop-prod-admit-203.0.113.7-until-20260102t030405z-backend",
+            "shop-prod-admit-203.0.113.7-until-20260102t030405z-5e0c1f77-backend",
         ],
-        ["one with a time that there is not", "shop-prod-admit-203.0.113.7-until-20261302T030405Z"],
+        ["one with a time that there is not", "shop-prod-admit-203.0.113.7-until-20261302T030405Z-5e0c1f77"],
     ])("is not %s", (_which, other) => {
         expect(readAdmission(prefix, other)).toBeUndefined();
     });
