@@ -18,7 +18,7 @@ import { type AccountFacts, buildPlan } from "./plan/build";
 import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
 import { planAsText } from "./plan/text";
-import { type PreviewDocument, readPreviewDocument } from "./preview-json";
+import { type PreviewDocument, readPreview, readPreviewDocument } from "./preview-json";
 import { fileBackend } from "./runs";
 import { readPulumi } from "./stack";
 import { readState, type StackState } from "./state";
@@ -109,7 +109,7 @@ async function readAccount(): Promise<AccountFacts> {
 
 /** The engine's own words; what is wrong, the other preview says. */
 async function readEngineDiff(flags: readonly string[]): Promise<string> {
-    const text = await readPulumi("preview", "--diff", "--color", "never", ...flags).catch(() => "");
+    const text = await readPreview(["--diff", "--color", "never", ...flags]).catch(() => "");
     return text.replace(/^@ previewing update\.*\n/gm, "");
 }
 

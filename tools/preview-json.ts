@@ -1,4 +1,6 @@
-import { readPulumi } from "./stack";
+import { networkInterfaces } from "node:os";
+import { admittedVariable } from "../components/admin-access";
+import { readPulumiIn } from "./stack";
 
 /** What a resource is, in a state or in a preview; most of it is left out. Secrets read `[secret]`. */
 export interface ResourceState {
@@ -87,6 +89,25 @@ export function parsePreview(json: string): PreviewDocument {
 }
 
 /**
+ * What `pulumi preview` prints. It may run where SSH to the load balancer is not allowed: it dials nothing. So the
+ * program, which refuses a machine that `adminCidrs` does not hold, is told that this one is admitted.
+ *
+ * @param options More of the command's, `--stack` among them.
+ * @throws as {@link readPulumiIn}
+ */
+export function readPreview(
+    options: readonly string[],
+    command: "preview" | "refresh" = "preview",
+): Promise<string> {
+    const own = Object.values(networkInterfaces())
+        .flatMap((addresses = []) => addresses)
+        .filter(({ family, internal }) => family === "IPv4" && !internal)
+        .map(({ address }) => `${address}/32`);
+    const admitted = [process.env[admittedVariable] ?? "", ...own].join(",");
+    return readPulumiIn({ ...process.env, [admittedVariable]: admitted }, command, ...options);
+}
+
+/**
  * Runs `pulumi preview --json`; what it prints stays in memory. A refused config is no error here: see `errors`.
  *
  * @param options More of the command's, `--stack` among them.
@@ -98,7 +119,7 @@ export async function readPreviewDocument(
     command: "preview" | "refresh" = "preview",
 ): Promise<PreviewDocument> {
     try {
-        return parsePreview(await readPulumi(command, "--json", ...options));
+        return parsePreview(await readPreview(["--json", ...options], command));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
         const document = parsed(stdout);

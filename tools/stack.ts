@@ -21,9 +21,14 @@ export interface StackOutputs {
  *
  * @throws Error in pulumi's own words; `stdout` of its `cause` holds what was printed all the same.
  */
-export async function readPulumi(...args: string[]): Promise<string> {
+export function readPulumi(...args: string[]): Promise<string> {
+    return readPulumiIn(process.env, ...args);
+}
+
+/** The same in another environment. */
+export async function readPulumiIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
     // The preview of a thousand servers is megabytes of JSON.
-    const options = { maxBuffer: Infinity };
+    const options = { env, maxBuffer: Infinity };
     const command = promisify(execFile)("pulumi", [...args, "--non-interactive"], options);
     const { stdout } = await command.catch((error: unknown) => {
         const { code, stderr } = error as { code?: unknown; stderr?: string };
