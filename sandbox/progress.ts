@@ -14,7 +14,9 @@ export interface Progress {
  * @param options.write Where lines go. @default stderr, coloured on a terminal unless NO_COLOR is set
  */
 export function progress(options: { quiet?: boolean; write?: (line: string) => void } = {}): Progress {
-    const colours = pc.createColors(pc.isColorSupported && process.stderr.isTTY);
+    const terminal: { isTTY?: boolean } = process.stderr;
+    // With CI=true picocolors would colour files, too, were it given `undefined`.
+    const colours = pc.createColors(pc.isColorSupported && (terminal.isTTY ?? false));
     const write = options.write ?? ((line: string) => process.stderr.write(`${line}\n`));
     const say = options.quiet ? () => undefined : write;
     return {

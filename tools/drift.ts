@@ -9,7 +9,6 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import pc from "picocolors";
 import { configInStdin } from "../components/haproxy-apply";
 import { askApi } from "./api";
 import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
@@ -33,6 +32,7 @@ import { readPreviewDocument } from "./preview-json";
 import { runOverSsh } from "./ssh";
 import { readOutputs } from "./stack";
 import { readState, type StackState } from "./state";
+import { coloursFor } from "./terminal";
 
 const usage = "make drift STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet]' (FILE - is stdout)";
 
@@ -55,7 +55,7 @@ async function main({ stack: name, markdown, json, quiet }: Options): Promise<nu
     };
     write(markdown, driftMarkdown(report));
     write(json, driftJson(report));
-    const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
+    const colours = coloursFor(process.stdout);
     if (!quiet && markdown !== "-" && json !== "-") process.stdout.write(driftText(report, colours));
     return exitCode(report);
 }

@@ -9,7 +9,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { parseArgs } from "node:util";
-import pc from "picocolors";
 import { parse } from "yaml";
 import { readLimits } from "../policy/limits";
 import { askApi, listAll } from "./api";
@@ -22,6 +21,7 @@ import { type PreviewDocument, readPreview, readPreviewDocument } from "./previe
 import { fileBackend } from "./runs";
 import { readPulumi } from "./stack";
 import { readState, type StackState } from "./state";
+import { coloursFor } from "./terminal";
 
 const usage =
     "make plan STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet] [--refresh]' (FILE `-`: stdout)";
@@ -66,7 +66,7 @@ async function main(options: Options): Promise<number> {
     };
     write(markdown, planAsMarkdown(plan, errors.length > 0 ? "" : engineDiff));
     write(json, `${JSON.stringify(plan, null, 2)}\n`);
-    const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
+    const colours = coloursFor(process.stdout);
     if (!quiet && markdown !== "-" && json !== "-") write("-", planAsText(plan, colours));
     return plan.applicable ? 0 : 1;
 }

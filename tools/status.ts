@@ -5,10 +5,10 @@
  * statistics over SSH with the stack's deploy key. Changes nothing.
  */
 import Table from "cli-table3";
-import pc from "picocolors";
 import { askApi } from "./api";
 import { readHaproxy, readOutputs } from "./stack";
 import { type DropletFacts, statusRows } from "./status-rows";
+import { coloursFor } from "./terminal";
 
 async function main(stack: string): Promise<void> {
     const outputs = await readOutputs(stack);
@@ -17,7 +17,7 @@ async function main(stack: string): Promise<void> {
         // An outage is when people look: what the API says is shown all the same.
         readHaproxy(outputs).catch((error: unknown) => error as Error),
     ]);
-    const colours = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
+    const colours = coloursFor(process.stdout);
     const table = new Table({
         head: [
             "server",

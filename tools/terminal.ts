@@ -1,5 +1,15 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
+import pc from "picocolors";
+import type { Colors } from "picocolors/types";
+
+/**
+ * Colours for what is written to a stream: on a terminal alone, and without NO_COLOR. picocolors by itself has them in
+ * a pipeline (CI=true), too, where files would hold them.
+ */
+export function coloursFor(stream: { isTTY?: boolean }): Colors {
+    return pc.createColors(pc.isColorSupported && (stream.isTTY ?? false));
+}
 
 /** Asks for y or N on a terminal. Without one, and after Ctrl-C or Ctrl-D, the answer is no. */
 export async function confirm(question: string): Promise<boolean> {

@@ -205,7 +205,7 @@ describe("a preview", () => {
                 expect.arrayContaining([
                     '~ size: "s-1vcpu-1gb" => "s-2vcpu-2gb"',
                     expect.stringMatching(
-                        /^~ userData: "21 lines, sha256 \w{12}" => "22 lines, sha256 \w{12}"$/,
+                        /^~ userData: "\d+ lines, sha256 \w{12}" => "\d+ lines, sha256 \w{12}"$/,
                     ),
                 ]),
             );
