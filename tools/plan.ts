@@ -14,6 +14,7 @@ import { readLimits } from "../policy/limits";
 import { askApi, listAll } from "./api";
 import { readDeadLocks } from "./doctor-stack";
 import { type AccountFacts, buildPlan } from "./plan/build";
+import { readableEngineDiff } from "./plan/diffs";
 import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
 import { planAsText } from "./plan/text";
@@ -109,8 +110,7 @@ async function readAccount(): Promise<AccountFacts> {
 
 /** The engine's own words; what is wrong, the other preview says. */
 async function readEngineDiff(flags: readonly string[]): Promise<string> {
-    const text = await readPreview(["--diff", "--color", "never", ...flags]).catch(() => "");
-    return text.replace(/^@ previewing update\.*\n/gm, "");
+    return readableEngineDiff(await readPreview(["--diff", "--color", "never", ...flags]).catch(() => ""));
 }
 
 function readOptions(): Options {

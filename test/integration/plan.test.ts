@@ -141,6 +141,8 @@ describe("a plan", () => {
         expect(edited.plan.servers.list[0]?.why).toEqual([
             expect.stringMatching(/^user data \w{12} → \w{12} \(userdata\/nginx: \+1 -0 lines\)$/),
         ]);
+        expect(edited.plan.userDataDiff.match(/^[+-].*/gm)).toEqual(["+          gzip on;"]);
+        expect(generation.plan.userDataDiff.match(/^[+-].*/gm)).toEqual(["+# generation: 2026-11"]);
         expect(edited.plan.summary).toBe("3 servers, all replaced, $24 a month, no request lost");
     });
 

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
 import { buildPlan, type Sources } from "../../tools/plan/build";
+import { readableEngineDiff } from "../../tools/plan/diffs";
 import { planAsMarkdown } from "../../tools/plan/markdown";
 import { maskSecrets } from "../../tools/plan/mask";
 import { planAsText } from "../../tools/plan/text";
@@ -142,7 +143,7 @@ describe("a plan", () => {
                 "stack",
                 "summary",
             ],
-            ...["version", "warnings"],
+            ...["userDataDiff", "version", "warnings"],
         ]);
     });
 
@@ -274,6 +275,36 @@ describe("a comment", () => {
         expect(markdown).toContain("````text\n```\n</details>");
         expect(markdown).toContain("````diff\n```\n</details>");
         expect(markdown).toContain("- :warning: @\u200bann &lt;b>\\| \\`x\\` \\[y\\](z)<br>next");
+    });
+});
+
+describe("the engine's own diff", () => {
+    it("is left without providers, and with user data that is not repeated for each droplet", () => {
+        const droplet = (name: string) =>
+            [
+                "        +-digitalocean:index/droplet:Droplet: (replace)",
+                `            [urn=urn:pulumi:test::dropscale::digitalocean:index/droplet:Droplet::${name}]`,
+                "            [provider=urn:pulumi:test::dropscale::pulumi:providers:digitalocean::default::18f2]",
+                '          ~ size: "s-1vcpu-1gb" => "s-1vcpu-2gb"',
+                "          ~ userData: ",
+                "              - a0f4296f4c1b260f9b0832fa3c2bb3029b469968",
+                "              + #cloud-config",
+                "              + ",
+                "              + packages: [nginx]",
+            ].join("\n");
+        const created = "        + digitalocean:index/droplet:Droplet: (create)";
+        const text = ["Previewing update (test):", droplet("web-0"), droplet("web-1"), created, ""].join(
+            "\n",
+        );
+        const said = (name: string) =>
+            [
+                ...droplet(name).split("\n").slice(0, 2),
+                '          ~ size: "s-1vcpu-1gb" => "s-1vcpu-2gb"',
+                "          ~ userData: (another one: its diff stands by itself)",
+            ].join("\n");
+        expect(readableEngineDiff(`@ previewing update....\n${text}`)).toBe(
+            ["Previewing update (test):", said("web-0"), said("web-1"), created, ""].join("\n"),
+        );
     });
 });
 

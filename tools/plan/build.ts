@@ -7,7 +7,7 @@ import { planHaproxy } from "./haproxy";
 import { judgePlan, roomProblem } from "./limits";
 import type { Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
-import { dropletAction, dropletType, planServers, sizeOf, whyDroplet } from "./servers";
+import { dropletAction, dropletType, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
@@ -57,6 +57,7 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
         monthlyCost: costOf(changes, leftDroplets, account),
         droplets: countDroplets(changes, leftDroplets.length, account),
         haproxyDiff: haproxy.diff,
+        userDataDiff: userDataDiff(changes),
     };
     const lostRequests = lossOf(changes, plan, config.drainSeconds);
     const refused = document.errors.length > 0;

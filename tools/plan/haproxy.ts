@@ -1,8 +1,8 @@
-import { createTwoFilesPatch } from "diff";
 import { configInStdin } from "../../components/haproxy-apply";
 import { renderHaproxyConfig } from "../../components/haproxy-config";
 import { slotOf } from "../batches";
 import { type Change, find } from "./changes";
+import { unifiedDiff } from "./diffs";
 import { dropletType } from "./servers";
 
 /** The config as far as haproxy.cfg depends on it. */
@@ -30,7 +30,7 @@ export function planHaproxy(changes: readonly Change[], settings: HaproxySetting
         return { runs: false, diff: "" };
     const before = configInStdin(command.before?.inputs?.stdin);
     const after = configInStdin(command.after?.inputs?.stdin) ?? render(changes, settings);
-    return { runs: true, diff: unifiedDiff(before ?? "", after) };
+    return { runs: true, diff: unifiedDiff(withoutMarker(before ?? ""), withoutMarker(after)) };
 }
 
 /** Of 255.0.0.0/8, which no droplet can have: renderHaproxyConfig accepts addresses alone. */
@@ -51,12 +51,4 @@ function render(changes: readonly Change[], settings: HaproxySettings): string {
     return text.replace(/\b255\.0\.\d+\.\d+\b/g, (address) => unknown.get(address) ?? address);
 }
 
-function unifiedDiff(before: string, after: string): string {
-    const [old, next] = [before, after].map((text) => text.replace(/^ {4}description gen=.*\n/m, ""));
-    if (old === next) return "";
-    const patch = createTwoFilesPatch("haproxy.cfg", "haproxy.cfg", old ?? "", next ?? "", "", "", {
-        context: 2,
-    });
-    // Without the lines that name files: there is one.
-    return patch.slice(patch.indexOf("@@"));
-}
+const withoutMarker = (text: string): string => text.replace(/^ {4}description gen=.*\n/m, "");

@@ -26,6 +26,7 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
         .join("\n\n");
     const start = cut(top, maxCommentLength - 2 * foldLength);
     const folds = [
+        { title: "user data", text: plan.userDataDiff },
         { title: "haproxy.cfg", text: plan.haproxyDiff },
         { title: "pulumi preview --diff", text: engineDiff },
     ].filter(({ text }) => text.trim() !== "");

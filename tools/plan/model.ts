@@ -62,6 +62,8 @@ export interface Plan {
     };
     /** Unified diff of haproxy.cfg, with placeholders for addresses that are not known yet; empty: as it is. */
     haproxyDiff: string;
+    /** Unified diff of the backends' user data, one behind the other where they differ; empty: as it is, or secret. */
+    userDataDiff: string;
 }
 
 /** A key of the config. */

@@ -5,6 +5,7 @@ import { unknownValue } from "../../policy/facts";
 import { slotOf } from "../batches";
 import type { ResourceState } from "../preview-json";
 import { type Change, find } from "./changes";
+import { unifiedDiff } from "./diffs";
 import type { DropletAction, ServerPlan } from "./model";
 
 /** The type of every machine. */
@@ -127,17 +128,31 @@ export interface UserDataChange {
     text: string;
 }
 
-/** The text may be long, and the reviewer has the file's own diff: how much of it differs, and which it is. */
-export function userDataChange({ before, after }: Change, file: string): UserDataChange[] {
+/** User data of a droplet before and after; `undefined` where one of them can't be read. */
+function userDataOf({ before, after }: Change): [string, string] | undefined {
     const [old, next] = [before?.inputs?.userData, after?.inputs?.userData];
-    if (
-        typeof old !== "string" ||
-        typeof next !== "string" ||
-        plain(old) === undefined ||
-        plain(next) === undefined
-    )
-        return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
-    const [from, to] = [generationOf(old), generationOf(next)];
+    const readable = plain(old) !== undefined && plain(next) !== undefined;
+    return readable && typeof old === "string" && typeof next === "string" ? [old, next] : undefined;
+}
+
+/** What differs in the user data of backends that are replaced for it, mostly the same in all of them. */
+export function userDataDiff(changes: readonly Change[]): string {
+    const replaced = changes.filter(
+        (change) =>
+            change.type === dropletType && slotOf(change) !== undefined && change.action === "replace",
+    );
+    const diffs = replaced.map((change) => {
+        const texts = userDataOf(change);
+        return texts ? unifiedDiff(...texts) : "";
+    });
+    return [...new Set(diffs)].join("");
+}
+
+/** The text may be long: how much of it differs, and which it is. */
+export function userDataChange(change: Change, file: string): UserDataChange[] {
+    const texts = userDataOf(change);
+    if (texts === undefined) return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
+    const [from, to] = [generationOf(texts[0]), generationOf(texts[1])];
     const changes: UserDataChange[] = [];
     if (from.word !== to.word) {
         const [was, is] = [from.word || "(empty)", to.word || "(empty)"];

@@ -34,6 +34,7 @@ export function planAsText(plan: Plan, colours: Colours): string {
         figuresOf(plan)
             .map(([key, text]) => `  ${key.padEnd(9)} ${text}`)
             .join("\n"),
+        diff("user data", plan.userDataDiff, colours),
         haproxy(plan, colours),
     ];
     return `${sections.filter(Boolean).join("\n\n")}\n`;
@@ -61,9 +62,14 @@ function line({ action, label, names, kind, why, size }: Row, colours: Colours):
 
 /** Of a first deployment all is new, and the file in components/ is the better read. */
 function haproxy({ haproxyDiff, servers }: Plan, colours: Colours): string {
-    const lines = haproxyDiff.trimEnd().split("\n");
-    if (haproxyDiff === "" || (servers.before === 0 && lines.every((text) => /^[+@]/.test(text)))) return "";
-    return ["  haproxy.cfg", ...lines.map((text) => `    ${paintDiff(text, colours)}`)].join("\n");
+    const isNew = haproxyDiff.split("\n").every((text) => /^([+@]|$)/.test(text));
+    return servers.before === 0 && isNew ? "" : diff("haproxy.cfg", haproxyDiff, colours);
+}
+
+function diff(title: string, text: string, colours: Colours): string {
+    if (text === "") return "";
+    const lines = text.trimEnd().split("\n");
+    return [`  ${title}`, ...lines.map((line) => `    ${paintDiff(line, colours)}`)].join("\n");
 }
 
 function paintDiff(text: string, { green, red, dim }: Colours): string {
