@@ -202,7 +202,11 @@ export async function upEndsWell(stack: Stack, ...more: string[]): Promise<strin
 }
 
 /** A process without a terminal whose output is kept. */
-export function start(command: string, args: string[], options: { cwd: string; env: NodeJS.ProcessEnv }): Running {
+export function start(
+    command: string,
+    args: string[],
+    options: { cwd: string; env: NodeJS.ProcessEnv },
+): Running {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
