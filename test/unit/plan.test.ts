@@ -183,6 +183,20 @@ describe("a plan", () => {
         expect(buildPlan(sources([given])).lostRequests.which).toBe(which);
     });
 
+    it("names a server that goes along with its VPC, of which the engine says nothing", () => {
+        const steps = [
+            step("update", pool([0, 1]), pool([0, 1, 2])),
+            ...[web0, web1].map((was, slot) => step("replace", server(slot, { region: "ams3" }), was, [])),
+        ];
+        const plan = buildPlan(sources(steps, { replicas: "2" }));
+        expect(plan.servers).toMatchObject({ before: 3, after: 2 });
+        expect(plan.servers.list[2]).toMatchObject({
+            name: "web-2",
+            action: "delete",
+            why: ["replicas 3 → 2"],
+        });
+    });
+
     it("warns that nothing serves without a server", () => {
         const steps = [0, 1, 2].map((slot) => step("delete", server(slot)));
         const plan = buildPlan(sources(steps, { replicas: "0" }));

@@ -1,3 +1,4 @@
+import { slotOf } from "../batches";
 import type { PreviewDocument, PreviewStep, ResourceState } from "../preview-json";
 import type { StackState } from "../state";
 
@@ -53,7 +54,21 @@ export function listChanges(document: Pick<PreviewDocument, "steps">, state: Sta
         const next = changeOf(step);
         if (!known || rank.indexOf(next.action) <= rank.indexOf(known.action)) all.set(step.urn, next);
     }
-    return [...all.values()];
+    return withLeaving([...all.values()]);
+}
+
+/**
+ * Where a VPC takes its droplets along, the engine says nothing of those that do not come back: what the pool no longer
+ * names is deleted.
+ */
+function withLeaving(changes: Change[]): Change[] {
+    const servers = find(changes, "dropscale:index:BackendPool", "pool")?.after?.inputs?.servers;
+    if (typeof servers !== "object" || servers === null) return changes;
+    return changes.map((change) => {
+        if (change.action !== "same" || slotOf(change) === undefined || change.name in servers) return change;
+        const { after, ...rest } = change;
+        return after === undefined ? change : { ...rest, action: "delete" };
+    });
 }
 
 function changeOf({ op, urn, type, name, before, after, differs, replacedFor }: PreviewStep): Change {
