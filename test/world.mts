@@ -84,10 +84,12 @@ export interface Outputs {
 /**
  * @param kind `nspawn` boots droplets and needs root on Linux; `loopback` has none.
  * @param config The stack's config; `adminCidrs` is this machine's, unless given.
+ * @param options.dropletLimit The account's. @default 25
  */
 export async function makeWorld(
     kind: Instance["kind"],
     config: Record<string, unknown> = {},
+    options: { dropletLimit?: number } = {},
 ): Promise<World> {
     const temporary = mkdtempSync(path.join(tmpdir(), "dropscale-world-"));
     const claim = kind === "nspawn" ? await claimIndex() : { index: 0, release: () => Promise.resolve() };
@@ -103,7 +105,7 @@ export async function makeWorld(
         await claim.release();
     };
     try {
-        return await worldIn(temporary, where, config, close);
+        return await worldIn(temporary, where, config, options, close);
     } catch (error) {
         await close();
         throw error;
@@ -114,11 +116,12 @@ async function worldIn(
     temporary: string,
     where: Instance,
     config: Record<string, unknown>,
+    options: { dropletLimit?: number },
     close: World["close"],
 ): Promise<World> {
     if (where.kind === "nspawn") await prepareHost({ log: console.error });
     const engine = await findEngine({ home: path.join(temporary, "pulumi"), log: console.error });
-    const sandbox = await startSandbox(where, { port: 0 });
+    const sandbox = await startSandbox(where, { port: 0, ...options });
     await mkdir(stateBackend(where), { recursive: true });
 
     const folder = path.join(temporary, "program");
