@@ -1,7 +1,7 @@
 import { type Policies, PolicyPack, type PolicyResourceOptions } from "@pulumi/policy";
 import { RunError } from "@pulumi/pulumi";
 import { factsOf, type ResourceState, unknownValue } from "./facts";
-import { readLimits } from "./limits";
+import { type Limits, readLimits } from "./limits";
 import { describeFinding } from "./finding";
 import { judge, type RuleId, rules } from "./rules";
 
@@ -12,11 +12,21 @@ interface Judged {
     opts: PolicyResourceOptions;
 }
 
+const advisory = advisoryRules();
+
+/** Limits by stack: every resource is judged by several rules, and the file does not change meanwhile. */
+const limits = new Map<string, Limits>();
+
+function limitsOf(stack: string): Limits {
+    const found = limits.get(stack) ?? readLimits(stack);
+    limits.set(stack, found);
+    return found;
+}
+
 /**
  * The rules for Pulumi's own policy engine. It sees what will be, not what there was: `max-shrink` is judged by
  * `make plan` alone.
  */
-const advisory = advisoryRules();
 const policies: Policies = (Object.keys(rules) as RuleId[]).map((name) => {
     const policy = {
         name,
@@ -25,7 +35,7 @@ const policies: Policies = (Object.keys(rules) as RuleId[]).map((name) => {
     } as const;
     const violations = (judged: readonly Judged[]) => {
         const facts = factsOf(judged.map(resourceState));
-        const verdict = judge(facts, readLimits(facts.stack), [name]);
+        const verdict = judge(facts, limitsOf(facts.stack), [name]);
         for (const { why } of verdict.unjudged) console.log(`policy ${name}: not judged: ${why}`);
         return verdict.violations.map(describeFinding);
     };

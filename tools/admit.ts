@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
 import { askApi, deleteFromApi, listAll, postToApi } from "./api";
+import { runCommand } from "./command";
 import { readStack } from "./doctor-stack";
 import { namesOf } from "./orphans";
 
@@ -130,40 +131,29 @@ async function askAddress(url: string): Promise<string> {
 function readOptions(args: string[]): Options {
     // A pipeline's variable that is not set is empty.
     const { DROPSCALE_ADDRESS_URL: service = "" } = process.env;
-    try {
-        const { values, positionals } = parseArgs({
-            args,
-            allowPositionals: true,
-            options: {
-                address: { type: "string" },
-                "address-url": {
-                    type: "string",
-                    default: service === "" ? "https://ifconfig.me/ip" : service,
-                },
-                minutes: { type: "string", default: "120" },
-                remove: { type: "boolean", default: false },
-                sweep: { type: "boolean", default: false },
+    const { values, positionals } = parseArgs({
+        args,
+        allowPositionals: true,
+        options: {
+            address: { type: "string" },
+            "address-url": {
+                type: "string",
+                default: service === "" ? "https://ifconfig.me/ip" : service,
             },
-        });
-        const { address, minutes, remove, sweep } = values;
-        const [stack, ...more] = positionals;
-        if (stack === undefined || more.length > 0 || (remove && sweep))
-            throw new Error("name one stack, and at most one of --remove and --sweep");
-        if (address !== undefined && !isIPv4(address))
-            throw new Error(`--address should be an IPv4 address, got ${address}`);
-        if (!/^[1-9]\d{0,3}$/.test(minutes))
-            throw new Error(`--minutes should be a whole number from 1 to 9999, got ${minutes}`);
-        return { stack, address, addressUrl: values["address-url"], minutes: Number(minutes), remove, sweep };
-    } catch (error) {
-        throw new Error(`${(error as Error).message}\nallowed: ${usage}`, { cause: error });
-    }
+            minutes: { type: "string", default: "120" },
+            remove: { type: "boolean", default: false },
+            sweep: { type: "boolean", default: false },
+        },
+    });
+    const { address, minutes, remove, sweep } = values;
+    const [stack, ...more] = positionals;
+    if (stack === undefined || more.length > 0 || (remove && sweep))
+        throw new Error("name one stack, and at most one of --remove and --sweep");
+    if (address !== undefined && !isIPv4(address))
+        throw new Error(`--address should be an IPv4 address, got ${address}`);
+    if (!/^[1-9]\d{0,3}$/.test(minutes))
+        throw new Error(`--minutes should be a whole number from 1 to 9999, got ${minutes}`);
+    return { stack, address, addressUrl: values["address-url"], minutes: Number(minutes), remove, sweep };
 }
 
-async function run(): Promise<void> {
-    await main(readOptions(process.argv.slice(2)));
-}
-
-run().catch((error: unknown) => {
-    console.error(`error: ${(error as Error).message}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

@@ -47,6 +47,15 @@ export async function listAll<T>(resource: string, key: string): Promise<T[]> {
     }
 }
 
+/** How many droplets the account may have, and how many it has. @throws as {@link askApi} */
+export async function readDropletRoom(): Promise<{ limit: number; existing: number }> {
+    const [{ account }, { meta }] = (await Promise.all([
+        askApi("account"),
+        askApi("droplets?per_page=1"),
+    ])) as [{ account: { droplet_limit: number } }, { meta: { total: number } }];
+    return { limit: account.droplet_limit, existing: meta.total };
+}
+
 /**
  * Deletes; what is gone already is fine.
  *

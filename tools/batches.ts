@@ -119,18 +119,20 @@ export interface DropletCount {
     replaced: number;
 }
 
+/** What to do where the account has no room for droplets. */
+export const askForMore = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
+
 /** Why batches of that size don't fit into the account's limit, and what would; `undefined` if they fit. */
 export function limitProblem(count: DropletCount, size: number): string | undefined {
     const { limit, existing, replaced } = count;
     if (dropletsAtOnce(count, size) <= limit) return undefined;
     const fitting = fittingBatch(count, size - 1);
     const what = replaced > 0 ? `a batch of ${Math.min(size, replaced)}` : "this change";
-    const more = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
     return (
         `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${dropletsAtOnce(count, size)}: ` +
         (fitting === undefined
-            ? `not even --batch 1 fits; delete what is not needed, or ${more}`
-            : `--batch ${fitting} fits, or ${more}`)
+            ? `not even --batch 1 fits; delete what is not needed, or ${askForMore}`
+            : `--batch ${fitting} fits, or ${askForMore}`)
     );
 }
 

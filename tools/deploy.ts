@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { runCommand } from "./command";
 import { type Failure, requireOrder, runUp } from "./up";
 
 const usage = "tsx tools/deploy.ts STACK [--refresh] [--wait-minutes N] [--quiet]";
@@ -36,32 +37,21 @@ async function main({ stack, waitMinutes, ...how }: Options): Promise<void> {
 
 /** @throws Error that says what is allowed. */
 function readOptions(args: string[]): Options {
-    try {
-        const { values, positionals } = parseArgs({
-            args,
-            allowPositionals: true,
-            options: {
-                refresh: { type: "boolean", default: false },
-                "wait-minutes": { type: "string", default: "30" },
-                quiet: { type: "boolean", default: false },
-            },
-        });
-        const { refresh, quiet, "wait-minutes": minutes } = values;
-        const [stack, ...more] = positionals;
-        if (stack === undefined || more.length > 0) throw new Error("name one stack");
-        if (!/^\d{1,4}$/.test(minutes))
-            throw new Error(`--wait-minutes should be a whole number from 0 to 9999, got ${minutes}`);
-        return { stack, refresh, quiet, waitMinutes: Number(minutes) };
-    } catch (error) {
-        throw new Error(`${(error as Error).message}\nallowed: ${usage}`, { cause: error });
-    }
+    const { values, positionals } = parseArgs({
+        args,
+        allowPositionals: true,
+        options: {
+            refresh: { type: "boolean", default: false },
+            "wait-minutes": { type: "string", default: "30" },
+            quiet: { type: "boolean", default: false },
+        },
+    });
+    const { refresh, quiet, "wait-minutes": minutes } = values;
+    const [stack, ...more] = positionals;
+    if (stack === undefined || more.length > 0) throw new Error("name one stack");
+    if (!/^\d{1,4}$/.test(minutes))
+        throw new Error(`--wait-minutes should be a whole number from 0 to 9999, got ${minutes}`);
+    return { stack, refresh, quiet, waitMinutes: Number(minutes) };
 }
 
-async function run(): Promise<void> {
-    await main(readOptions(process.argv.slice(2)));
-}
-
-run().catch((error: unknown) => {
-    console.error(`error: ${(error as Error).message}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { deleteFromApi } from "./api";
+import { runCommand } from "./command";
 import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays } from "./doctor-report";
 import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
 import { readInventory } from "./inventory";
@@ -158,8 +159,9 @@ async function deleteOrphans(orphans: readonly Finding[], say: (text: string) =>
     for (const orphan of due.filter(({ kind }) => kind !== "droplet")) await remove(orphan);
 }
 
-function readOptions(): Options {
+function readOptions(args: string[]): Options {
     const { values, positionals } = parseArgs({
+        args,
         allowPositionals: true,
         options: {
             stack: { type: "string" },
@@ -171,12 +173,4 @@ function readOptions(): Options {
     return { ...values, stack: values.stack ?? positionals[0] ?? "dev" };
 }
 
-async function run(): Promise<void> {
-    process.exitCode = await main(readOptions());
-}
-
-run().catch((error: unknown) => {
-    const { code, message } = error as NodeJS.ErrnoException;
-    console.error(`error: ${message}${code?.startsWith("ERR_PARSE_ARGS") ? `\nallowed: ${usage}` : ""}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

@@ -7,15 +7,14 @@
  *
  * Exit 0: no drift. 2: drift. 1: it could not be told.
  */
-import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { configInStdin } from "../components/haproxy-apply";
-import { askApi } from "./api";
+import { listAll } from "./api";
+import { runCommand } from "./command";
 import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
 import {
     type Drift,
     type DriftReport,
-    dropletsOf,
     engineDrift,
     exitCode,
     haproxyDrift,
@@ -29,34 +28,27 @@ import { driftJson, driftMarkdown, driftText } from "./drift-text";
 import { readInventory } from "./inventory";
 import { judge, knownTo } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
-import { runOverSsh } from "./ssh";
-import { readOutputs } from "./stack";
+import { type ReportOptions, reportOptions, writeReports } from "./reports";
+import { onLoadBalancer, readOutputs } from "./stack";
 import { readState, type StackState } from "./state";
 import { coloursFor } from "./terminal";
 
 const usage = "make drift STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet]' (FILE - is stdout)";
 
-interface Options {
+interface Options extends ReportOptions {
     stack: string;
-    markdown?: string;
-    json?: string;
-    /** Print nothing for people. */
-    quiet: boolean;
 }
 
-async function main({ stack: name, markdown, json, quiet }: Options): Promise<number> {
+async function main({ stack: name, ...options }: Options): Promise<number> {
     const stack = await readStack(name, () => Promise.resolve(false));
     // What a run is just making would look like drift.
     await readDeadLocks(stack);
     const report = await examine(stack);
-    const write = (file: string | undefined, text: string) => {
-        if (file === "-") process.stdout.write(text);
-        else if (file !== undefined) writeFileSync(file, text);
-    };
-    write(markdown, driftMarkdown(report));
-    write(json, driftJson(report));
-    const colours = coloursFor(process.stdout);
-    if (!quiet && markdown !== "-" && json !== "-") process.stdout.write(driftText(report, colours));
+    writeReports(options, {
+        markdown: driftMarkdown(report),
+        json: driftJson(report),
+        text: driftText(report, coloursFor(process.stdout)),
+    });
     return exitCode(report);
 }
 
@@ -76,7 +68,8 @@ async function examine(stack: Stack): Promise<DriftReport> {
         await Promise.all([
             part("what Pulumi made", () => engine(stack.name)),
             part("the account's droplets", async () =>
-                offDrift(state, await liveDroplets(state), stack.name),
+                // A list: one request for each would exhaust what the account may ask in a minute.
+                offDrift(state, await listAll<LiveDroplet>("droplets", "droplets"), stack.name),
             ),
             part("what the state does not know", () => orphans(stack, state)),
         ])
@@ -92,12 +85,6 @@ async function engine(stack: string): Promise<Drift[]> {
     const { errors, steps } = await readPreviewDocument(["--preview-only", "--stack", stack], "refresh");
     if (errors.length > 0) throw new Error(errors.join("\n"));
     return engineDrift(steps, stack);
-}
-
-async function liveDroplets(state: StackState): Promise<LiveDroplet[]> {
-    const ids = dropletsOf(state).map(({ id = "" }) => id);
-    const answers = await Promise.all(ids.map((id) => askApi(`droplets/${id}`)));
-    return answers.flatMap((answer) => (answer ? [(answer as { droplet: LiveDroplet }).droplet] : []));
 }
 
 async function orphans({ name, prefix }: Stack, state: StackState): Promise<Drift[]> {
@@ -120,31 +107,18 @@ async function liveHaproxy(stack: string): Promise<LiveHaproxy> {
     const ask =
         `cat /etc/haproxy/haproxy.cfg; echo '${separator}'; ` +
         "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock || true";
-    const { loadBalancerIp: host, deployKey: privateKey, hostKey } = await readOutputs(stack);
-    const [text = "", running = ""] = (await runOverSsh(ask, { host, privateKey, hostKey })).split(
-        `${separator}\n`,
-    );
+    const printed = await onLoadBalancer(await readOutputs(stack), ask);
+    const [text = "", running = ""] = printed.split(`${separator}\n`);
     return { text, generation: /^description: gen=([0-9a-f]{16})$/im.exec(running)?.[1] };
 }
 
-function readOptions(): Options {
+function readOptions(args: string[]): Options {
     const { values, positionals } = parseArgs({
+        args,
         allowPositionals: true,
-        options: {
-            markdown: { type: "string" },
-            json: { type: "string" },
-            quiet: { type: "boolean", default: false },
-        },
+        options: reportOptions,
     });
     return { ...values, stack: positionals[0] ?? "dev" };
 }
 
-async function run(): Promise<void> {
-    process.exitCode = await main(readOptions());
-}
-
-run().catch((error: unknown) => {
-    const { code, message } = error as NodeJS.ErrnoException;
-    console.error(`error: ${message}${code?.startsWith("ERR_PARSE_ARGS") ? `\nallowed: ${usage}` : ""}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

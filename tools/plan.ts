@@ -6,19 +6,21 @@
  *
  * Exit 0: it can be applied. 1: refused by the program, the engine or a limit; files are written all the same.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { readLimits } from "../policy/limits";
-import { askApi, listAll } from "./api";
+import { listAll, readDropletRoom } from "./api";
+import { runCommand } from "./command";
 import { readDeadLocks } from "./doctor-stack";
 import { type AccountFacts, buildPlan } from "./plan/build";
 import { readableEngineDiff } from "./plan/diffs";
 import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
 import { planAsText } from "./plan/text";
-import { type PreviewDocument, readPreview, readPreviewDocument } from "./preview-json";
+import { type PreviewDocument, readPreviewDocument, runPreview } from "./preview-json";
+import { type ReportOptions, reportOptions, writeReports } from "./reports";
 import { fileBackend } from "./runs";
 import { readPulumi } from "./stack";
 import { readState, type StackState } from "./state";
@@ -27,18 +29,14 @@ import { coloursFor } from "./terminal";
 const usage =
     "make plan STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet] [--refresh]' (FILE `-`: stdout)";
 
-interface Options {
+interface Options extends ReportOptions {
     stack: string;
-    markdown?: string;
-    json?: string;
-    /** Print no text for people. */
-    quiet: boolean;
     /** Ask the account what is there now, before anything is compared. */
     refresh: boolean;
 }
 
 async function main(options: Options): Promise<number> {
-    const { stack, markdown, json, quiet } = options;
+    const { stack, markdown } = options;
     const flags = ["--stack", stack, ...(options.refresh ? ["--refresh"] : [])];
     const problems: string[] = [];
     // Whoever reads the plan is to see it: a pull request has no other place.
@@ -61,14 +59,11 @@ async function main(options: Options): Promise<number> {
     const errors = [...seen.errors, ...new Set(problems)];
     const plan = buildPlan({ stack, document: { ...seen, errors }, state, account, limits, obstacles });
     const secrets = [process.env.DIGITALOCEAN_TOKEN, process.env.PULUMI_CONFIG_PASSPHRASE];
-    const write = (file: string | undefined, text: string) => {
-        if (file === "-") process.stdout.write(maskSecrets(text, secrets));
-        else if (file !== undefined) writeFileSync(file, maskSecrets(text, secrets));
-    };
-    write(markdown, planAsMarkdown(plan, errors.length > 0 ? "" : engineDiff));
-    write(json, `${JSON.stringify(plan, null, 2)}\n`);
-    const colours = coloursFor(process.stdout);
-    if (!quiet && markdown !== "-" && json !== "-") write("-", planAsText(plan, colours));
+    writeReports(options, {
+        markdown: maskSecrets(planAsMarkdown(plan, errors.length > 0 ? "" : engineDiff), secrets),
+        json: maskSecrets(`${JSON.stringify(plan, null, 2)}\n`, secrets),
+        text: maskSecrets(planAsText(plan, coloursFor(process.stdout)), secrets),
+    });
     return plan.applicable ? 0 : 1;
 }
 
@@ -94,14 +89,13 @@ async function readObstacles(stack: string): Promise<string[]> {
 /** Where the API refuses, the preview has said so. */
 async function readAccount(): Promise<AccountFacts> {
     try {
-        const [sizes, account, droplets] = await Promise.all([
+        const [sizes, droplets] = await Promise.all([
             listAll<{ slug: string; price_monthly: number }>("sizes", "sizes"),
-            askApi("account") as Promise<{ account: { droplet_limit: number } }>,
-            askApi("droplets?per_page=1") as Promise<{ meta: { total: number } }>,
+            readDropletRoom(),
         ]);
         return {
             monthlyPrices: new Map(sizes.map(({ slug, price_monthly }) => [slug, price_monthly])),
-            droplets: { limit: account.account.droplet_limit, existing: droplets.meta.total },
+            droplets,
         };
     } catch {
         return { monthlyPrices: new Map(), droplets: null };
@@ -110,31 +104,21 @@ async function readAccount(): Promise<AccountFacts> {
 
 /** The engine's own words; what is wrong, the other preview says. */
 async function readEngineDiff(flags: readonly string[]): Promise<string> {
-    return readableEngineDiff(await readPreview(["--diff", "--color", "never", ...flags]).catch(() => ""));
+    return readableEngineDiff(await runPreview(["--diff", "--color", "never", ...flags]).catch(() => ""));
 }
 
-function readOptions(): Options {
+function readOptions(args: string[]): Options {
     const { values, positionals } = parseArgs({
+        args,
         allowPositionals: true,
         options: {
-            markdown: { type: "string" },
-            json: { type: "string" },
-            quiet: { type: "boolean", default: false },
+            ...reportOptions,
             refresh: { type: "boolean", default: false },
         },
     });
     const [stack = "dev", ...more] = positionals;
-    if (more.length > 0)
-        throw new Error(`one stack is planned at a time, got ${positionals.join(", ")}\nallowed: ${usage}`);
+    if (more.length > 0) throw new Error(`one stack is planned at a time, got ${positionals.join(", ")}`);
     return { stack, ...values };
 }
 
-async function run(): Promise<void> {
-    process.exitCode = await main(readOptions());
-}
-
-run().catch((error: unknown) => {
-    const { code, message } = error as NodeJS.ErrnoException;
-    console.error(`error: ${message}${code?.startsWith("ERR_PARSE_ARGS") ? `\nallowed: ${usage}` : ""}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

@@ -95,7 +95,7 @@ export function parsePreview(json: string): PreviewDocument {
  * @param options More of the command's, `--stack` among them.
  * @throws as {@link readPulumiIn}
  */
-export function readPreview(
+export function runPreview(
     options: readonly string[],
     command: "preview" | "refresh" = "preview",
 ): Promise<string> {
@@ -119,7 +119,7 @@ export async function readPreviewDocument(
     command: "preview" | "refresh" = "preview",
 ): Promise<PreviewDocument> {
     try {
-        return parsePreview(await readPreview(["--json", ...options], command));
+        return parsePreview(await runPreview(["--json", ...options], command));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
         const document = parsed(stdout);

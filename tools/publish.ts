@@ -7,6 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { runCommand } from "./command";
 import { forgeOf } from "./forges";
 import { publish } from "./publication";
 
@@ -25,27 +26,16 @@ async function main({ what, file, close }: Options): Promise<void> {
 
 /** @throws Error that says what is allowed. */
 function readOptions(args: string[]): Options {
-    try {
-        const { values, positionals } = parseArgs({
-            args,
-            allowPositionals: true,
-            options: { close: { type: "boolean", default: false } },
-        });
-        const [what, file, ...more] = positionals;
-        if ((what !== "comment" && what !== "issue") || file === undefined || more.length > 0)
-            throw new Error("name one of comment and issue, and a file");
-        if (values.close && what === "comment") throw new Error("a comment can't be closed");
-        return { what, file, close: values.close };
-    } catch (error) {
-        throw new Error(`${(error as Error).message}\nallowed: ${usage}`, { cause: error });
-    }
+    const { values, positionals } = parseArgs({
+        args,
+        allowPositionals: true,
+        options: { close: { type: "boolean", default: false } },
+    });
+    const [what, file, ...more] = positionals;
+    if ((what !== "comment" && what !== "issue") || file === undefined || more.length > 0)
+        throw new Error("name one of comment and issue, and a file");
+    if (values.close && what === "comment") throw new Error("a comment can't be closed");
+    return { what, file, close: values.close };
 }
 
-async function run(): Promise<void> {
-    await main(readOptions(process.argv.slice(2)));
-}
-
-run().catch((error: unknown) => {
-    console.error(`error: ${(error as Error).message}`);
-    process.exitCode = 1;
-});
+runCommand(usage, readOptions, main);

@@ -8,8 +8,9 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { askApi } from "./api";
-import { type DropletCount, holdDuring, limitProblem, planBatches } from "./batches";
+import { readDropletRoom } from "./api";
+import { holdDuring, limitProblem, planBatches } from "./batches";
+import { runCommand } from "./command";
 import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
 import { readHaproxy, readOutputs, readPulumi } from "./stack";
 import { StackConfig } from "./stack-config";
@@ -67,22 +68,18 @@ async function main(options: Options): Promise<void> {
 
 /** @throws Error that says what is allowed. */
 function readOptions(args: string[]): Omit<Options, "stack"> & { stack?: string } {
-    try {
-        const { values } = parseArgs({
-            args,
-            options: {
-                stack: { type: "string" },
-                batch: { type: "string", default: "1" },
-                pause: { type: "boolean", default: false },
-                quiet: { type: "boolean", default: false },
-            },
-        });
-        if (!/^[1-9]\d{0,3}$/.test(values.batch))
-            throw new Error(`--batch should be a whole number from 1 to 9999, got ${values.batch}`);
-        return { ...values, batch: Number(values.batch) };
-    } catch (error) {
-        throw new Error(`${(error as Error).message}\nallowed: ${usage}`, { cause: error });
-    }
+    const { values } = parseArgs({
+        args,
+        options: {
+            stack: { type: "string" },
+            batch: { type: "string", default: "1" },
+            pause: { type: "boolean", default: false },
+            quiet: { type: "boolean", default: false },
+        },
+    });
+    if (!/^[1-9]\d{0,3}$/.test(values.batch))
+        throw new Error(`--batch should be a whole number from 1 to 9999, got ${values.batch}`);
+    return { ...values, batch: Number(values.batch) };
 }
 
 /** What is to be done, said before anything is done. */
@@ -97,18 +94,13 @@ async function plan(
     const first = serving.length > 0 ? await config.preview(serving) : whole;
     const situation = { whole, first, leftovers, batches };
     const steps = planSteps(situation);
-    const tooMany = limitProblem(await countDroplets(dropletsNeeded(situation, steps)), batch);
+    const tooMany = limitProblem(
+        { ...(await readDropletRoom()), ...dropletsNeeded(situation, steps) },
+        batch,
+    );
     if (tooMany !== undefined) throw new Error(tooMany);
     for (const line of announcement(situation, steps)) say(line);
     return steps;
-}
-
-async function countDroplets(planned: Pick<DropletCount, "first" | "replaced">): Promise<DropletCount> {
-    const [account, droplets] = (await Promise.all([askApi("account"), askApi("droplets?per_page=1")])) as [
-        { account: { droplet_limit: number } },
-        { meta: { total: number } },
-    ];
-    return { limit: account.account.droplet_limit, existing: droplets.meta.total, ...planned };
 }
 
 /** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */
@@ -141,13 +133,7 @@ function duration(since: number): string {
     return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-async function run(): Promise<void> {
-    const options = readOptions(process.argv.slice(2));
+runCommand(usage, readOptions, async (options) => {
     const stack = options.stack ?? (await readPulumi("stack", "--show-name")).trim();
     await main({ ...options, stack });
-}
-
-run().catch((error: unknown) => {
-    console.error(`error: ${(error as Error).message}`);
-    process.exitCode = 1;
 });

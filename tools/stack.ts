@@ -50,15 +50,24 @@ export async function readOutputs(stack: string): Promise<StackOutputs> {
 }
 
 /**
+ * Runs a shell command as root on the load balancer; what it printed.
+ *
+ * @throws Error if it can't be reached, or the command fails.
+ */
+export function onLoadBalancer(
+    { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
+    command: string,
+): Promise<string> {
+    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+}
+
+/**
  * HAProxy's own statistics, asked for over SSH.
  *
- * @throws Error if the load balancer can't be reached.
+ * @throws as {@link onLoadBalancer}
  */
 export async function readHaproxy(outputs: StackOutputs): Promise<HaproxyServer[]> {
-    const json = await runOverSsh("echo 'show stat json' | socat - /run/haproxy/admin.sock", {
-        host: outputs.loadBalancerIp,
-        privateKey: outputs.deployKey,
-        hostKey: outputs.hostKey,
-    });
-    return parseStatistics(json);
+    return parseStatistics(
+        await onLoadBalancer(outputs, "echo 'show stat json' | socat - /run/haproxy/admin.sock"),
+    );
 }

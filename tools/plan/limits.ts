@@ -2,7 +2,7 @@ import { factsOf } from "../../policy/facts";
 import { describeFinding } from "../../policy/finding";
 import type { Limits } from "../../policy/limits";
 import { judge } from "../../policy/rules";
-import { fittingBatch } from "../batches";
+import { askForMore, fittingBatch } from "../batches";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 
@@ -45,9 +45,11 @@ export function roomProblem({
     const replaced = servers.list.filter(({ action }) => action === "replace").length;
     const first = { dropletsMade: made - replaced, dropletsDeleted: whileRunning - after - replaced };
     const batch = fittingBatch({ ...account, first, replaced }, replaced);
-    const more = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
     const text = `the account's limit is ${account.limit} droplets, ${account.existing} exist, this needs ${needed} at once`;
     return batch === undefined
-        ? { text: `${text}: delete what is not needed, or ${more}`, fitsInBatches: false }
-        : { text: `${text}: \`npm run rollout -- --batch ${batch}\` fits, or ${more}`, fitsInBatches: true };
+        ? { text: `${text}: delete what is not needed, or ${askForMore}`, fitsInBatches: false }
+        : {
+              text: `${text}: \`npm run rollout -- --batch ${batch}\` fits, or ${askForMore}`,
+              fitsInBatches: true,
+          };
 }

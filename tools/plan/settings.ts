@@ -13,8 +13,8 @@ const keys: Record<string, string> = {
 
 /**
  * Keys of the config whose value is not the one that was applied last, as the program's components keep it in the state.
- * They have no `size`, since a held server has its own, and of user data a digest: those are taken from a droplet that
- * is replaced for them.
+ * What a droplet is replaced for comes before that: of user data components have a digest alone, and a server that was
+ * held still has the size from before.
  *
  * @param config By key; what else components show is no setting.
  */

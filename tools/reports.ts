@@ -1,0 +1,32 @@
+import { writeFileSync } from "node:fs";
+
+/** Where a command says what it found. */
+export interface ReportOptions {
+    /** File for the comment or issue; `-` is stdout. */
+    markdown?: string;
+    /** File for programs; `-` is stdout. */
+    json?: string;
+    /** Print no text for people. */
+    quiet: boolean;
+}
+
+/** The same for `parseArgs`. */
+export const reportOptions = {
+    markdown: { type: "string" },
+    json: { type: "string" },
+    quiet: { type: "boolean", default: false },
+} as const;
+
+/** Writes what is asked for; to stdout the text for people, unless one of the others goes there. */
+export function writeReports(
+    { markdown, json, quiet }: ReportOptions,
+    report: { markdown: string; json: string; text: string },
+): void {
+    const write = (file: string | undefined, text: string) => {
+        if (file === "-") process.stdout.write(text);
+        else if (file !== undefined) writeFileSync(file, text);
+    };
+    write(markdown, report.markdown);
+    write(json, report.json);
+    if (!quiet && markdown !== "-" && json !== "-") write("-", report.text);
+}
