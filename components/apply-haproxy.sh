@@ -1,23 +1,31 @@
 #!/usr/bin/env bash
-# Applies haproxy.cfg on a load balancer without losing a request; right whatever was there before.
+# Brings haproxy.cfg to a load balancer without losing a request; right whatever was there before.
 #
-# `bash -s` reads this from stdin, after a line READY_SECONDS=<whole number>; the text of haproxy.cfg follows on the
-# same stdin. All is in functions, so that bash has read the script to its last line before the text is read.
+#   stage                      keeps the text on stdin for later, and prints its word: a new one each time
+#   apply WORD READY_SECONDS   makes that text the running one
+#
+# Two steps, because a run may be cut off in the second: the state then holds the staged text, and whatever config
+# comes next differs from it or has not been applied. A word begins with a number that grows with each `stage`, and
+# what was staged before the newest text applied is never applied again: a command that arrives late, sent by a run
+# that is dead, changes nothing.
 #
 # What runs is known by its generation marker (see markGeneration in haproxy-config.ts), never by exit codes: a
 # reload is a signal, and HAProxy 2.6 loses one that arrives while it is still loading.
-# stdout is the log; stderr says why nothing was changed, or what to do.
+# stdout is the word, or the log; stderr says why nothing was changed, or what to do.
 set -uo pipefail
 export LC_ALL=C TMPDIR=/run # /run is no disk that can be full
 umask 022
 
 readonly CFG=/etc/haproxy/haproxy.cfg
+readonly STAGED=/etc/haproxy/staged # <word>.cfg, and `newest`: the number of the newest that was to be applied
 readonly NEW=$CFG.new   # what is to run, until it is moved
 readonly PREV=$CFG.prev # what ran before; a second name of the same file, so it needs no room
 readonly MASTER=/run/haproxy-master.sock
 readonly LOCK=/run/dropscale-haproxy.lock
-readonly LOCK_SECONDS=120 ANSWER_SECONDS=10 RELOADS=3 PROGRESS_SECONDS=10
+readonly RESTAGE="\`pulumi up --replace '**:Command::haproxy-staged'\` brings it anew."
+readonly LOCK_SECONDS=${LOCK_SECONDS:-120} ANSWER_SECONDS=10 RELOADS=3 PROGRESS_SECONDS=10
 
+word='' ready_seconds='' # what to apply, and how long new servers may take
 generation=''   # of the text to apply
 serving_pid=''  # the worker that serves before the change; empty: none
 running=''      # its generation; empty: no worker, or its configuration is not ours
@@ -58,12 +66,39 @@ check_request() { awk '$1 == "http-check" && $2 == "send"' "$1"; }
 
 hard_stop_seconds() { sed -n 's/^ *hard-stop-after \([0-9]*\)s$/\1/p' "$1" 2>/dev/null; }
 
-receive() {
+# The text of a word, where `haproxy -c` and the reload look for it.
+fetch_staged() {
     local words
-    words=$({ cat >"$NEW" && chmod 644 "$NEW" && sync "$NEW"; } 2>&1) ||
+    [[ -e $STAGED/$word.cfg ]] ||
+        fail "there is no text $word on this load balancer, nothing was changed: $RESTAGE"
+    words=$({ cat "$STAGED/$word.cfg" >"$NEW" && chmod 644 "$NEW" && sync "$NEW"; } 2>&1) ||
         fail "haproxy.cfg could not be written, nothing was changed: $words"
     generation=$(generation_of "$NEW") ||
-        fail "haproxy.cfg did not arrive whole in $NEW, nothing was changed: run 'pulumi up' again."
+        fail "$STAGED/$word.cfg was edited or is cut short, nothing was changed: $RESTAGE"
+}
+
+# The highest number at the beginning of these files' names; 0 without one.
+highest_number() {
+    (shopt -s nullglob && cd "$STAGED" && printf '%s\n' 0 [0-9]*-*.cfg) | sed 's/-.*//' | sort --numeric-sort | tail -n 1
+}
+
+newest() { cat "$STAGED/newest" 2>/dev/null || printf 0; }
+
+expect_not_outdated() {
+    ((${word%%-*} >= $(newest))) ||
+        fail "text $word is older than one that was applied here since ($(newest)), nothing was changed: another run has" \
+            "gone over this one, or the state is a backup. $RESTAGE"
+}
+
+# From here on nothing older is applied; what can't be applied any more goes.
+remember_newest() {
+    local words file
+    words=$({ printf '%s\n' "${word%%-*}" >"$STAGED/newest.new" && mv -T "$STAGED/newest.new" "$STAGED/newest" &&
+        sync "$STAGED"; } 2>&1) || fail "$STAGED/newest could not be written, nothing was changed: $words"
+    for file in "$STAGED"/[0-9]*-*.cfg; do
+        file=${file##*/}
+        if ((${file%%-*} < ${word%%-*})); then rm -f "$STAGED/$file"; fi
+    done
 }
 
 check_text() {
@@ -178,21 +213,32 @@ await_generation() { # generation failed-reloads [any]
 
 # --- the steps -------------------------------------------------------------------------------------------------------
 
+# One run at a time. One that only waits gives way to a later one, which waits for the same: after a run that was
+# killed, the script here would else hold the lock for as long as the longest drain.
+take_lock() {
+    local deadline=$((SECONDS + LOCK_SECONDS)) holder
+    exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
+    if flock --nonblock 9; then return; fi
+    say "another run has the lock, waiting up to $LOCK_SECONDS s: $(<"$LOCK")"
+    until flock --wait 1 9; do
+        holder=$(<"$LOCK")
+        ((SECONDS < deadline)) || fail "another run still has the lock after $LOCK_SECONDS s: $holder." \
+            "Run 'pulumi up' again when it has ended, or end it on the load balancer with 'kill PID'."
+        if [[ $holder =~ ^pid\ ([0-9]+),\ (asking|waiting) && $(readlink "/proc/${BASH_REMATCH[1]}/fd/9") == "$LOCK" ]]; then
+            kill -TERM "${BASH_REMATCH[1]}" 2>/dev/null
+        fi
+    done
+}
+
 prepare() {
     local tool
     for tool in haproxy curl socat flock systemctl; do
         command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: see userdata/haproxy.yaml."
     done
-    exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
-    if ! flock --nonblock 9; then
-        say "another run has the lock, waiting up to $LOCK_SECONDS s: $(<"$LOCK")"
-        flock --wait "$LOCK_SECONDS" 9 ||
-            fail "another run still has the lock after $LOCK_SECONDS s: $(<"$LOCK")." \
-                "Run 'pulumi up' again when it has ended, or end it on the load balancer with 'kill PID'."
-    fi
+    take_lock
     # A lost connection must not leave a step half done.
     trap '' HUP PIPE
-    trap 'exit 143' TERM INT
+    trap 'printf "ended by a signal: a later run has taken over, or somebody has stopped it.\n" >&2; exit 143' TERM INT
     trap 'rm -f "$NEW"' EXIT
     # Debian makes both, at boot and when the package is installed.
     if [[ ! -d /run/haproxy ]]; then install -d -o haproxy -g haproxy -m 2775 /run/haproxy; fi
@@ -248,7 +294,7 @@ ask_pending() { # seconds since the first question
 # the others get half a minute and the same time again: a sick server must not keep a new load balancer from serving.
 await_new_servers() {
     local -a pending silent
-    local asked started=$SECONDS told=$SECONDS deadline=$((SECONDS + READY_SECONDS)) one_answered=''
+    local asked started=$SECONDS told=$SECONDS deadline=$((SECONDS + ready_seconds)) one_answered=''
     mapfile -t pending < <(new_servers)
     asked=${#pending[@]}
     ((asked > 0)) || return 0
@@ -353,12 +399,35 @@ await_old_workers() { # bound in seconds
     done
 }
 
-main() {
+stage() {
+    local words
+    words=$(mkdir -p "$STAGED" 2>&1) || fail "$STAGED can't be made, nothing was changed: $words"
+    exec 9<>"$STAGED/lock"
+    flock --wait 60 9 || fail "another run has been staging a text for 60 s, nothing was changed: run 'pulumi up' again."
+    words=$({ cat >"$STAGED/incoming" && chmod 644 "$STAGED/incoming" && sync "$STAGED/incoming"; } 2>&1) ||
+        fail "haproxy.cfg could not be staged, nothing was changed: $words"
+    generation_of "$STAGED/incoming" >/dev/null ||
+        fail "haproxy.cfg did not arrive whole, nothing was changed: run 'pulumi up' again."
+    word=$(highest_number)
+    if (($(newest) > word)); then word=$(newest); fi
+    # Random, so that no word of another load balancer, or of one made again from nothing, is the same.
+    word=$((word + 1))-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
+    words=$({ mv -T "$STAGED/incoming" "$STAGED/$word.cfg" && sync "$STAGED"; } 2>&1) ||
+        fail "haproxy.cfg could not be staged, nothing was changed: $words"
+    printf '%s\n' "$word"
+}
+
+apply() {
     local bound=0 seconds file began
-    prepare
-    now 'reading'
-    receive
+    [[ $# == 2 && $1 =~ ^[0-9]+-[0-9a-f]+$ && $2 =~ ^[0-9]+$ ]] || fail "usage: $0 apply WORD READY_SECONDS"
+    word=$1 ready_seconds=$2
     exec </dev/null
+    expect_not_outdated # before an older run could end a later one
+    prepare
+    expect_not_outdated
+    now 'reading'
+    remember_newest
+    fetch_staged
     look
     for file in "${running_file:-$NEW}" "$PREV"; do
         seconds=$(hard_stop_seconds "$file")
@@ -386,5 +455,7 @@ main() {
     await_old_workers "$bound"
 }
 
-# One line: bash reads on only after it, and what follows is not script.
-main; exit $?
+case ${1-} in
+stage | apply) "$@" ;;
+*) fail "usage: $0 stage | apply WORD READY_SECONDS" ;;
+esac

@@ -1,49 +1,57 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The longest `drainSeconds`: {@link applyHaproxyCommand} must outlast the drain of whatever ran before. */
+/** The longest `drainSeconds`: {@link applyCommand} must outlast the drain of whatever ran before. */
 export const maxDrainSeconds = 3600;
 
-/** Inputs of {@link applyHaproxyStdin}. */
-export interface ApplyHaproxyOptions {
-    /** Text of haproxy.cfg, as renderHaproxyConfig makes it: it names the servers and the question to ask them. */
-    config: string;
-    /** How long new servers may take until they answer, in seconds. */
-    readySeconds: number;
-    /** Id of the load balancer's droplet: it stands in the text, so that a preview shows the run on a new one. */
-    loadBalancerId: string;
-}
+/** The script that stages and applies haproxy.cfg, to be installed by {@link installCommand}. */
+export const haproxyScript = readFileSync(join(__dirname, "apply-haproxy.sh"), "utf8");
+
+// By its content: what one version of the program has installed, another one neither runs nor overwrites.
+const installed = `/usr/local/lib/dropscale/haproxy-${createHash("sha256").update(haproxyScript).digest("hex").slice(0, 12)}`;
 
 /**
- * The one line to run as root on the load balancer; {@link applyHaproxyStdin} is its stdin. Every step of the script
- * has a bound of its own, so this one ends only what hangs all the same: 600 s is more than the lock (120 s),
- * `haproxy -c`, three reloads and a roll-back take together.
- */
-export function applyHaproxyCommand({ readySeconds }: Pick<ApplyHaproxyOptions, "readySeconds">): string {
-    return `timeout --kill-after=10 ${readySeconds + maxDrainSeconds + 600} bash -s`;
-}
-
-/**
- * What `bash -s` reads: the parameters, apply-haproxy.sh, and the text of haproxy.cfg.
+ * Installs the script that is its stdin, whole or not at all.
  *
- * @throws Error for an id or a number that would not be one word of a shell script.
+ * @param loadBalancerId Stands in the text, here and in {@link stageCommand}, so that both run on a new load balancer
+ *   and a preview shows it.
  */
-export function applyHaproxyStdin({ config, readySeconds, loadBalancerId }: ApplyHaproxyOptions): string {
-    if (!/^[\w.:-]+$/.test(loadBalancerId))
-        throw new Error(`a droplet's id should be one word, got ${loadBalancerId}`);
+export function installCommand(loadBalancerId: string): string {
+    const file = `${installed}.$$`;
+    return (
+        `mkdir -p ${installed.replace(/\/[^/]*$/, "")} && cat >${file} && chmod 755 ${file} && mv ${file} ${installed} ` +
+        `# load balancer ${oneWord(loadBalancerId)}`
+    );
+}
+
+/** Keeps the text of haproxy.cfg that is its stdin on the load balancer, and prints its word: another one each time. */
+export function stageCommand(loadBalancerId: string): string {
+    return `${installed} stage # load balancer ${oneWord(loadBalancerId)}`;
+}
+
+/**
+ * Makes a staged text the running one. Every step of the script has a bound of its own, so the one here ends only what
+ * hangs all the same: 600 s is more than the lock (120 s), `haproxy -c`, three reloads and a roll-back take together.
+ *
+ * @param word What {@link stageCommand} has printed.
+ * @param readySeconds How long new servers may take until they answer.
+ * @throws Error for a word or a number that would not be one word of a shell script.
+ */
+export function applyCommand(word: string, readySeconds: number): string {
     if (!Number.isInteger(readySeconds))
         throw new Error(`readySeconds should be a whole number, got ${readySeconds}`);
-    return `# load balancer ${loadBalancerId}\nREADY_SECONDS=${readySeconds}\n${script}${config}`;
+    const bound = readySeconds + maxDrainSeconds + 600;
+    return `timeout --kill-after=10 ${bound} ${installed} apply ${oneWord(word.trim())} ${readySeconds}`;
 }
 
-/**
- * The text of haproxy.cfg out of what {@link applyHaproxyStdin} made, of this version or an earlier one.
- *
- * @returns `undefined` for anything else: a preview that does not know it yet, a secret.
- */
-export function configInStdin(stdin: unknown): string | undefined {
-    // The script's last line.
-    return typeof stdin === "string" ? /\nmain; exit \$\?\n(.*)$/s.exec(stdin)?.[1] : undefined;
+/** Names of the commands of the HaproxyConfig component called `name`, in the order in which they run. */
+export function commandNames(name: string): { script: string; staged: string; applied: string } {
+    return { script: `${name}-script`, staged: `${name}-staged`, applied: name };
 }
 
-const script = readFileSync(join(__dirname, "apply-haproxy.sh"), "utf8");
+function oneWord(text: string): string {
+    if (!/^[\w.:-]+$/.test(text))
+        throw new Error(`a droplet's id or a staged text's should be one word, got ${text}`);
+    return text;
+}

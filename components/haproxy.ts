@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { BackendPool } from "./backend-pool";
-import { applyHaproxyCommand, applyHaproxyStdin } from "./haproxy-apply";
+import { applyCommand, commandNames, haproxyScript, installCommand, stageCommand } from "./haproxy-apply";
 import { renderHaproxyConfig } from "./haproxy-config";
 import type { LoadBalancer } from "./load-balancer";
 
@@ -31,7 +31,7 @@ export class HaproxyConfig extends pulumi.ComponentResource {
     readonly text: pulumi.Output<string>;
 
     constructor(name: string, args: HaproxyConfigArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { loadBalancer, pool, appPort, healthPath, readySeconds, drainSeconds } = args;
+        const { pool, appPort, healthPath, readySeconds, drainSeconds } = args;
         // While one address is unknown, so is the whole text; here the preview still shows which servers come and go.
         const addresses = Object.fromEntries(
             pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
@@ -48,20 +48,40 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         this.text = pulumi
             .all(servers)
             .apply((known) => renderHaproxyConfig({ appPort, healthPath, drainSeconds, servers: known }));
-        this.applied = new command.remote.Command(
-            name,
-            {
-                connection: loadBalancer.connection,
-                create: applyHaproxyCommand({ readySeconds }),
-                stdin: pulumi
-                    .all([this.text, loadBalancer.dropletId])
-                    .apply(([config, loadBalancerId]) =>
-                        applyHaproxyStdin({ config, readySeconds, loadBalancerId }),
-                    ),
-                addPreviousOutputInEnv: false,
-            },
-            { parent: this, dependsOn: [loadBalancer.ready] },
-        );
+        this.applied = this.apply(name, args);
         this.registerOutputs({});
+    }
+
+    /**
+     * Write ahead: the text first reaches the host and the state by a command of its own, whose output is a new word each
+     * time, and the command that applies it has that word among its inputs. A run that is cut off while it applies leaves
+     * the staged text in the state, so the next one of any config stages or applies again before a droplet is deleted. With
+     * one command for both, the state would hold the old text, and the old config would look applied.
+     */
+    private apply(name: string, { loadBalancer, readySeconds }: HaproxyConfigArgs): pulumi.Resource {
+        const names = commandNames(name);
+        const run = (
+            commandName: string,
+            args: Pick<command.remote.CommandArgs, "create" | "stdin" | "logging">,
+            dependsOn: pulumi.Resource[],
+        ) =>
+            new command.remote.Command(
+                commandName,
+                { connection: loadBalancer.connection, addPreviousOutputInEnv: false, ...args },
+                { parent: this, dependsOn },
+            );
+        const quiet = command.remote.Logging.Stderr;
+        const script = run(
+            names.script,
+            { create: loadBalancer.dropletId.apply(installCommand), stdin: haproxyScript, logging: quiet },
+            [loadBalancer.ready],
+        );
+        const staged = run(
+            names.staged,
+            { create: loadBalancer.dropletId.apply(stageCommand), stdin: this.text, logging: quiet },
+            [script],
+        );
+        const create = staged.stdout.apply((word) => applyCommand(word, readySeconds));
+        return run(names.applied, { create }, [staged]);
     }
 }

@@ -77,6 +77,8 @@ function createdState({ type, name, inputs }: MockResourceArgs): Record<string, 
             return { ...given, ipAddress: "127.64.1.1" };
         case "command:local:Command":
             return { ...given, stdout: keyPairText(name) };
+        case "command:remote:Command":
+            return { ...given, stdout: name.endsWith("-staged") ? "1-0123abcd" : "" };
         default:
             return given;
     }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { applyHaproxyStdin } from "../components/haproxy-apply";
+import { applyCommand } from "../components/haproxy-apply";
 import { renderHaproxyConfig } from "../components/haproxy-config";
 import { parseLimits } from "../policy/limits";
 import { unknownValue } from "../policy/facts";
@@ -84,21 +84,29 @@ export function pool(slots: readonly number[], inputs: Record<string, unknown> =
     return resource("dropscale:index:BackendPool", "pool", all);
 }
 
-/** The command that applies haproxy.cfg; `unknown`: the text can't be known yet. */
+/** The commands that stage and apply haproxy.cfg; `unknown`: the text can't be known yet. */
 export function haproxy(
     servers: { name: string; address: string }[] | "unknown",
-    appPort = 80,
-): StateResource {
+    { appPort = 80, word = "1-0123abcd", appliedWord = "1-0123abcd" } = {},
+): StateResource[] {
     const settings = { appPort, healthPath: "/healthz", drainSeconds: 75 };
-    const stdin =
-        servers === "unknown"
-            ? unknownValue
-            : applyHaproxyStdin({
-                  config: renderHaproxyConfig({ ...settings, servers }),
-                  readySeconds: 300,
-                  loadBalancerId: "7",
-              });
-    return resource("command:remote:Command", "haproxy", { stdin, connection: "[secret]" });
+    const stdin = servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...settings, servers });
+    const connection = "[secret]";
+    return [
+        resource("command:remote:Command", "haproxy-staged", { stdin, connection }, { stdout: word }),
+        resource("command:remote:Command", "haproxy", { create: applyCommand(appliedWord, 300), connection }),
+    ];
+}
+
+/** Both commands run. */
+export function haproxyRuns(
+    is: StateResource[],
+    was: StateResource[] = deployed.resources.slice(-2),
+    differs: string[] = [],
+): PreviewStep[] {
+    return is.map((command, i) =>
+        step("update", command, was[i], [i === 0 ? "stdin" : "create", ...differs]),
+    );
 }
 
 const addresses = [0, 1, 2].map((slot) => ({ name: `web-${slot}`, address: `10.0.0.${slot + 10}` }));
@@ -117,7 +125,7 @@ export const deployed: StackState = {
         ),
         loadBalancer(),
         ...addresses.map(({ address }, slot) => server(slot, {}, address)),
-        haproxy(addresses),
+        ...haproxy(addresses),
     ],
     leftovers: [],
     pending: [],

@@ -1,5 +1,7 @@
+import { commandNames } from "../components/haproxy-apply";
 import { serverName } from "../components/slots";
 import type { PreviewDocument, PreviewStep } from "./preview-json";
+import { stagedHaproxy } from "./state";
 
 /** What a preview says, as far as a roll-out needs it. */
 export interface Preview {
@@ -26,7 +28,7 @@ const deleting = new Set(["delete", "delete-replaced", ...replacing]);
  * Takes from a preview what a roll-out needs.
  *
  * Which servers serve is known from the text that was last applied to the load balancer: HAProxy has a server if
- * the text has its name with its address.
+ * the text has its name with its address. After a run that ended before it had applied its text, every server may serve.
  *
  * @throws Error if the applied text is not readable.
  */
@@ -38,11 +40,12 @@ export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Pre
         if (slot !== undefined && replacing.has(step.op)) pool.set(slot, step);
     }
     const replaced = [...pool.keys()].sort((a, b) => a - b);
-    const applied = replaced.length > 0 ? appliedText(all) : "";
+    const applied = replaced.length > 0 ? appliedText(all) : undefined;
     const droplets = steps.filter(({ type }) => type.endsWith(":Droplet"));
     return {
         replaced,
         notServing: replaced.filter((slot) => {
+            if (applied === undefined) return false;
             const address = pool.get(slot)?.before?.outputs?.ipv4AddressPrivate;
             return !applied.includes(`server ${serverName(slot)} ${String(address)}:`);
         }),
@@ -62,16 +65,18 @@ export function slotOf({ type, name }: { type: string; name: string }): number |
 }
 
 /**
- * What was last applied to the load balancer; empty where nothing ever was. A server that is replaced gets another
- * address, so the command is among the steps.
+ * What was last applied to the load balancer; empty where nothing ever was, `undefined` where it is not known. A server
+ * that is replaced gets another address, so the commands are among the steps.
  */
-function appliedText(steps: readonly PreviewStep[]): string {
-    const step = steps.find(({ type, name }) => type === "command:remote:Command" && name === "haproxy");
-    const text = step?.before?.inputs?.stdin ?? "";
+function appliedText(steps: readonly PreviewStep[]): string | undefined {
+    const names = commandNames("haproxy");
+    const step = steps.find(({ type, name }) => type === "command:remote:Command" && name === names.staged);
+    if (step && !step.before) return "";
+    const staged = stagedHaproxy(steps.map(({ type, name, before }) => ({ type, name, ...before })));
     // To guess would be to take every server for one that does not serve, and to replace all at once.
-    if (!step || typeof text !== "string" || (text !== "" && !text.includes("\nbackend pool\n")))
+    if (!staged?.text.includes("\nbackend pool\n"))
         throw new Error("the state's haproxy.cfg can't be read: which servers serve is not known");
-    return text;
+    return staged.applied ? staged.text : undefined;
 }
 
 /**

@@ -118,7 +118,7 @@ export function orphanDrift(findings: readonly Finding[], stack: string): Drift[
 /**
  * How the load balancer's haproxy.cfg differs from the one that Pulumi applied.
  *
- * A plain `pulumi up` does not mend it: the command's own text is unchanged, so it does not run.
+ * A plain `pulumi up` does not mend it: the staged text is unchanged, so nothing runs.
  */
 export function haproxyDrift(applied: string, live: LiveHaproxy, stack: string): Drift[] {
     const expected = generationIn(applied);
@@ -134,7 +134,7 @@ export function haproxyDrift(applied: string, live: LiveHaproxy, stack: string):
                 ? `is as Pulumi wrote it, but HAProxy ${running} (${live.generation ?? "none"}, not ${expected ?? "none"})`
                 : "was edited on the host",
             mend:
-                `\`pulumi up --replace '**:Command::haproxy' --stack ${stack}\` writes and loads it again, without losing a request; ` +
+                `\`pulumi up --replace '**:Command::haproxy-staged' --stack ${stack}\` writes and loads it again, without losing a request; ` +
                 "a plain `pulumi up` does not, for its own text is unchanged",
             ...(!same && { diff: withoutPasswords(unified("state", "load balancer", applied, live.text)) }),
         },

@@ -8,7 +8,6 @@
  * Exit 0: no drift. 2: drift. 1: it could not be told.
  */
 import { parseArgs } from "node:util";
-import { configInStdin } from "../components/haproxy-apply";
 import { listAll } from "./api";
 import { runCommand } from "./command";
 import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
@@ -30,7 +29,7 @@ import { judge, knownTo } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
 import { type ReportOptions, reportOptions, writeReports } from "./reports";
 import { onLoadBalancer, readOutputs } from "./stack";
-import { readState, type StackState } from "./state";
+import { readState, type StackState, stagedHaproxy } from "./state";
 import { coloursFor } from "./terminal";
 
 const usage = "make drift STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet]' (FILE - is stdout)";
@@ -94,11 +93,8 @@ async function orphans({ name, prefix }: Stack, state: StackState): Promise<Drif
 }
 
 async function haproxy(stack: string, state: StackState): Promise<Drift[]> {
-    const command = state.resources.find(({ urn }) => urn.endsWith("command:remote:Command::haproxy"));
-    if (!command) return [];
-    const applied = configInStdin(command.inputs?.stdin);
-    if (applied === undefined) throw new Error("the text in the state can't be read");
-    return haproxyDrift(applied, await liveHaproxy(stack), stack);
+    const staged = stagedHaproxy(state.resources);
+    return staged ? haproxyDrift(staged.text, await liveHaproxy(stack), stack) : [];
 }
 
 /** The file, and what the worker that serves says of itself, as apply-haproxy.sh asks it. */

@@ -1,3 +1,5 @@
+import { commandNames } from "../components/haproxy-apply";
+import { unknownValue } from "../policy/facts";
 import { type Deployment, pendingOf } from "./orphans";
 import { parseUrn, type ResourceState } from "./preview-json";
 import { readPulumi } from "./stack";
@@ -61,6 +63,28 @@ const secretSignature = "4dabf18193072939515e22adb298388d";
 /** A preview writes the same in a secret's place. */
 function maskSecret(_key: string, value: unknown): unknown {
     return value !== null && typeof value === "object" && secretSignature in value ? "[secret]" : value;
+}
+
+/** haproxy.cfg as a state has it: the text staged last, and whether that one has been applied to the end. */
+export interface StagedHaproxy {
+    text: string;
+    /** `false`: a run ended in between. HAProxy runs this text or the one before; the next `up` applies one in any case. */
+    applied: boolean;
+}
+
+/** @returns `undefined` where the state has none, or does not know its text. */
+export function stagedHaproxy(
+    resources: readonly Pick<StateResource, "type" | "name" | "inputs" | "outputs">[],
+): StagedHaproxy | undefined {
+    const names = commandNames("haproxy");
+    const [staged, applied] = [names.staged, names.applied].map((command) =>
+        resources.find(({ type, name }) => type === "command:remote:Command" && name === command),
+    );
+    const [text, word, command] = [staged?.inputs?.stdin, staged?.outputs?.stdout, applied?.inputs?.create];
+    if (typeof text !== "string" || text === unknownValue) return undefined;
+    const isApplied =
+        typeof word === "string" && typeof command === "string" && command.includes(` ${word.trim()} `);
+    return { text, applied: isApplied };
 }
 
 /** @throws Error in pulumi's own words, where there is no such stack among others. */

@@ -1,6 +1,14 @@
 import { type TestContext, describe, expect, test } from "vitest";
 import { markGeneration } from "../../components/haproxy-config";
-import { type Ended, Host, type OnOutput, configFor, debianDefault, generationOf } from "./haproxy-host/host";
+import {
+    applyScript,
+    type Ended,
+    Host,
+    type OnOutput,
+    configFor,
+    debianDefault,
+    generationOf,
+} from "./haproxy-host/host";
 import type { Answer } from "./haproxy-host/town";
 
 const cfg = "/etc/haproxy/haproxy.cfg";
@@ -206,12 +214,14 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const host = await servingHost(context, before, a);
         const ended = await host.apply(configFor({ 0: a }, { drainSeconds: 30 }).slice(0, -20));
         await expectUnchanged(host, before, ended);
-        expect(ended.stderr).toContain("did not arrive whole");
+        expect(ended.stderr).toBe(
+            "haproxy.cfg did not arrive whole, nothing was changed: run 'pulumi up' again.\n",
+        );
     });
 
     test("leaves everything as it was when the disk is full, and works when it is not", async (context) => {
         const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
-        const host = await newHost(context, { etcKiB: 24 });
+        const host = await newHost(context, { etcKiB: 40 });
         for (const address of [a, b]) await host.call("serve", address);
         expect(await host.apply(before)).toMatchObject({ code: 0 });
         await host.run("dd if=/dev/zero of=/etc/haproxy/fill bs=1k count=100");
@@ -269,41 +279,74 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         expect(await host.apply(configFor({}))).toMatchObject({ code: 0 });
     });
 
-    test("a second run waits for the first, and says for whom", async (context) => {
-        const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
-        const host = await servingHost(context, before, a);
-        let second: Promise<Ended> | undefined;
-        const first = await host.apply(after, 30, (text) => {
-            if (!text.includes("asking")) return;
-            second = host.apply(before, 5, (waiting) => {
-                if (waiting.includes("another run")) void host.call("serve", b);
-            });
+    test.for([
+        ["asks new servers", "asking", configFor({ 0: a, 1: c })],
+        ["waits for old workers", "reloaded", configFor({ 0: a, 1: b })],
+    ])("a later run takes over from one that only %s", async ([, moment = "", first = ""], context) => {
+        const [before, after] = [configFor({ 0: a, 1: b, 2: "127.0.1.9" }), configFor({ 0: a })];
+        const host = await servingHost(context, before, a, b, "127.0.1.9");
+        const slow = Array.from({ length: 6 }, () => host.call("request", "/slow?ms=6000"));
+        await sleep(200);
+        let later: Promise<Ended> | undefined;
+        const ended = await host.apply(first, 60, (text) => {
+            if (text.includes(moment)) later ??= host.apply(after);
         });
-        expect(first).toMatchObject({ code: 0 });
-        expect(await second).toMatchObject({ code: 0 });
-        const stdout = (await second)?.stdout;
-        expect(stdout).toMatch(
-            /another run has the lock, waiting up to 120 s: pid \d+, asking new servers since \d\d:\d\d:\d\dZ\n/,
+        expect(ended).toMatchObject({
+            code: 143,
+            stderr: expect.stringContaining("a later run has taken over") as string,
+        });
+        expect(await later).toMatchObject({ code: 0, stderr: "" });
+        expect((await later)?.stdout).toMatch(
+            /another run has the lock, waiting up to 120 s: pid \d+, (asking new servers|waiting for old workers) since /,
         );
-        expect(await host.generation()).toBe(generationOf(before));
+        expect(await host.generation()).toBe(generationOf(after));
+        // Whoever deletes servers after the later run has waited for the workers of both.
+        expect((await Promise.all(slow)).map(({ status }) => status)).toEqual(Array(6).fill(200));
+    });
+
+    test("never applies what was staged before the newest text that was to be applied", async (context) => {
+        const [old, later, newest] = [configFor({ 0: a }), configFor({ 0: a, 1: b }), configFor({ 1: b })];
+        const host = await servingHost(context, old, a, b);
+        const [first, second] = [
+            (await host.stage(later)).stdout.trim(),
+            (await host.stage(newest)).stdout.trim(),
+        ];
+        expect(second).not.toBe(first);
+        expect(await host.applyStaged(second)).toMatchObject({ code: 0, stderr: "" });
+        // As from a plugin that outlived its killed engine, and reaches the host only now.
+        const late = await host.applyStaged(first);
+        await expectUnchanged(host, newest, late);
+        expect(late.stderr).toContain(
+            `text ${first} is older than one that was applied here since (3), nothing was changed`,
+        );
+        expect(late.stderr).toContain("pulumi up --replace '**:Command::haproxy-staged'");
+        expect(await host.applyStaged(second)).toMatchObject({ code: 0, stderr: "" });
+    });
+
+    test("gives every staged text another word, the same text too, and keeps none that can't be applied any more", async (context) => {
+        const [one, two] = [configFor({ 0: a }), configFor({ 0: a }, { drainSeconds: 21 })];
+        const host = await servingHost(context, one, a);
+        const words = [];
+        for (const text of [one, one, two]) words.push((await host.stage(text)).stdout.trim());
+        expect(words.map((word) => word.split("-")[0])).toEqual(["2", "3", "4"]);
+        expect(await host.applyStaged(words[2] ?? "")).toMatchObject({ code: 0 });
+        expect((await host.run("ls /etc/haproxy/staged")).stdout).toBe(`${words[2]}.cfg\nlock\nnewest\n`);
+        const gone = await host.applyStaged("9-00000000");
+        await expectUnchanged(host, two, gone);
+        expect(gone.stderr).toContain("there is no text 9-00000000 on this load balancer");
     });
 
     test("gives up on a lock that is never free", async (context) => {
         const before = configFor({ 0: a });
         const host = await servingHost(context, before, a);
-        // 120 s are long: this flock waits for one.
-        await host.run(
-            "mkdir /run/bin && printf '#!/bin/bash\\nexec /usr/bin/flock \"${@/#120/1}\"\\n' >/run/bin/flock && chmod +x /run/bin/flock",
-        );
         const holder = host.run(
             "echo -n 'pid 7, a test since 00:00:00Z' >/run/dropscale-haproxy.lock; flock /run/dropscale-haproxy.lock sleep 3",
         );
         await sleep(500);
-        const { code, stderr } = await host.applyWith("PATH=/run/bin:$PATH exec bash -s", configFor({}));
+        const { stdout: word } = await host.stage(configFor({}));
+        const { code, stderr } = await host.run(`LOCK_SECONDS=1 ${applyScript} apply ${word.trim()} 5`);
         expect(code).not.toBe(0);
-        expect(stderr).toContain(
-            "another run still has the lock after 120 s: pid 7, a test since 00:00:00Z.",
-        );
+        expect(stderr).toContain("another run still has the lock after 1 s: pid 7, a test since 00:00:00Z.");
         expect(await host.generation()).toBe(generationOf(before));
         await holder;
     });

@@ -1,3 +1,4 @@
+import { applyCommand } from "../../components/haproxy-apply";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { holdDuring, limitProblem, planBatches, readPreview } from "../../tools/batches";
@@ -88,12 +89,16 @@ describe("a preview", () => {
         ...(op === "create" ? {} : { oldState: { custom: true, outputs: { ipv4AddressPrivate: address } } }),
         ...(op === "delete" ? {} : { newState: { custom: true } }),
     });
-    const haproxy = (op: string, stdin?: unknown) => ({
-        op,
-        urn: urn("dropscale:index:HaproxyConfig$command:remote:Command", "haproxy"),
-        newState: { custom: true },
-        ...(stdin === undefined ? {} : { oldState: { custom: true, inputs: { stdin } } }),
-    });
+    const haproxy = (op: string, stdin?: unknown, word = "1-a", appliedWord = word) => {
+        const command = (name: string, inputs: object, outputs = {}) => ({
+            op,
+            urn: urn("dropscale:index:HaproxyConfig$command:remote:Command", name),
+            newState: { custom: true },
+            ...(stdin === undefined ? {} : { oldState: { custom: true, inputs, outputs } }),
+        });
+        const create = applyCommand(appliedWord, 300);
+        return [command("haproxy-staged", { stdin }, { stdout: word }), command("haproxy", { create })];
+    };
     const component = (op: string) => ({
         op,
         urn: urn("dropscale:index:BackendPool", "pool"),
@@ -104,8 +109,7 @@ describe("a preview", () => {
         urn: urn("pulumi:pulumi:Stack", "dropscale-dev"),
         newState: { custom: false },
     };
-    const applied =
-        "READY_SECONDS=300\nbackend pool\n    server web-0 10.0.0.1:80\n    server web-1 10.0.0.2:80\n";
+    const applied = "\nbackend pool\n    server web-0 10.0.0.1:80\n    server web-1 10.0.0.2:80\n";
     const read = (...steps: object[]) => readPreview(parsePreview(JSON.stringify({ steps })));
 
     it("names the slots to replace, those that serve apart from those that never did", () => {
@@ -119,12 +123,12 @@ describe("a preview", () => {
                 droplet("create", "web-3"),
                 droplet("delete", "web-4"),
                 droplet("same", "web-5"),
-                haproxy("update", applied),
+                ...haproxy("update", applied),
             ),
         ).toEqual({
             replaced: [0, 1, 10],
             notServing: [10],
-            others: ["create web-3", "delete web-4", "update haproxy"],
+            others: ["create web-3", "delete web-4", "update haproxy-staged", "update haproxy"],
             changes: true,
             dropletsMade: 4,
             dropletsDeleted: 4,
@@ -136,7 +140,7 @@ describe("a preview", () => {
         const { notServing } = read(
             droplet("replace", "web-1", "10.0.0.1"),
             droplet("replace", "web-10", "10.0.0.1"),
-            haproxy("update", text),
+            ...haproxy("update", text),
         );
         expect(notServing).toEqual([1]);
     });
@@ -161,11 +165,17 @@ describe("a preview", () => {
     });
 
     it("takes nobody for serving before haproxy.cfg was ever applied", () => {
-        expect(read(droplet("replace", "web-0", "10.0.0.1"), haproxy("create")).notServing).toEqual([0]);
+        expect(read(droplet("replace", "web-0", "10.0.0.1"), ...haproxy("create")).notServing).toEqual([0]);
+    });
+
+    it("takes everybody for serving after a run that ended before it had applied its text", () => {
+        const replaced = droplet("replace", "web-10");
+        expect(read(replaced, ...haproxy("update", applied)).notServing).toEqual([10]);
+        expect(read(replaced, ...haproxy("update", applied, "2-b", "1-a")).notServing).toEqual([]);
     });
 
     it.each([["[secret]"], [{ sig: "x" }], [undefined]])("refuses to guess who serves: %j", (stdin) => {
-        const command = stdin === undefined ? [] : [haproxy("update", stdin)];
+        const command = stdin === undefined ? [] : haproxy("update", stdin);
         expect(() => read(droplet("replace", "web-0", "10.0.0.1"), ...command)).toThrow(
             "the state's haproxy.cfg can't be read",
         );

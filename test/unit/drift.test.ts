@@ -1,6 +1,5 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import { applyHaproxyStdin, configInStdin } from "../../components/haproxy-apply";
 import { generationIn, renderHaproxyConfig } from "../../components/haproxy-config";
 import {
     type Drift,
@@ -106,12 +105,6 @@ describe("droplets", () => {
 });
 
 describe("haproxy.cfg", () => {
-    it("is taken out of what the command in the state read", () => {
-        const stdin = applyHaproxyStdin({ config: applied, readySeconds: 300, loadBalancerId: "13" });
-        expect(configInStdin(stdin)).toBe(applied);
-        expect(configInStdin(applied)).toBeUndefined();
-    });
-
     it("is in order where text and running generation are", () => {
         expect(generation).toMatch(/^[0-9a-f]{16}$/);
         expect(haproxyDrift(applied, { text: applied, generation }, "prod")).toEqual([]);
@@ -128,7 +121,7 @@ describe("haproxy.cfg", () => {
             expect(drift?.diff).toContain("-    maxconn 8000\n+    maxconn 10\n");
             expect(drift?.diff).toContain("insecure-password [secret]");
             expect(drift?.diff).not.toContain("hunter2");
-            expect(drift?.mend).toContain("pulumi up --replace '**:Command::haproxy' --stack prod");
+            expect(drift?.mend).toContain("pulumi up --replace '**:Command::haproxy-staged' --stack prod");
         }
     });
 

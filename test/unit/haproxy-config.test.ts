@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { applyHaproxyCommand, applyHaproxyStdin } from "../../components/haproxy-apply";
+import { applyCommand, haproxyScript, installCommand, stageCommand } from "../../components/haproxy-apply";
 import {
     type RenderHaproxyOptions,
     markGeneration,
@@ -143,25 +143,29 @@ describe("renderHaproxyConfig", () => {
 });
 
 describe("what runs on the load balancer", () => {
-    test("names it, gives the parameter, the script, and after its last line the text", () => {
-        const stdin = applyHaproxyStdin({ config: render(), readySeconds: 300, loadBalancerId: "12345" });
-        expect(stdin).toMatch(/^# load balancer 12345\nREADY_SECONDS=300\n#!\/usr\/bin\/env bash\n/);
-        expect(stdin.endsWith(`\nmain; exit $?\n${render()}`)).toBe(true);
-    });
+    const installed = /\/usr\/local\/lib\/dropscale\/haproxy-[0-9a-f]{12}/;
 
-    test("is bounded by more than its parts", () => {
-        expect(applyHaproxyCommand({ readySeconds: 300 })).toBe("timeout --kill-after=10 4500 bash -s");
-    });
-
-    test.each(["", "1\nrm -rf /", "a b"])("refuses %j as a droplet's id", (loadBalancerId) => {
-        expect(() => applyHaproxyStdin({ config: "", readySeconds: 1, loadBalancerId })).toThrow(
-            "a droplet's id",
+    test("is installed whole, and named by its content", () => {
+        expect(haproxyScript).toMatch(/^#!\/usr\/bin\/env bash\n/);
+        const [path = ""] = installed.exec(installCommand("12345")) ?? [];
+        expect(installCommand("12345")).toBe(
+            `mkdir -p /usr/local/lib/dropscale && cat >${path}.$$ && chmod 755 ${path}.$$ && mv ${path}.$$ ${path} # load balancer 12345`,
         );
+        expect(stageCommand("12345")).toBe(`${path} stage # load balancer 12345`);
+    });
+
+    test("gets the word of the staged text, and is bounded by more than its parts", () => {
+        expect(applyCommand("7-0a1b2c3d\n", 300)).toMatch(
+            new RegExp(`^timeout --kill-after=10 4500 ${installed.source} apply 7-0a1b2c3d 300$`),
+        );
+    });
+
+    test.each(["", "1\nrm -rf /", "a b"])("refuses %j as a droplet's id or a word", (text) => {
+        for (const command of [installCommand, stageCommand, (word: string) => applyCommand(word, 1)])
+            expect(() => command(text)).toThrow("should be one word");
     });
 
     test("refuses half seconds", () => {
-        expect(() => applyHaproxyStdin({ config: "", readySeconds: 1.5, loadBalancerId: "1" })).toThrow(
-            "readySeconds should be a whole number, got 1.5",
-        );
+        expect(() => applyCommand("1-a", 1.5)).toThrow("readySeconds should be a whole number, got 1.5");
     });
 });

@@ -9,7 +9,17 @@ import { planAsText } from "../../tools/plan/text";
 import { about, difference, dollars } from "../../tools/plan/words";
 import { parsePreview } from "../../tools/preview-json";
 import { parseState } from "../../tools/state";
-import { deployed, haproxy, loadBalancer, pool, resource, server, sources, step } from "../plan-fixtures";
+import {
+    deployed,
+    haproxy,
+    haproxyRuns,
+    loadBalancer,
+    pool,
+    resource,
+    server,
+    sources,
+    step,
+} from "../plan-fixtures";
 
 const plain = pc.createColors(false);
 const web0 = server(0, {}, "10.0.0.10");
@@ -18,12 +28,7 @@ const web2 = server(2, {}, "10.0.0.12");
 const firewall = resource("digitalocean:index/firewall:Firewall", "network-load-balancer", {
     tags: ["dropscale-prod-load-balancer"],
 });
-const haproxyChanges = step(
-    "update",
-    haproxy("unknown"),
-    haproxy([{ name: "web-0", address: "10.0.0.10" }]),
-    ["stdin"],
-);
+const haproxyChanges = haproxyRuns(haproxy("unknown"), haproxy([{ name: "web-0", address: "10.0.0.10" }]));
 
 const bigger = { size: "s-2vcpu-4gb" };
 const scaleOut = sources(
@@ -31,7 +36,7 @@ const scaleOut = sources(
         step("update", pool([0, 1, 2, 3, 4]), pool([0, 1, 2])),
         step("create", server(3)),
         step("create", server(4)),
-        step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin"]),
+        ...haproxyRuns(haproxy("unknown")),
     ],
     { replicas: "5" },
 );
@@ -41,9 +46,7 @@ const cases: Record<string, Sources> = {
     "scale-in-too-far": sources(
         [
             step("update", pool([0]), pool([0, 1, 2])),
-            step("update", haproxy([{ name: "web-0", address: "10.0.0.10" }]), deployed.resources.at(-1), [
-                "stdin",
-            ]),
+            ...haproxyRuns(haproxy([{ name: "web-0", address: "10.0.0.10" }])),
             step("delete", web1),
             step("delete", web2),
         ],
@@ -53,14 +56,14 @@ const cases: Record<string, Sources> = {
         [
             step("update", pool([0, 1, 2], { hold: [1, 2] }), pool([0, 1, 2])),
             step("replace", server(0, bigger), web0, ["size"]),
-            step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin"]),
+            ...haproxyRuns(haproxy("unknown")),
         ],
         { size: "s-2vcpu-4gb", hold: "[1, 2]" },
     ),
     "load-balancer": sources(
         [
             step("replace", loadBalancer(bigger), loadBalancer(), ["size"]),
-            step("update", haproxy("unknown"), deployed.resources.at(-1), ["stdin", "connection"]),
+            ...haproxyRuns(haproxy("unknown"), undefined, ["connection"]),
             step(
                 "replace",
                 resource("digitalocean:index/reservedIpAssignment:ReservedIpAssignment", "address"),
@@ -247,7 +250,7 @@ describe("a plan", () => {
         const steps = [
             step("update", pool(slots), pool([0, 1, 2])),
             ...slots.slice(3).map((slot) => step("create", server(slot))),
-            haproxyChanges,
+            ...haproxyChanges,
         ];
         const plan = buildPlan(sources(steps, { replicas: "1000" }));
         expect(plan.haproxyDiff).toContain("+    server web-999 <address of web-999>:80 tcp-ut 3s");

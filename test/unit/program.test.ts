@@ -27,6 +27,8 @@ describe.each([
             "dropscale-dev > dropscale:index:Network network",
             "dropscale-dev > dropscale:index:PublicAddress address",
             "haproxy > command:remote:Command haproxy",
+            "haproxy > command:remote:Command haproxy-script",
+            "haproxy > command:remote:Command haproxy-staged",
             "keys > command:local:Command keys-deploy",
             "keys > command:local:Command keys-host",
             "keys > digitalocean:index/sshKey:SshKey keys",
@@ -99,16 +101,18 @@ describe.each([
         expect(find(droplet, "load-balancer").dependsOn).toEqual(
             expect.arrayContaining(["network-backend", "network-load-balancer"]),
         );
-        expect(find(remoteCommand, "haproxy").dependsOn).toEqual(
-            expect.arrayContaining(["load-balancer-ready", "web-0", "web-1", "web-2"]),
+        expect(find(remoteCommand, "haproxy-script").dependsOn).toContain("load-balancer-ready");
+        expect(find(remoteCommand, "haproxy-staged").dependsOn).toEqual(
+            expect.arrayContaining(["haproxy-script", "web-0", "web-1", "web-2"]),
         );
+        expect(find(remoteCommand, "haproxy").dependsOn).toContain("haproxy-staged");
         expect(find("ReservedIpAssignment", "address").dependsOn).toContain("haproxy");
     });
 
     it("has no command that runs at delete or is replaced by a trigger", async () => {
         const { registrations } = await runProgram({ preview });
         const commands = registrations.filter(({ type }) => type.startsWith("command:"));
-        expect(commands).toHaveLength(4);
+        expect(commands).toHaveLength(6);
         for (const { inputs } of commands) {
             expect(inputs).not.toHaveProperty("delete");
             expect(inputs).not.toHaveProperty("triggers");
@@ -214,9 +218,9 @@ describe("the load balancer", () => {
         expect(connection.privateKey).toContain("private-keys-deploy");
         const id = find("ReservedIpAssignment", "address").inputs.dropletId as number;
         expect(id).toBeGreaterThan(1000);
-        for (const name of ["load-balancer-ready", "haproxy"]) {
-            expect(find(remoteCommand, name).inputs.stdin).toContain(`# load balancer ${id}`);
-        }
+        expect(find(remoteCommand, "load-balancer-ready").inputs.stdin).toContain(`# load balancer ${id}`);
+        for (const name of ["haproxy-script", "haproxy-staged"])
+            expect(find(remoteCommand, name).inputs.create).toContain(`# load balancer ${id}`);
     });
 
     it("gets a config with every backend's private address", async () => {
@@ -224,7 +228,9 @@ describe("the load balancer", () => {
         const servers = outputs.servers as { name: string; privateIp: string }[];
         expect(servers.map(({ name }) => name)).toEqual(["web-0", "web-1", "web-2"]);
         for (const { name, privateIp } of servers) {
-            expect(find(remoteCommand, "haproxy").inputs.stdin).toContain(`server ${name} ${privateIp}:80 `);
+            expect(find(remoteCommand, "haproxy-staged").inputs.stdin).toContain(
+                `server ${name} ${privateIp}:80 `,
+            );
         }
         expect(find(component("HaproxyConfig"), "haproxy").inputs.servers).toEqual(
             Object.fromEntries(servers.map(({ name, privateIp }) => [name, `${privateIp}:80`])),

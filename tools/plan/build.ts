@@ -77,6 +77,12 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
                   `a run was killed while ${state.pending.join(", ")}: \`make doctor STACK=${stack}\` first, then plan again`,
               ]
             : []),
+        ...(haproxy.interrupted && !refused
+            ? [
+                  "an earlier run ended before its haproxy.cfg was applied to the end: HAProxy runs that one or the one before. " +
+                      "This run applies what the config says before it deletes a droplet",
+              ]
+            : []),
         ...(refused ? [] : warningsOf(plan, changes)),
         ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
         ...(room?.fitsInBatches ? [room.text] : []),

@@ -1,8 +1,9 @@
-import { configInStdin } from "../../components/haproxy-apply";
+import { commandNames } from "../../components/haproxy-apply";
 import { renderHaproxyConfig } from "../../components/haproxy-config";
 import { slotOf } from "../batches";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";
+import { stagedHaproxy } from "../state";
 import { dropletType } from "./servers";
 
 /** The config as far as haproxy.cfg depends on it. */
@@ -18,6 +19,8 @@ export interface HaproxyPlan {
     runs: boolean;
     /** Unified diff of its text, the line that names its generation left out; empty: the same text. */
     diff: string;
+    /** An earlier run staged a text and did not apply it to the end: what HAProxy runs is that one, or the one before. */
+    interrupted: boolean;
 }
 
 /**
@@ -25,12 +28,18 @@ export interface HaproxyPlan {
  * has no address yet, it is rendered here with a placeholder for that address.
  */
 export function planHaproxy(changes: readonly Change[], settings: HaproxySettings): HaproxyPlan {
-    const command = find(changes, "command:remote:Command", "haproxy");
+    const command = find(changes, "command:remote:Command", commandNames("haproxy").applied);
     if (!command || command.action === "same" || command.action === "delete")
-        return { runs: false, diff: "" };
-    const before = configInStdin(command.before?.inputs?.stdin);
-    const after = configInStdin(command.after?.inputs?.stdin) ?? render(changes, settings);
-    return { runs: true, diff: unifiedDiff(withoutMarker(before ?? ""), withoutMarker(after)) };
+        return { runs: false, diff: "", interrupted: false };
+    const [before, after] = (["before", "after"] as const).map((when) =>
+        stagedHaproxy(changes.map(({ type, name, [when]: state }) => ({ type, name, ...state }))),
+    );
+    const text = after?.text ?? render(changes, settings);
+    return {
+        runs: true,
+        diff: unifiedDiff(withoutMarker(before?.text ?? ""), withoutMarker(text)),
+        interrupted: before?.applied === false,
+    };
 }
 
 /** Of 255.0.0.0/8, which no droplet can have: renderHaproxyConfig accepts addresses alone. */

@@ -1,3 +1,4 @@
+import { commandNames } from "../../components/haproxy-apply";
 import type { DropletAction, OtherChange, Plan } from "./model";
 import { about, arrow, count, difference, dollars } from "./words";
 
@@ -95,7 +96,9 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
     if (action === "delete") return false;
     const made = loadBalancer === "create" || loadBalancer === "replace";
     if (kind === "command on the load balancer")
-        return name === "haproxy" || (made && name === "load-balancer-ready");
+        return (
+            Object.values(commandNames("haproxy")).includes(name) || (made && name === "load-balancer-ready")
+        );
     return made && kind === "assignment of the reserved IP";
 }
 

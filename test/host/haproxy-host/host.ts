@@ -6,7 +6,6 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { applyHaproxyStdin } from "../../../components/haproxy-apply";
 import { renderHaproxyConfig } from "../../../components/haproxy-config";
 import type { Calls } from "./town";
 
@@ -19,6 +18,9 @@ export interface Ended {
 
 /** Told of each piece of output; it may hang up by destroying the process's stdout. */
 export type OnOutput = (text: string, process: ChildProcess) => void;
+
+/** Path of the script. */
+export const applyScript = join(__dirname, "../../../components/apply-haproxy.sh");
 
 const debiansHaproxy = "/usr/sbin/haproxy";
 
@@ -207,14 +209,19 @@ export class Host {
         return { code, stdout, stderr };
     }
 
-    /** Runs the apply script with this text, as the program does over SSH. */
-    apply(config: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
-        return this.applyWith("exec bash -s", config, readySeconds, onOutput);
+    /** Stages this text and applies it, as the program does over SSH; how the first that failed ended. */
+    async apply(config: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
+        const staged = await this.stage(config);
+        return staged.code === 0 ? this.applyStaged(staged.stdout, readySeconds, onOutput) : staged;
     }
 
-    /** The same by another command. */
-    applyWith(command: string, config: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
-        return this.run(command, applyHaproxyStdin({ config, readySeconds, loadBalancerId: "1" }), onOutput);
+    /** Its stdout is the word of what was staged. */
+    stage(config: string): Promise<Ended> {
+        return this.run(`exec ${applyScript} stage`, config);
+    }
+
+    applyStaged(word: string, readySeconds = 5, onOutput?: OnOutput): Promise<Ended> {
+        return this.run(`exec ${applyScript} apply ${word.trim()} ${readySeconds}`, "", onOutput);
     }
 
     /** Calls into the town of web servers and clients on this host's network. */
