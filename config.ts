@@ -8,7 +8,14 @@ import { slots } from "./components/slots";
 import { meant } from "./nearest";
 import { refusal } from "./refusal";
 import { checkCloudConfig } from "./userdata/cloud-config";
-import { backendFiles, loadBalancerFile, readUserData, renderUserData } from "./userdata/render";
+import {
+    backendFiles,
+    loadBalancerFile,
+    readUserData,
+    renderBackendUserData,
+    renderLoadBalancerUserData,
+    renderUserData,
+} from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
 type Rule<T> = (raw: string) => T;
@@ -118,8 +125,12 @@ export function parseSettings(
     }
     const loadBalancerUserData = readUserData(loadBalancerFile);
     const schema = [
-        cloudConfigFindings(`userdata/${raw.userdata ?? ""}.yaml`, values.userdata),
-        cloudConfigFindings(`userdata/${loadBalancerFile}.yaml`, loadBalancerUserData, { ssh_keys: {} }),
+        cloudConfigFindings(`userdata/${raw.userdata ?? ""}.yaml`, values.userdata, (text) =>
+            renderBackendUserData({ text, generation: String(values.generation ?? "") }),
+        ),
+        cloudConfigFindings(`userdata/${loadBalancerFile}.yaml`, loadBalancerUserData, (text) =>
+            renderLoadBalancerUserData(text),
+        ),
     ];
     problems.push(...schema.flatMap((found) => found.problems));
     const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values, loadBalancerUserData };
@@ -132,13 +143,13 @@ export function parseSettings(
 /**
  * What cloud-init would not take; nothing of a text that was refused already.
  *
- * @param additions Keys that are still to be added: they need cloud-config, not a script.
+ * @param render Makes of the text what is sent, and throws where that can't be.
  */
-function cloudConfigFindings(file: string, text: unknown, additions: Record<string, unknown> = {}): Findings {
+function cloudConfigFindings(file: string, text: unknown, render: (text: string) => string): Findings {
     if (typeof text !== "string") return { problems: [], warnings: [] };
     const named = (lines: readonly string[]) => lines.map((line) => `${file}: ${line}`);
     try {
-        renderUserData(text, additions);
+        render(text);
         const { problems, warnings } = checkCloudConfig(text);
         return { problems: named(problems), warnings: named(warnings) };
     } catch (error) {

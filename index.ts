@@ -24,6 +24,7 @@ export = async () => {
         userData: settings.userdata,
         network,
         sshKeyId: keys.sshKeyId,
+        setupKey: keys.setup.publicKey,
     });
 
     const loadBalancer = new LoadBalancer("load-balancer", {
@@ -35,6 +36,7 @@ export = async () => {
         sshKeyId: keys.sshKeyId,
         deploy: keys.deploy,
         host: keys.host,
+        setup: keys.setup,
         adminCidrs: settings.adminCidrs,
     });
 

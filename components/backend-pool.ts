@@ -1,7 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { refusal } from "../refusal";
-import { describeUserData, withGeneration } from "../userdata/render";
+import { describeUserData, renderBackendUserData } from "../userdata/render";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 import { serverName, slots } from "./slots";
@@ -28,6 +28,8 @@ export interface BackendPoolArgs {
     network: Network;
     /** Id of the account's key that root's logins need. */
     sshKeyId: pulumi.Input<string>;
+    /** Public key with which the load balancer asks whether a server's set-up has ended. */
+    setupKey: pulumi.Input<string>;
 }
 
 /** One backend. */
@@ -47,7 +49,9 @@ export class BackendPool extends pulumi.ComponentResource {
 
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
         const { replicas, retired, hold, region, image, size, generation, network } = args;
-        const userData = withGeneration(args.userData, generation);
+        const userData = pulumi
+            .output(args.setupKey)
+            .apply((key) => renderBackendUserData({ text: args.userData, generation }, key));
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
         const servers = Object.fromEntries(

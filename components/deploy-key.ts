@@ -17,14 +17,16 @@ export interface KeyPair {
 }
 
 /**
- * This stack's two key pairs, made once on the machine that runs `pulumi` (needs `ssh-keygen`) and kept as
- * secrets in state: the deploy key, with which root is reached on every droplet, and the load balancer's host
- * key, by which it is known from the first connection. To rotate one: `pulumi up --replace '**::keys-deploy'`, or
- * `'**::keys-host'`; the droplets that carry it are replaced, new before old.
+ * This stack's three key pairs, made once on the machine that runs `pulumi` (needs `ssh-keygen`) and kept as
+ * secrets in state: the deploy key, with which root is reached on every droplet; the load balancer's host key, by
+ * which it is known from the first connection; and the set-up key, with which the load balancer asks a server whether
+ * its set-up has ended, and may do nothing else. To rotate one: `pulumi up --replace '**::keys-deploy'`, `'**::keys-host'`
+ * or `'**::keys-setup'`; the droplets that carry it are replaced, new before old.
  */
 export class DeployKey extends pulumi.ComponentResource {
     readonly deploy: KeyPair;
     readonly host: KeyPair;
+    readonly setup: KeyPair;
     /** The account's key to name in `sshKeys` of every droplet. */
     readonly sshKeyId: pulumi.Output<string>;
 
@@ -32,6 +34,7 @@ export class DeployKey extends pulumi.ComponentResource {
         super("dropscale:index:DeployKey", name, args, opts);
         this.deploy = this.makeKeyPair(`${name}-deploy`, `${args.prefix}-deploy`);
         this.host = this.makeKeyPair(`${name}-host`, `${args.prefix}-load-balancer`);
+        this.setup = this.makeKeyPair(`${name}-setup`, `${args.prefix}-setup`);
         this.sshKeyId = new digitalocean.SshKey(
             name,
             { name: args.prefix, publicKey: this.deploy.publicKey },

@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { expectHostKey, reachableFrom } from "./admin-access";
-import { describeUserData, renderUserData } from "../userdata/render";
+import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
@@ -25,6 +25,8 @@ export interface LoadBalancerArgs {
     deploy: KeyPair;
     /** What the droplet shows, by its user data. */
     host: KeyPair;
+    /** With which it asks backends whether their set-up has ended; its user data brings it. */
+    setup: KeyPair;
     /** IPv4 ranges that may reach SSH: checked against this machine's address before anything dials. */
     adminCidrs: string[];
 }
@@ -54,7 +56,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
                 region,
                 image,
                 size,
-                userData: withHostKeys(userData, args.host),
+                userData: withKeys(userData, args),
                 vpcUuid: network.vpcId,
                 tags: [network.loadBalancerTag],
                 sshKeys: [args.sshKeyId],
@@ -96,13 +98,16 @@ export class LoadBalancer extends pulumi.ComponentResource {
     }
 }
 
-/** It holds a private key: a secret. */
-function withHostKeys(text: string, { privateKey, publicKey }: KeyPair): pulumi.Output<string> {
+/** It holds private keys: a secret. */
+function withKeys(
+    text: string,
+    { host, setup }: Pick<LoadBalancerArgs, "host" | "setup">,
+): pulumi.Output<string> {
     return pulumi.secret(
         pulumi
-            .all([privateKey, publicKey])
-            .apply(([ed25519_private, ed25519_public]) =>
-                renderUserData(text, { ssh_keys: { ed25519_private, ed25519_public } }),
+            .all([host.privateKey, host.publicKey, setup.privateKey])
+            .apply(([hostKey, hostPublicKey, setupKey]) =>
+                renderLoadBalancerUserData(text, { hostKey, hostPublicKey, setupKey }),
             ),
     );
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
-import { type Document, parseDocument } from "yaml";
+import { type Document, isSeq, parseDocument } from "yaml";
+import { joinUserData, type UserDataParts } from "./multipart";
 
 /** DigitalOcean's bound on user data, in bytes. https://docs.digitalocean.com/reference/api/ (POST /v2/droplets) */
 const maxUserDataBytes = 65_536;
@@ -27,15 +28,73 @@ export function readUserData(name: string): string {
     return readFileSync(existsSync(yaml) ? yaml : script, "utf8");
 }
 
+/** Where the load balancer has the private key with which it asks backends; apply-haproxy.sh reads it there. */
+export const setupKeyFile = "/etc/dropscale/setup-key";
+
+/** The load balancer's own keys. */
+export interface LoadBalancerKeys {
+    /** In OpenSSH's format, with its final newline. */
+    hostKey: string;
+    /** One line: type, key, comment. */
+    hostPublicKey: string;
+    /** In OpenSSH's format: with it backends are asked whether their set-up has ended. */
+    setupKey: string;
+}
+
+/**
+ * The load balancer's user data as it is sent: its cloud-config with the keys.
+ *
+ * @param keys @default as much room as they take, for a check before there are any
+ * @throws Error if the text is no cloud-config, or all of it is over 64 KiB.
+ */
+export function renderLoadBalancerUserData(text: string, keys: LoadBalancerKeys = sampleKeys): string {
+    return renderUserData(text, {
+        ssh_keys: { ed25519_private: keys.hostKey, ed25519_public: keys.hostPublicKey },
+        write_files: [{ path: setupKeyFile, permissions: "0600", content: keys.setupKey }],
+    });
+}
+
+/** An ed25519 key in OpenSSH's format takes about 400 bytes and its comment, the public one 80. */
+const sampleKeys = { hostKey: "k".repeat(550), hostPublicKey: "k".repeat(200), setupKey: "k".repeat(550) };
+
 /**
  * Checks user data, and adds to a cloud-config what is computed. Comments and order of the text stay.
  *
  * @param text Cloud-config (`#cloud-config` is its first line) or a script (`#!` are its first bytes).
- * @param additions Top-level keys to set, such as `ssh_keys`; not possible with a script. @default none
+ * @param additions Top-level keys to set, such as `ssh_keys`; a list is added to the one that the text has. Not possible
+ * with a script. @default none
  * @returns The text, without a change where nothing is added.
  * @throws Error if it does not start right, is no YAML, or is over 64 KiB.
  */
 export function renderUserData(text: string, additions: Readonly<Record<string, unknown>> = {}): string {
+    checkForm(text);
+    return fitting(
+        text.startsWith("#!") ? renderScript(text, additions) : renderCloudConfig(text, additions),
+        text,
+    );
+}
+
+/**
+ * A backend's user data as it is sent.
+ *
+ * @param setupKey Public key, as one line of type, key and comment, with which the load balancer may ask whether the
+ * set-up has ended. @default {@link sampleSetupKey}, for a check before there is one
+ * @throws Error if the text does not start right, is no YAML, or all of it is over 64 KiB.
+ */
+export function renderBackendUserData(parts: UserDataParts, setupKey: string = sampleSetupKey): string {
+    checkForm(parts.text);
+    return fitting(joinUserData(parts, setupKey), parts.text);
+}
+
+/** As long as every ed25519 key is. https://www.rfc-editor.org/rfc/rfc8709#section-4 */
+const sampleSetupKey = `ssh-ed25519 ${"A".repeat(68)}`;
+
+/** Says that a text changed without repeating it in every preview; a reviewer sees the file's own diff. */
+export function describeUserData(text: string): string {
+    return `${text.split("\n").length - 1} lines, sha256 ${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
+}
+
+function checkForm(text: string): void {
     // Anything else in the very first bytes, a blank or an empty line too, disables it without a word.
     // https://cloudinit.readthedocs.io/en/latest/explanation/format.html
     if (!/^#cloud-config\r?\n|^#!/.test(text)) {
@@ -44,27 +103,17 @@ export function renderUserData(text: string, additions: Readonly<Record<string, 
                 `got ${JSON.stringify(text.slice(0, 20))}; remove what stands before it`,
         );
     }
-    const result = text.startsWith("#!") ? renderScript(text, additions) : renderCloudConfig(text, additions);
-    const bytes = Buffer.byteLength(result);
-    if (bytes > maxUserDataBytes) {
-        throw new Error(`user data should have at most ${maxUserDataBytes} bytes (64 KiB), got ${bytes}`);
-    }
-    return result;
+    const [problem] = text.startsWith("#!") ? [] : parseDocument(text).errors;
+    if (problem) throw new Error(`user data should be YAML after its first line: ${problem.message}`);
 }
 
-/**
- * User data with a comment after its first line that names the generation: another one is another text, for which
- * every server is replaced.
- *
- * @param generation One word; empty adds nothing.
- */
-export function withGeneration(text: string, generation: string): string {
-    return generation === "" ? text : text.replace("\n", `\n# generation: ${generation}\n`);
-}
-
-/** Says that a text changed without repeating it in every preview; a reviewer sees the file's own diff. */
-export function describeUserData(text: string): string {
-    return `${text.split("\n").length - 1} lines, sha256 ${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
+/** User data that DigitalOcean takes. */
+function fitting(sent: string, text: string): string {
+    const [bytes, own] = [Buffer.byteLength(sent), Buffer.byteLength(text)];
+    if (bytes <= maxUserDataBytes) return sent;
+    const added =
+        bytes === own ? "" : ` as it is sent: ${own} of its own, ${bytes - own} that the program adds`;
+    throw new Error(`user data should have at most ${maxUserDataBytes} bytes (64 KiB), got ${bytes}${added}`);
 }
 
 function renderScript(text: string, additions: Readonly<Record<string, unknown>>): string {
@@ -75,10 +124,13 @@ function renderScript(text: string, additions: Readonly<Record<string, unknown>>
 }
 
 function renderCloudConfig(text: string, additions: Readonly<Record<string, unknown>>): string {
-    const document: Document = parseDocument(text);
-    const [problem] = document.errors;
-    if (problem) throw new Error(`user data should be YAML after its first line: ${problem.message}`);
     if (Object.keys(additions).length === 0) return text;
-    for (const [key, value] of Object.entries(additions)) document.set(key, value);
+    const document: Document = parseDocument(text);
+    for (const [key, value] of Object.entries(additions)) {
+        const present = document.get(key);
+        if (isSeq(present) && Array.isArray(value))
+            for (const item of value) present.add(document.createNode(item));
+        else document.set(key, value);
+    }
     return document.toString({ lineWidth: 0 });
 }

@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { splitUserData } from "../../userdata/multipart";
+import { readUserData } from "../../userdata/render";
 import { runProgram } from "../mocks";
 
 const droplet = "digitalocean:index/droplet:Droplet";
@@ -31,6 +33,7 @@ describe.each([
             "haproxy > command:remote:Command haproxy-staged",
             "keys > command:local:Command keys-deploy",
             "keys > command:local:Command keys-host",
+            "keys > command:local:Command keys-setup",
             "keys > digitalocean:index/sshKey:SshKey keys",
             "load-balancer > command:remote:Command load-balancer-ready",
             "load-balancer > digitalocean:index/droplet:Droplet load-balancer",
@@ -57,9 +60,17 @@ describe.each([
             size: "s-1vcpu-1gb",
             tags: ["dropscale-dev-backend"],
         });
-        expect(userData).toMatch(/^#cloud-config\n/);
-        if (preview) expect([vpcUuid, sshKeys].map(pulumi.containsUnknowns)).toEqual([true, true]);
-        else expect([vpcUuid, sshKeys]).toEqual(["network-id", ["keys-id"]]);
+        if (preview) {
+            expect([userData, vpcUuid, sshKeys].map(pulumi.containsUnknowns)).toEqual([true, true, true]);
+        } else {
+            expect([vpcUuid, sshKeys]).toEqual(["network-id", ["keys-id"]]);
+            expect(splitUserData(String(userData))).toEqual({ text: readUserData("nginx"), generation: "" });
+            // The public half alone, and only for the one question.
+            expect(userData).toContain(
+                'restrict,command="/bin/sh /var/lib/dropscale/set-up" ssh-ed25519 AAAA-keys-setup',
+            );
+            expect(userData).not.toContain("private-keys-setup");
+        }
         expect(options.replaceOnChanges).toEqual(["size"]);
         expect(dependsOn).toEqual(expect.arrayContaining(["network-backend", "network-load-balancer"]));
     });
@@ -92,8 +103,11 @@ describe.each([
     });
 
     it("gives every server another text in another generation", async () => {
-        const { find } = await runProgram({ preview, config: { generation: "2026-11" } });
-        expect(find(droplet, "web-2").inputs.userData).toMatch(/^#cloud-config\n# generation: 2026-11\n/);
+        const { find } = await runProgram({ config: { generation: "2026-11" } });
+        expect(splitUserData(String(find(droplet, "web-2").inputs.userData))).toEqual({
+            text: readUserData("nginx"),
+            generation: "2026-11",
+        });
     });
 
     it("says in which order things happen", async () => {
@@ -112,7 +126,7 @@ describe.each([
     it("has no command that runs at delete or is replaced by a trigger", async () => {
         const { registrations } = await runProgram({ preview });
         const commands = registrations.filter(({ type }) => type.startsWith("command:"));
-        expect(commands).toHaveLength(6);
+        expect(commands).toHaveLength(7);
         for (const { inputs } of commands) {
             expect(inputs).not.toHaveProperty("delete");
             expect(inputs).not.toHaveProperty("triggers");
@@ -210,6 +224,15 @@ describe("the load balancer", () => {
                     "-----BEGIN OPENSSH PRIVATE KEY-----\nprivate-keys-host\n-----END OPENSSH PRIVATE KEY-----\n",
                 ed25519_public: "ssh-ed25519 AAAA-keys-host comment",
             },
+            write_files: expect.arrayContaining([
+                {
+                    path: "/etc/dropscale/setup-key",
+                    permissions: "0600",
+                    content:
+                        "-----BEGIN OPENSSH PRIVATE KEY-----\nprivate-keys-setup\n-----END OPENSSH PRIVATE KEY-----\n",
+                },
+                expect.objectContaining({ path: "/etc/ssh/sshd_config.d/00-keys-only.conf" }),
+            ]) as unknown[],
         });
         const { value: connection } = find(remoteCommand, "haproxy").inputs.connection as {
             value: Record<string, unknown>;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { diffLines } from "diff";
 import { serverName } from "../../components/slots";
 import { unknownValue } from "../../policy/facts";
+import { splitUserData, type UserDataParts } from "../../userdata/multipart";
 import { slotOf } from "../batches";
 import type { ResourceState } from "../preview-json";
 import { type Change, find } from "./changes";
@@ -102,13 +103,18 @@ function slotsIn(servers: unknown): number[] {
 /** For which inputs a droplet is replaced or changed, in the words of the config. */
 export function whyDroplet(change: Change, userDataFile: string): string[] {
     return change.reasons.flatMap((input) => {
-        if (input === "userData") return userDataChange(change, userDataFile).map(({ text }) => text);
+        if (input === "userData") return whyUserData(change, userDataFile);
         const [before, after] = [change.before, change.after].map((state) => plain(state?.inputs?.[input]));
         const name = configNames[input] ?? input;
         return before === undefined || after === undefined || name !== input
             ? `${name} changed`
             : `${name} ${before} → ${after}`;
     });
+}
+
+function whyUserData(change: Change, file: string): string[] {
+    const texts = userDataChange(change, file).map(({ text }) => text);
+    return texts.length > 0 ? texts : ["what the program adds to the user data changed"];
 }
 
 /** A value that a person can read; `undefined` for any other. */
@@ -129,10 +135,12 @@ export interface UserDataChange {
 }
 
 /** User data of a droplet before and after; `undefined` where one of them can't be read. */
-function userDataOf({ before, after }: Change): [string, string] | undefined {
+function userDataOf({ before, after }: Change): [UserDataParts, UserDataParts] | undefined {
     const [old, next] = [before?.inputs?.userData, after?.inputs?.userData];
     const readable = plain(old) !== undefined && plain(next) !== undefined;
-    return readable && typeof old === "string" && typeof next === "string" ? [old, next] : undefined;
+    return readable && typeof old === "string" && typeof next === "string"
+        ? [splitUserData(old), splitUserData(next)]
+        : undefined;
 }
 
 /** What differs in the user data of backends that are replaced for it, mostly the same in all of them. */
@@ -142,20 +150,23 @@ export function userDataDiff(changes: readonly Change[]): string {
             change.type === dropletType && slotOf(change) !== undefined && change.action === "replace",
     );
     const diffs = replaced.map((change) => {
-        const texts = userDataOf(change);
-        return texts ? unifiedDiff(...texts) : "";
+        const [old, next] = userDataOf(change) ?? [];
+        return old && next ? unifiedDiff(ownText(old), ownText(next)) : "";
     });
     return [...new Set(diffs)].join("");
 }
 
+/** What the user gave. */
+const ownText = ({ text, generation }: UserDataParts): string =>
+    generation === "" ? text : `# generation: ${generation}\n${text}`;
+
 /** The text may be long: how much of it differs, and which it is. */
 export function userDataChange(change: Change, file: string): UserDataChange[] {
-    const texts = userDataOf(change);
-    if (texts === undefined) return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
-    const [from, to] = [generationOf(texts[0]), generationOf(texts[1])];
+    const [from, to] = userDataOf(change) ?? [];
+    if (!from || !to) return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
     const changes: UserDataChange[] = [];
-    if (from.word !== to.word) {
-        const [was, is] = [from.word || "(empty)", to.word || "(empty)"];
+    if (from.generation !== to.generation) {
+        const [was, is] = [from.generation || "(empty)", to.generation || "(empty)"];
         changes.push({ key: "generation", before: was, after: is, text: `generation ${was} → ${is}` });
     }
     if (from.text !== to.text) {
@@ -174,12 +185,6 @@ function countLines(before: string, after: string): string {
     return `+${sum("added")} -${sum("removed")}`;
 }
 
-/** Takes off the line that userdata/render.ts adds for the generation. */
-function generationOf(text: string): { text: string; word: string } {
-    const [line, word = ""] = /^# generation: (.*)\n/m.exec(text) ?? [];
-    return { text: line === undefined ? text : text.replace(line, ""), word };
-}
-
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
 
 /** What a held server has otherwise than the config says. */
@@ -190,7 +195,9 @@ function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfi
         ...(sizeOf(before) === config.size ? [] : [`size ${sizeOf(before) ?? "?"}`]),
         ...(image === config.image ? [] : [`image ${String(image)}`]),
         // The component's input ends with the digest: components/backend-pool.ts.
-        ...(typeof userData === "string" && !wanted.endsWith(digest(userData)) ? ["its user data"] : []),
+        ...(typeof userData === "string" && !wanted.endsWith(digest(splitUserData(userData).text))
+            ? ["its user data"]
+            : []),
     ];
     return [keeps.length > 0 ? `held, keeps ${keeps.join(" and ")}` : "held"];
 }
