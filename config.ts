@@ -126,7 +126,10 @@ export function parseSettings(
     const loadBalancerUserData = readUserData(loadBalancerFile);
     const schema = [
         cloudConfigFindings(`userdata/${raw.userdata ?? ""}.yaml`, values.userdata, (text) =>
-            renderBackendUserData({ text, generation: String(values.generation ?? "") }),
+            renderBackendUserData({
+                text,
+                generation: typeof values.generation === "string" ? values.generation : "",
+            }),
         ),
         cloudConfigFindings(`userdata/${loadBalancerFile}.yaml`, loadBalancerUserData, (text) =>
             renderLoadBalancerUserData(text),
