@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
+import { identityOf } from "./identity";
 
 /** Inputs of {@link DeployKey}. */
 export interface DeployKeyArgs {
@@ -32,7 +33,7 @@ export class DeployKey extends pulumi.ComponentResource {
 
     constructor(name: string, args: DeployKeyArgs, opts?: pulumi.ComponentResourceOptions) {
         super("dropscale:index:DeployKey", name, args, opts);
-        this.deploy = this.makeKeyPair(`${name}-deploy`, `${args.prefix}-deploy`);
+        this.deploy = this.makeKeyPair(`${name}-deploy`, identityOf(args.prefix).deployKeyComment);
         this.host = this.makeKeyPair(`${name}-host`, `${args.prefix}-load-balancer`);
         this.setup = this.makeKeyPair(`${name}-setup`, `${args.prefix}-setup`);
         this.sshKeyId = new digitalocean.SshKey(

@@ -1,6 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import type { OwnVpc } from "../account/lookup";
+import { identityOf } from "./identity";
 
 /** Inputs of {@link Network}. */
 export interface NetworkArgs {
@@ -41,15 +42,16 @@ export class Network extends pulumi.ComponentResource {
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
-        const tag = (role: string) =>
-            new digitalocean.Tag(`${name}-${role}`, { name: `${prefix}-${role}` }, { parent: this }).name;
-        this.loadBalancerTag = tag("load-balancer");
-        this.backendTag = tag("backend");
+        const { backendTag, loadBalancerTag } = identityOf(prefix);
+        const tag = (role: string, tagName: string) =>
+            new digitalocean.Tag(`${name}-${role}`, { name: tagName }, { parent: this }).name;
+        this.loadBalancerTag = tag("load-balancer", loadBalancerTag);
+        this.backendTag = tag("backend", backendTag);
 
         const loadBalancer = new digitalocean.Firewall(
             `${name}-load-balancer`,
             {
-                name: `${prefix}-load-balancer`,
+                name: loadBalancerTag,
                 tags: [this.loadBalancerTag],
                 inboundRules: [
                     { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
@@ -62,7 +64,7 @@ export class Network extends pulumi.ComponentResource {
         const backend = new digitalocean.Firewall(
             `${name}-backend`,
             {
-                name: `${prefix}-backend`,
+                name: backendTag,
                 tags: [this.backendTag],
                 // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
                 inboundRules: [{ protocol: "tcp", portRange: "all", sourceTags: [this.loadBalancerTag] }],
@@ -80,7 +82,7 @@ export class Network extends pulumi.ComponentResource {
         // https://docs.digitalocean.com/products/networking/vpc/how-to/delete/
         return new digitalocean.Vpc(
             name,
-            { name: prefix, region, description: `dropscale ${prefix}` },
+            { name: prefix, region, description: identityOf(prefix).vpcDescription },
             { parent: this, retainOnDelete: ownVpc.isRegionDefault, import: ownVpc.existingId },
         ).id;
     }

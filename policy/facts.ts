@@ -1,3 +1,5 @@
+import { isEngineName } from "../components/identity";
+
 /** A value that a rule judges; `undefined` where it is not known yet: it is decided while the change runs. */
 export type Known<T> = T | undefined;
 
@@ -120,7 +122,7 @@ function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): 
                 ? properties.name === undefined
                     ? false
                     : undefined
-                : !(name.startsWith(`${logical}-`) && /^[0-9a-f]{7}$/.test(name.slice(logical.length + 1))),
+                : !isEngineName(logical, name),
         deleteBeforeReplace,
     };
 }

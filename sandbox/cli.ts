@@ -137,10 +137,13 @@ async function down(say: Progress, quiet: boolean): Promise<void> {
     await rm(path.join(projectFolder, ".sandbox"), { recursive: true, force: true });
 }
 
-/** Clears what a killed run left, which would fail the next one. What serves and stays is no reason to stop. */
+/**
+ * Clears what a killed run left, which would fail the next one: nobody else runs pulumi on this stack. What serves and
+ * stays is no reason to stop.
+ */
 async function consultDoctor(env: Record<string, string>, quiet: boolean): Promise<void> {
     const tsx = ["--import", import.meta.resolve("tsx")];
-    const options = [stack, "--yes", ...(quiet ? ["--quiet"] : [])];
+    const options = [stack, "--yes", "--killed", ...(quiet ? ["--quiet"] : [])];
     try {
         // The result of `make up` alone goes to stdout.
         const output = { stdin: "ignore", stdout: process.stderr } as const;

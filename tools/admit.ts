@@ -12,11 +12,11 @@ import * as https from "node:https";
 import { isIPv4 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { identityOf } from "../components/identity";
 import { admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
 import { askApi, deleteFromApi, listAll, postToApi } from "./api";
 import { runCommand } from "./command";
 import { readStack } from "./doctor-stack";
-import { namesOf } from "./orphans";
 
 const usage =
     "tsx tools/admit.ts STACK [--address IPV4 | --address-url URL] [--minutes N] [--remove | --sweep]";
@@ -88,7 +88,7 @@ async function remove(prefix: string, id: string): Promise<void> {
 async function admit(prefix: string, address: string, minutes: number): Promise<void> {
     const until = new Date(Date.now() + minutes * 60_000);
     const name = admissionName(prefix, { address, until }, randomBytes(4).toString("hex"));
-    const { loadBalancerTag } = namesOf(prefix);
+    const { loadBalancerTag } = identityOf(prefix);
     // Before a first `up` there is no such tag, and a firewall takes only those that exist. One that exists is no
     // error: the provider itself asks for it each time it tags a droplet.
     // https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/tag/tags.go

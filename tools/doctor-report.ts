@@ -34,7 +34,7 @@ export function rowsOf({ locks, processes, pending, orphans }: Examination): Row
             name: `${username}@${hostname}`,
             id: `pid ${pid}`,
             created: timestamp,
-            why: "its run is dead",
+            why: "no such run is seen here: dead, or in a container",
         })),
         ...processes.map(({ pid, args }) => ({
             todo: "end" as const,
@@ -56,7 +56,7 @@ export function rowsOf({ locks, processes, pending, orphans }: Examination): Row
 
 /** Those that need consent. */
 export function todoOf(rows: readonly Row[]): Row[] {
-    return rows.filter(({ todo }) => todo !== "keep" && todo !== "tell");
+    return rows.filter(({ todo }) => todo === "clear" || todo === "end" || todo === "delete");
 }
 
 /** A table on a terminal, plain lines elsewhere; nothing for no rows. */
@@ -90,11 +90,25 @@ next: put an earlier state back${howToRestore(stack)}; then this again,
 ${giveUp}`;
 }
 
+/** What to do about what waits; `undefined` if nothing does. */
+export function whatWaits(stack: Stack, orphans: readonly Finding[]): string | undefined {
+    const waiting = orphans.filter(({ verdict }) => verdict === "wait");
+    if (waiting.length === 0) return undefined;
+    const names = waiting.map(({ kind, name }) => `${kind} ${name}`).join(", ");
+    return `stack ${stack.name}: left alone until somebody says that no run is making it: ${names}
+next: this again on a terminal, or with --yes --killed; droplets, firewalls and VPCs an hour old go with --yes alone`;
+}
+
 /** `pulumi stack import` does not take what a file backend backs up: https://github.com/pulumi/pulumi/issues/6060 */
 function howToRestore({ name, project, backend }: Stack): string {
     if (backend === undefined)
         return `, with \`pulumi stack import --stack ${name}\` (Pulumi Cloud has it: \`pulumi stack export --version NUMBER\`)`;
     const stack = path.basename(name);
-    const backups = `${backend}/.pulumi/backups/${project}/${stack}`;
-    return `: \`cp ${backups}/${stack}.NUMBER.json ${backend}/.pulumi/stacks/${project}/${stack}.json\``;
+    const backup = `${backend}/.pulumi/backups/${project}/${stack}/${stack}.NUMBER.json`;
+    const state = `${backend}/.pulumi/stacks/${project}/${stack}.json`;
+    return `: \`cp ${shellWord(backup)} ${shellWord(state)}\``;
+}
+
+function shellWord(file: string): string {
+    return /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
 }

@@ -4,10 +4,11 @@ import { parse } from "yaml";
 import {
     cutOffAttributes,
     fileBackend,
+    engineOf,
     isElsewhere,
     listProcesses,
     type Lock,
-    mayLive,
+    type Process,
     readLocks,
 } from "./runs";
 import { readPulumi } from "./stack";
@@ -18,6 +19,8 @@ export interface Stack {
     project: string;
     /** `<namePrefix>-<stack>`. */
     prefix: string;
+    /** `vpcId` of its config; empty for a VPC of its own. */
+    vpcId: string;
     /** Folder of its state; `undefined` for a backend that is no folder, whose locks can't be read. */
     backend: string | undefined;
 }
@@ -39,12 +42,14 @@ export async function readStack(
     if (first instanceof Error) await mendState(name, backend, first, mayDelete);
     const config = first instanceof Error ? await readConfig() : first;
     const entries = Object.entries(JSON.parse(config) as Record<string, { value?: string }>);
-    const [key, entry] = entries.find(([key]) => key.endsWith(":namePrefix")) ?? [];
+    const find = (name: string) => entries.find(([key]) => key.endsWith(`:${name}`)) ?? [];
+    const [key, entry] = find("namePrefix");
     if (key === undefined || entry?.value === undefined)
         throw new Error(`stack ${name} has no namePrefix in its config: this is no stack of this program`);
     // `organization/project/stack` on some backends.
     const prefix = `${entry.value}-${path.basename(name)}`;
-    return { name, project: key.split(":")[0] ?? "", prefix, backend };
+    const vpcId = find("vpcId")[1]?.value ?? "";
+    return { name, project: key.split(":")[0] ?? "", prefix, vpcId, backend };
 }
 
 /** Makes a state readable again that a killed run left unreadable. @throws The problem, if it is another one. */
@@ -56,7 +61,7 @@ async function mendState(
 ): Promise<void> {
     if (backend === undefined || !problem.message.includes("failed to load checkpoint")) throw problem;
     const { name: project } = parse(await readFile("Pulumi.yaml", "utf8")) as { name: string };
-    const locks = await readDeadLocks({ name, project, backend });
+    const locks = await readUnseenLocks({ name, project, backend });
     const file = await cutOffAttributes(backend, project, path.basename(name));
     if (locks.length === 0 || file === undefined) throw problem;
     const question = `pulumi was killed while it wrote ${file}, which is empty now; nothing is lost with it. Delete it?`;
@@ -66,29 +71,36 @@ async function mendState(
 }
 
 /**
- * The locks that runs left which died; none for a backend whose locks can't be read.
+ * Locks of this host whose runs can't be seen from here; none for a backend whose locks can't be read. Such a run is dead,
+ * or lives in a container with this host's name, or, seen from a container, outside of it: who knows has to say so.
  *
- * @throws Error if one may belong to a run that lives.
+ * @throws Error if one belongs to a run that lives, or to another host's.
  */
-export async function readDeadLocks({
+export async function readUnseenLocks({
     name,
     project,
     backend,
 }: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
     const locks = backend === undefined ? [] : await readLocks(backend, project, path.basename(name));
-    // Only now: a run that began between the two would be taken for dead.
+    // Only now: a run that began between the two would not be seen.
     const processes = locks.length > 0 ? await listProcesses() : [];
-    const live = locks.find((lock) => mayLive(lock, processes));
-    if (live) throw new Error(refusalFor(live, name));
+    for (const lock of locks) {
+        const engine = engineOf(lock, processes);
+        if (engine || isElsewhere(lock)) throw new Error(refusalFor(lock, engine, name));
+    }
     return locks;
 }
 
+/** Who holds a lock. */
+export function describeLock({ pid, username, hostname, timestamp }: Lock, stack: string): string {
+    return `stack ${stack} is locked by ${username}@${hostname} (pid ${pid}) since ${timestamp}`;
+}
+
 /** Why nothing is done while a lock is held. */
-function refusalFor(lock: Lock, stack: string): string {
-    const { pid, username, hostname, timestamp } = lock;
-    const run = `stack ${stack} is locked by ${username}@${hostname} (pid ${pid}) since ${timestamp}`;
-    const here = `a \`pulumi\` of that id runs on this host; wait for it, or end it (kill -INT ${pid}, then again this)`;
+function refusalFor(lock: Lock, engine: Process | undefined, stack: string): string {
     const cancel = `\`pulumi cancel --stack ${stack}\` and then this again`;
     const elsewhere = `that is another host, and whether it still runs can't be seen from here; wait for it or, if you are sure that it is dead, ${cancel}`;
-    return `${run}: ${isElsewhere(lock) ? elsewhere : here}`;
+    const where = engine && engine.pid !== lock.pid ? "in a container of this host" : "on this host";
+    const here = `a \`pulumi\` of that id runs ${where}; wait for it, or end it (kill -INT ${engine?.pid ?? lock.pid}, then again this)`;
+    return `${describeLock(lock, stack)}: ${engine ? here : elsewhere}`;
 }

@@ -1,39 +1,45 @@
 /**
  * `make doctor`: clears what a killed run left of a stack (its lock, its plugins, its pending operations), and deletes
- * what the account has of the stack and its state does not know.
+ * what the account has of the stack and its state does not know. What may be somebody else's is told, never deleted.
  *
- * Exit 0: in order. 1: refused, failed, or not agreed to. 2: something stays that serves; the last lines say what to do.
+ * Two things only a person can know: whether a run lives that can't be seen from here, and so whether what is not an hour
+ * old is still being made. A yes on a terminal says so, and `--killed`; `--yes` by itself does not.
+ *
+ * Exit 0: in order, or only what waits for a person or its first hour. 1: refused, failed, or not agreed to. 2: something
+ * stays that serves, or may; the last lines say what to do.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { deleteFromApi } from "./api";
 import { runCommand } from "./command";
-import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays } from "./doctor-report";
-import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
-import { readInventory } from "./inventory";
+import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays, whatWaits } from "./doctor-report";
+import { describeLock, readStack, readUnseenLocks, type Stack } from "./doctor-stack";
+import { type Answers, askHaproxy, type Known, loadBalancersToAsk, parseServersState } from "./in-service";
+import { type Inventory, readInventory } from "./inventory";
 import {
     type Deployment,
-    type Finding,
-    type InService,
-    judge,
+    dropletsInTheMaking,
     kinds,
     knownTo,
-    loadBalancersToAsk,
-    parseServersState,
+    loadBalancersOf,
     pendingOf,
-} from "./orphans";
+    strangeAccount,
+} from "./deployment";
+import { type Finding, judge } from "./orphans";
 import { endProcesses, leftOver, listProcesses } from "./runs";
 import { runOverSsh } from "./ssh";
 import { readOutputs, readPulumi } from "./stack";
-import { confirm } from "./terminal";
+import { confirm, isInteractive } from "./terminal";
 import { isLocked } from "./up";
 
-const usage = "make doctor STACK=NAME ARGS='[--yes] [--serving] [--quiet]'";
+const usage = "make doctor STACK=NAME ARGS='[--yes] [--killed] [--serving] [--quiet]'";
 
 interface Options {
     stack: string;
     /** Don't ask. */
     yes: boolean;
+    /** No run of the stack lives, here or elsewhere: its lock goes, and what is not an hour old. */
+    killed: boolean;
     /** Delete what serves as well. */
     serving: boolean;
     /** Say nothing but errors, and what stays. */
@@ -47,50 +53,80 @@ async function main(options: Options): Promise<number> {
     const say = (text: string) => {
         if (!options.quiet && text !== "") console.log(text);
     };
-    const stack = await readStack(options.stack, async (question) => options.yes || confirm(question));
+    const consent = async (question: string) => (options.yes ? options.killed : confirm(question));
+    const stack = await readStack(options.stack, consent);
     if (stack.backend === undefined)
         say("this state backend's locks can't be read: that a run is under way is seen only from the engine");
-    let found = await examine(stack, options, false);
+    let found = await examine(stack, options);
     say(tableOf(rowsOf(found)));
-    if (!(await agreed(rowsOf(found), options))) return refused();
+    if (!(await agreed(rowsOf(found), options))) return refused(stack, found, options);
 
     const hasRemains = found.locks.length + found.processes.length + found.pending.length > 0;
     const deletes = found.orphans.some(({ verdict }) => verdict === "delete");
     // A refresh takes the lock: where it can't be read, that is how a live run is told from none.
-    const needsRefresh = found.pending.length > 0 || (stack.backend === undefined && deletes);
-    if (hasRemains || needsRefresh) {
+    const refresh = found.pending.length > 0 || (stack.backend === undefined && deletes);
+    if (hasRemains || refresh) {
         await clear(stack, found, say);
         const before = new Set(rowsOf(found).map(({ id }) => id));
-        found = { ...(await examine(stack, options, needsRefresh)), locks: [], processes: [], pending: [] };
+        // The refresh takes what was pending out of the state.
+        found = await examine(stack, options, { refresh, neverServed: found.neverServed });
+        found = { ...found, locks: [], processes: [], pending: [] };
         say(tableOf(rowsOf(found)));
         const fresh = rowsOf(found).filter(({ id }) => !before.has(id));
-        if (!(await agreed(fresh, options))) return refused();
+        if (!(await agreed(fresh, options))) return refused(stack, found, options);
     }
     await deleteOrphans(found.orphans, say);
-    const advice = whatStays(stack, found.orphans);
-    if (advice === undefined) say(`stack ${stack.name} is in order; next: pulumi up --stack ${stack.name}`);
-    else console.error(advice);
-    return advice === undefined ? 0 : 2;
+    const [stays, waits] = [whatStays(stack, found.orphans), whatWaits(stack, found.orphans)];
+    for (const advice of [waits, stays]) if (advice !== undefined) console.error(advice);
+    if (!stays && !waits) say(`stack ${stack.name} is in order; next: pulumi up --stack ${stack.name}`);
+    return stays === undefined ? 0 : 2;
 }
 
 /**
  * First the account, then the locks, then the state. A run that was making something while the account was listed
  * either still holds its lock, and all is refused, or has written it to the state: it is never taken for an orphan.
+ *
+ * @param again The second time: whether to refresh the state, and what the first time told of droplets being made.
+ * @throws Error where a run lives, or the account is not the one that the state is of.
  */
-async function examine(stack: Stack, { serving }: Options, refresh: boolean): Promise<Examination> {
-    const { name, prefix } = stack;
-    const inventory = await readInventory(prefix);
-    const locks = await readDeadLocks(stack);
-    if (refresh) await refreshState(name);
+async function examine(
+    stack: Stack,
+    options: Options,
+    again?: { refresh: boolean; neverServed: ReadonlySet<string> },
+): Promise<Examination & Pick<Known, "neverServed">> {
+    const { name, prefix, vpcId } = stack;
+    const inventory = await readInventory();
+    const locks = await readUnseenLocks(stack);
+    if (again?.refresh) await refreshState(name);
     const exported = await readPulumi("stack", "export", "--stack", name);
-    const { deployment } = JSON.parse(exported) as { deployment: Deployment | null };
-    const known = knownTo(deployment ?? {});
-    const pending = pendingOf(deployment ?? {});
+    const deployment = (JSON.parse(exported) as { deployment: Deployment | null }).deployment ?? {};
+    const stranger = strangeAccount(deployment, inventory);
+    if (stranger !== undefined)
+        throw new Error(
+            `${stranger}: DIGITALOCEAN_TOKEN is likely another account's, and nothing was touched\n` +
+                `if it is the right one, and they are gone: \`pulumi refresh --stack ${name}\`, then this again`,
+        );
+    const pending = pendingOf(deployment);
     // Without either, no run of this stack was killed, and whatever was left belongs to another.
     const processes = locks.length + pending.length > 0 ? await leftOver(await listProcesses()) : [];
-    const inService = await askLoadBalancers(name, loadBalancersToAsk(prefix, known, inventory));
-    const orphans = judge({ prefix, inventory, known, inService, giveUp: serving });
-    return { locks, processes, pending, orphans };
+    const known: Known = {
+        known: knownTo(deployment),
+        loadBalancerIds: loadBalancersOf(deployment),
+        // Only with the lock of the run that wrote it: an old state that was put back may say so of what serves.
+        neverServed: again?.neverServed ?? (locks.length > 0 ? dropletsInTheMaking(deployment) : new Set()),
+    };
+    const answers = await askLoadBalancers(name, prefix, inventory, known);
+    const noRunLives = options.killed || (!options.yes && isInteractive());
+    const orphans = judge({
+        ...known,
+        prefix,
+        inventory,
+        vpcId,
+        answers,
+        noRunLives,
+        giveUp: options.serving,
+    });
+    return { locks, processes, pending, orphans, neverServed: known.neverServed };
 }
 
 /**
@@ -108,31 +144,52 @@ async function refreshState(stack: string): Promise<void> {
     });
 }
 
-async function askLoadBalancers(stack: string, hosts: readonly string[]): Promise<InService> {
-    if (hosts.length === 0) return new Set();
-    try {
-        const { deployKey: privateKey, hostKey } = await readOutputs(stack);
-        const ask = "echo 'show servers state' | socat - /run/haproxy/admin.sock";
-        const answers = await Promise.all(
-            hosts.map((host) => runOverSsh(ask, { host, privateKey, hostKey })),
-        );
-        return new Set(answers.flatMap(parseServersState));
-    } catch (error) {
-        return error as Error;
-    }
+async function askLoadBalancers(
+    stack: string,
+    prefix: string,
+    inventory: Inventory,
+    known: Known,
+): Promise<Answers> {
+    const hosts = loadBalancersToAsk(prefix, inventory, known);
+    if (hosts.length === 0) return new Map();
+    const outputs = await readOutputs(stack).catch((error: unknown) => error as Error);
+    const ask = async (host: string | undefined): Promise<ReadonlySet<string> | Error> => {
+        if (outputs instanceof Error) return outputs;
+        if (host === undefined) return new Error("it has no public address");
+        const { deployKey: privateKey, hostKey } = outputs;
+        const answer = runOverSsh(askHaproxy, { host, privateKey, hostKey });
+        return answer
+            .then((text) => new Set(parseServersState(text)))
+            .catch((error: unknown) => error as Error);
+    };
+    return new Map(
+        await Promise.all(hosts.map(async ({ id, address }) => [id, await ask(address)] as const)),
+    );
 }
 
 /** Whether all of this may be done. */
-async function agreed(rows: readonly Row[], { yes }: Options): Promise<boolean> {
+async function agreed(rows: readonly Row[], { yes, killed }: Options): Promise<boolean> {
     const todo = todoOf(rows);
-    if (todo.length === 0 || yes) return true;
+    if (todo.length === 0) return true;
+    if (yes) return killed || !todo.some(({ kind }) => kind === "lock");
     const deletes = todo.filter(({ todo }) => todo === "delete").length;
-    return confirm(`Clear ${todo.length - deletes}, delete ${deletes}?`);
+    return confirm(
+        `Clear ${todo.length - deletes}, delete ${deletes}? Only if no run of this stack is under way, in a container or elsewhere.`,
+    );
 }
 
-function refused(): number {
-    const help = process.stdin.isTTY ? "" : "; without a terminal, `--yes` says that it may be";
-    console.error(`error: nothing was deleted${help}`);
+function refused(stack: Stack, { locks }: Examination, { yes }: Options): number {
+    const [lock] = locks;
+    const { name } = stack;
+    const hints = [
+        ...(yes || isInteractive() ? [] : ["without a terminal, `--yes` says that it may be"]),
+        ...(lock && !isInteractive()
+            ? [
+                  `${describeLock(lock, name)}, and that run can't be seen from here: \`--killed\` says that it is dead`,
+              ]
+            : []),
+    ];
+    console.error(["error: nothing was deleted", ...hints].join("; "));
     return 1;
 }
 
@@ -143,7 +200,10 @@ async function clear(stack: Stack, found: Examination, say: (text: string) => vo
         console.error(`warning: process ${pid} is another user's and can't be ended from here: ${args}`);
     if (processes.length > 0) say(`ended ${processes.map(({ pid }) => pid).join(" ")}`);
     // Since the question was asked, somebody else may have cleared it, and run.
-    if ((await readDeadLocks(stack)).length > 0) await readPulumi("cancel", "--yes", "--stack", stack.name);
+    const now = await readUnseenLocks(stack);
+    const other = now.find((lock) => !locks.some((asked) => isDeepStrictEqual(asked, lock)));
+    if (other) throw new Error(`${describeLock(other, stack.name)}: it was not when this began`);
+    if (now.length > 0) await readPulumi("cancel", "--yes", "--stack", stack.name);
     if (locks.length + processes.length > 0) await sleep(settleSeconds * 1000);
 }
 
@@ -166,6 +226,7 @@ function readOptions(args: string[]): Options {
         options: {
             stack: { type: "string" },
             yes: { type: "boolean", default: false },
+            killed: { type: "boolean", default: false },
             serving: { type: "boolean", default: false },
             quiet: { type: "boolean", default: false },
         },

@@ -1,7 +1,8 @@
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import { generationIn } from "../components/haproxy-config";
-import { type Finding, kinds } from "./orphans";
+import { kinds } from "./deployment";
+import { type Finding } from "./orphans";
 import type { PreviewStep } from "./preview-json";
 import type { StackState, StateResource } from "./state";
 

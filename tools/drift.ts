@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import { listAll } from "./api";
 import { runCommand } from "./command";
-import { readDeadLocks, readStack, type Stack } from "./doctor-stack";
+import { describeLock, readUnseenLocks, readStack, type Stack } from "./doctor-stack";
 import {
     type Drift,
     type DriftReport,
@@ -25,7 +25,8 @@ import {
 } from "./drift-model";
 import { driftJson, driftMarkdown, driftText } from "./drift-text";
 import { readInventory } from "./inventory";
-import { judge, knownTo } from "./orphans";
+import { knownTo } from "./deployment";
+import { judge } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
 import { type ReportOptions, reportOptions, writeReports } from "./reports";
 import { onLoadBalancer, readOutputs } from "./stack";
@@ -41,7 +42,11 @@ interface Options extends ReportOptions {
 async function main({ stack: name, ...options }: Options): Promise<number> {
     const stack = await readStack(name, () => Promise.resolve(false));
     // What a run is just making would look like drift.
-    await readDeadLocks(stack);
+    const [lock] = await readUnseenLocks(stack);
+    if (lock)
+        throw new Error(
+            `${describeLock(lock, name)}, and that run can't be seen from here: \`make doctor STACK=${name}\` clears it if the run is dead`,
+        );
     const report = await examine(stack);
     writeReports(options, {
         markdown: driftMarkdown(report),
@@ -86,10 +91,13 @@ async function engine(stack: string): Promise<Drift[]> {
     return engineDrift(steps, stack);
 }
 
-async function orphans({ name, prefix }: Stack, state: StackState): Promise<Drift[]> {
-    const inventory = await readInventory(prefix);
+/** Nobody is asked what serves: that is the doctor's question. */
+async function orphans({ name, prefix, vpcId }: Stack, state: StackState): Promise<Drift[]> {
+    const inventory = await readInventory();
+    const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
-    return orphanDrift(judge({ prefix, inventory, known, inService: new Set(), giveUp: false }), name);
+    const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };
+    return orphanDrift(judge({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }), name);
 }
 
 async function haproxy(stack: string, state: StackState): Promise<Drift[]> {

@@ -1,23 +1,51 @@
 import { listAll } from "./api";
-import { type Inventory, namesOf } from "./orphans";
 
-/**
- * What the account has that may be a stack's.
- *
- * @param prefix `<namePrefix>-<stack>`.
- * @throws as {@link listAll}
- */
-export async function readInventory(prefix: string): Promise<Inventory> {
+/** What the account has; fields as the API names them. */
+export interface Inventory {
+    /** All of the account: a load balancer may have lost its tag, and a VPC may have anybody's. */
+    droplets: {
+        id: number;
+        name: string;
+        created_at: string;
+        tags: string[];
+        vpc_uuid: string;
+        networks: { v4: { ip_address: string; type: string }[] };
+    }[];
+    firewalls: {
+        id: string;
+        name: string;
+        created_at: string;
+        tags: string[] | null;
+        droplet_ids: number[] | null;
+        inbound_rules: (FirewallRule & { sources: FirewallPeers })[] | null;
+        outbound_rules: (FirewallRule & { destinations: FirewallPeers })[] | null;
+    }[];
+    /** The API does not say when a key was made. */
+    keys: { id: number; name: string; public_key: string }[];
+    vpcs: { id: string; name: string; description: string; created_at: string; default: boolean }[];
+    reservedIps: { ip: string; droplet: { id: number } | null }[];
+}
+
+export type Droplet = Inventory["droplets"][number];
+export type Firewall = Inventory["firewalls"][number];
+
+interface FirewallRule {
+    protocol: string;
+    /** `22`, `8000-9000`; the API says `0` for all. */
+    ports?: string;
+}
+
+/** Whom a rule names, by kind: `addresses`, `tags`, `droplet_ids`, … */
+export type FirewallPeers = Readonly<Record<string, readonly (string | number)[] | null | undefined>>;
+
+/** @throws as {@link listAll} */
+export async function readInventory(): Promise<Inventory> {
     const [droplets, firewalls, keys, vpcs, reservedIps] = await Promise.all([
-        Promise.all(
-            namesOf(prefix).tags.map((tag) =>
-                listAll<Inventory["droplets"][number]>(`droplets?tag_name=${tag}`, "droplets"),
-            ),
-        ),
-        listAll<Inventory["firewalls"][number]>("firewalls", "firewalls"),
+        listAll<Droplet>("droplets", "droplets"),
+        listAll<Firewall>("firewalls", "firewalls"),
         listAll<Inventory["keys"][number]>("account/keys", "ssh_keys"),
         listAll<Inventory["vpcs"][number]>("vpcs", "vpcs"),
         listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
     ]);
-    return { droplets: droplets.flat(), firewalls, keys, vpcs, reservedIps };
+    return { droplets, firewalls, keys, vpcs, reservedIps };
 }

@@ -13,7 +13,7 @@ import { parse } from "yaml";
 import { readLimits } from "../policy/limits";
 import { listAll, readDropletRoom } from "./api";
 import { runCommand } from "./command";
-import { readDeadLocks } from "./doctor-stack";
+import { readUnseenLocks } from "./doctor-stack";
 import { type AccountFacts, buildPlan } from "./plan/build";
 import { readableEngineDiff } from "./plan/diffs";
 import { maskSecrets } from "./plan/mask";
@@ -75,10 +75,10 @@ async function readObstacles(stack: string): Promise<string[]> {
     try {
         const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
         const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
-        const dead = await readDeadLocks({ name: stack, project, backend: fileBackend(url) });
-        return dead.map(
+        const locks = await readUnseenLocks({ name: stack, project, backend: fileBackend(url) });
+        return locks.map(
             ({ pid, hostname }) =>
-                `a killed run left its lock (pid ${pid} on ${hostname}): \`make doctor STACK=${stack}\` first, then plan again`,
+                `a killed run left its lock (pid ${pid} on ${hostname}), or one holds it that can't be seen from here: \`make doctor STACK=${stack}\` first, then plan again`,
         );
     } catch (error) {
         const { message } = error as Error;

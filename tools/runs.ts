@@ -18,6 +18,8 @@ export interface Lock {
 /** A process of this host. */
 export interface Process {
     pid: number;
+    /** Of an engine in a container: its number there, and in the containers between, innermost last. */
+    innerPids?: number[];
     parent: number;
     /** Name or path of its program, without arguments. */
     command: string;
@@ -28,10 +30,18 @@ export interface Process {
 /** How long a process may take from SIGTERM to its end, in seconds. */
 const graceSeconds = 5;
 
-/** Folder of a file backend (`file:///folder`, `file://~/folder`); `undefined` for any other backend. */
+/**
+ * Folder of a file backend (`file:///folder`, `file://~/folder`); `undefined` for any other backend. As pulumi reads it:
+ * first `~` (of the user's account, not of HOME), then the absolute path, and only of that what is escaped (`%20`), without a fragment.
+ * https://github.com/pulumi/pulumi/blob/v3.253.0/pkg/backend/diy/backend.go (massageBlobPath)
+ */
 export function fileBackend(backendUrl: string): string | undefined {
     const [, folder] = /^file:\/\/([^?]*)/.exec(backendUrl) ?? [];
-    return folder === undefined ? undefined : path.resolve(folder.replace(/^~/, os.homedir()));
+    if (folder === undefined) return undefined;
+    const absolute = path.resolve(
+        folder.startsWith("~") ? path.join(os.userInfo().homedir, folder.slice(2)) : folder,
+    );
+    return decodeURIComponent(absolute.replace(/#.*$/, ""));
 }
 
 /**
@@ -39,10 +49,20 @@ export function fileBackend(backendUrl: string): string | undefined {
  * https://www.pulumi.com/docs/iac/concepts/state-and-backends/#state-locking
  *
  * @param folder What {@link fileBackend} returned.
+ * @throws Error if they can't be read: then nobody knows whether there are any.
  */
 export async function readLocks(folder: string, project: string, stack: string): Promise<Lock[]> {
     const locks = path.join(folder, ".pulumi/locks/organization", project, stack);
-    const files = (await readdir(locks).catch(() => [])).filter((name) => name.endsWith(".json"));
+    const names = await readdir(locks).catch((error: unknown) => {
+        const { code, message } = error as NodeJS.ErrnoException;
+        // The first lock makes the folder.
+        if (code === "ENOENT") return [];
+        throw new Error(
+            `the locks of stack ${stack} can't be read (${message}), so that a run may be under way: run this as a user who may read ${locks}`,
+            { cause: error },
+        );
+    });
+    const files = names.filter((name) => name.endsWith(".json"));
     return Promise.all(
         files.map(async (name) => {
             const file = path.join(locks, name);
@@ -80,23 +100,42 @@ export function isElsewhere({ hostname }: Lock): boolean {
     return hostname !== os.hostname();
 }
 
-/** Whether the run that took a lock lives, or, elsewhere, may do so. After a reboot a pid is soon another's. */
-export function mayLive(lock: Lock, processes: readonly Process[]): boolean {
-    if (isElsewhere(lock)) return true;
-    return processes.some((candidate) => candidate.pid === lock.pid && isEngine(candidate));
+/**
+ * The engine that took a lock, where it can be seen from here; after a reboot a pid is soon another's. A container may have
+ * the host's name, and has numbers of its own: the host sees both, and a container sees neither the host's processes nor
+ * another one's. So that none is found proves nothing.
+ */
+export function engineOf(lock: Lock, processes: readonly Process[]): Process | undefined {
+    if (isElsewhere(lock)) return undefined;
+    return processes.find(
+        (candidate) =>
+            [candidate.pid, ...(candidate.innerPids ?? [])].includes(lock.pid) && isEngine(candidate),
+    );
 }
 
-/** All processes of this host. */
+/** All processes of this host, or of this container. */
 export async function listProcesses(): Promise<Process[]> {
     const [commands, lines] = await Promise.all([ps("pid=,comm="), ps("pid=,ppid=,args=")]);
     const names = new Map(
         commands.map((line) => /^\s*(\d+)\s+(.*)$/.exec(line) ?? []).map(([, a, b]) => [a, b]),
     );
-    return lines.flatMap((line) => {
+    const processes = lines.flatMap((line): Process[] => {
         const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
         if (args === undefined) return [];
         return [{ pid: Number(pid), parent: Number(parent), command: names.get(pid) ?? "", args }];
     });
+    return Promise.all(
+        processes.map(async (found) =>
+            isEngine(found) ? { ...found, innerPids: await readInnerPids(found.pid) } : found,
+        ),
+    );
+}
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_status.5.html (`NSpid`); none where there is no such file. */
+async function readInnerPids(pid: number): Promise<number[]> {
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    const [, pids = ""] = /^NSpid:\s+\d+\s*(.*)$/m.exec(status) ?? [];
+    return pids.split(/\s+/).filter(Boolean).map(Number);
 }
 
 /** `-e` and `-ww` (whole lines) mean the same on Linux and on macOS. */

@@ -1,6 +1,6 @@
 import { commandNames } from "../components/haproxy-apply";
 import { unknownValue } from "../policy/facts";
-import { type Deployment, pendingOf } from "./orphans";
+import { type Deployment, pendingOf } from "./deployment";
 import { parseUrn, type ResourceState } from "./preview-json";
 import { readPulumi } from "./stack";
 

@@ -11,9 +11,14 @@ export function coloursFor(stream: { isTTY?: boolean }): Colors {
     return pc.createColors(pc.isColorSupported && (stream.isTTY ?? false));
 }
 
+/** Whether there is somebody to ask. */
+export function isInteractive(): boolean {
+    return process.stdin.isTTY && process.stdout.isTTY;
+}
+
 /** Asks for y or N on a terminal. Without one, and after Ctrl-C or Ctrl-D, the answer is no. */
 export async function confirm(question: string): Promise<boolean> {
-    if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
+    if (!isInteractive()) return false;
     const terminal = createInterface({ input: process.stdin, output: process.stdout });
     // Ctrl-D closes it, and the question would never be answered; Ctrl-C is a rejection.
     const closed = once(terminal, "close").then(() => "no");

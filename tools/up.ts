@@ -27,7 +27,8 @@ export async function requireOrder(stack: string): Promise<Failure | undefined> 
     const args = [...process.execArgv, path.join(__dirname, "doctor.ts"), "--stack", stack];
     try {
         // Without a terminal it asks nothing, and so clears nothing.
-        await promisify(execFile)(process.execPath, args);
+        const { stderr } = await promisify(execFile)(process.execPath, args);
+        process.stderr.write(stderr);
         return undefined;
     } catch (error) {
         const { stdout, stderr } = error as { stdout: string; stderr: string };

@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stateBackend } from "../../sandbox/stack.ts";
-import { type Deployment, knownTo } from "../../tools/orphans";
+import { type Deployment, knownTo } from "../../tools/deployment";
 import { makeWorld, type World } from "../world.mts";
 
 /** All but what needs a machine: the commands on the load balancer, and what waits for them. */

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { endProcesses, fileBackend, leftOver, listProcesses, mayLive, readLocks } from "../../tools/runs";
+import { endProcesses, engineOf, fileBackend, leftOver, listProcesses, readLocks } from "../../tools/runs";
 
 /** Nothing listens there. */
 const deadEngine = "127.0.0.1:1";
@@ -45,18 +45,43 @@ describe("runs on this host", () => {
     it("hold a lock as long as they live", async () => {
         const lock = { username: "me", hostname: os.hostname(), timestamp: "2026-01-02T03:04:05Z" };
         const pid = await named("pulumi");
-        expect(mayLive({ ...lock, pid }, await listProcesses())).toBe(true);
+        expect(engineOf({ ...lock, pid }, await listProcesses())?.pid).toBe(pid);
         const gone = new Promise((resolve) => children[0]?.once("exit", resolve));
         children[0]?.kill();
         await gone;
-        expect(mayLive({ ...lock, pid }, await listProcesses())).toBe(false);
+        expect(engineOf({ ...lock, pid }, await listProcesses())).toBeUndefined();
     });
 
-    it("hold no lock whose number is another program's by now, and on another host may always live", async () => {
+    it("hold no lock whose number is another program's by now, nor one of another host", async () => {
         const lock = { username: "me", timestamp: "2026-01-02T03:04:05Z", pid: await named("cron") };
-        expect(mayLive({ ...lock, hostname: os.hostname() }, await listProcesses())).toBe(false);
-        expect(mayLive({ ...lock, hostname: "elsewhere" }, await listProcesses())).toBe(true);
+        expect(engineOf({ ...lock, hostname: os.hostname() }, await listProcesses())).toBeUndefined();
+        const pid = await named("pulumi");
+        expect(engineOf({ ...lock, pid, hostname: "elsewhere" }, await listProcesses())).toBeUndefined();
     });
+
+    it.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+        "hold a lock by their number in a container that has the host's name",
+        async () => {
+            await symlink("/bin/sleep", path.join(folder, "pulumi"));
+            const wrapper = await running(
+                "unshare",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                path.join(folder, "pulumi"),
+                "60",
+            );
+            const inner = async () => (await listProcesses()).find(({ parent }) => parent === wrapper);
+            await expect.poll(async () => (await inner())?.command).toBe("pulumi");
+            const lock = {
+                pid: 1,
+                username: "me",
+                hostname: os.hostname(),
+                timestamp: "2026-01-02T03:04:05Z",
+            };
+            expect(engineOf(lock, await listProcesses())?.pid).toBe((await inner())?.pid);
+        },
+    );
 
     it("leave locks in the backend's folder, which are read, and nothing else there is", async () => {
         expect(await readLocks(folder, "shop", "prod")).toEqual([]);
@@ -69,15 +94,43 @@ describe("runs on this host", () => {
         await expect(readLocks(folder, "shop", "prod")).rejects.toThrow(/b\.json can't be read/);
     });
 
+    it("may have left locks where they can't be read: that is an error, not none", async () => {
+        const stacks = path.join(folder, ".pulumi/locks/organization/shop");
+        await mkdir(stacks, { recursive: true });
+        await writeFile(path.join(stacks, "prod"), "");
+        await expect(readLocks(folder, "shop", "prod")).rejects.toThrow(
+            /^the locks of stack prod can't be read \(ENOTDIR.*\), so that a run may be under way: .*\/shop\/prod$/,
+        );
+        // A folder that refuses even root.
+        await symlink("loop", path.join(stacks, "loop"));
+        await expect(readLocks(folder, "shop", "loop")).rejects.toThrow(/can't be read \(ELOOP/);
+    });
+
     it.each([
         ["file:///var/state", "/var/state"],
         ["file:///var/state?no_tmp_dir=true", "/var/state"],
         ["file://~/state", path.join(os.homedir(), "state")],
         ["file://~", os.homedir()],
+        ["file:///var/my%20state", "/var/my state"],
+        ["file:///var/my state", "/var/my state"],
+        ["file://~/my%20state?no_tmp_dir=true", path.join(os.homedir(), "my state")],
+        ["file://./state%2Bmore", path.resolve("state+more")],
+        ["file:///var/100%25", "/var/100%"],
+        ["file:///var/a%2520b", "/var/a%20b"],
+        ["file:///var/caf%C3%A9", "/var/café"],
+        ["file:///var/state#here", "/var/state"],
+        ["file:///var/state%23here", "/var/state#here"],
         ["s3://bucket?region=x", undefined],
         ["https://app.pulumi.com/me", undefined],
     ])("have their state at %s, which is the folder %s", (url, expected) => {
         expect(fileBackend(url)).toBe(expected);
+    });
+
+    it("have it in the home of their account, whatever HOME says", () => {
+        const { HOME } = process.env;
+        process.env.HOME = "/elsewhere";
+        expect(fileBackend("file://~/state")).toBe(path.join(os.userInfo().homedir, "state"));
+        process.env.HOME = HOME;
     });
 
     it("leave plugins and programs behind when they are killed: these are found and ended", async () => {

@@ -50,9 +50,21 @@ describe("the admission of one address", () => {
     it("is nothing to the doctor while it holds, and deleted by him after that", () => {
         const inventory = {
             ...{ droplets: [], keys: [], vpcs: [], reservedIps: [] },
-            firewalls: [{ id: "fw", name, created_at: "2026-01-02T03:00:00Z" }],
+            firewalls: [
+                {
+                    ...{
+                        id: "fw",
+                        created_at: "2026-01-02T03:00:00Z",
+                        droplet_ids: [],
+                        outbound_rules: null,
+                    },
+                    ...admissionFirewall(name, "203.0.113.7", "shop-prod-load-balancer"),
+                },
+            ],
         };
-        const situation = { prefix, inventory, known: new Set<string>(), inService: new Set<string>() };
+        const none = new Set<string>();
+        const facts = { known: none, loadBalancerIds: none, neverServed: none, answers: new Map() };
+        const situation = { prefix, inventory, vpcId: "", ...facts, noRunLives: false };
         expect(judge({ ...situation, giveUp: true })).toEqual([]);
         vi.setSystemTime(until.getTime() + 1);
         expect(judge({ ...situation, giveUp: false })).toMatchObject([{ id: "fw", verdict: "delete" }]);
