@@ -1,8 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Account, lookUpAccount } from "./account/lookup";
 import type { Findings } from "./account/availability";
+import { openSources, readBackendSources } from "./components/backend-sources";
 import { maxDrainSeconds } from "./components/haproxy-apply";
 import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
+import { identityOf } from "./components/identity";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
 import { slots } from "./components/slots";
 import { meant } from "./nearest";
@@ -49,6 +51,7 @@ const rules = {
     readySeconds: wholeNumber(10, 3600),
     // Shorter, and HAProxy would cut requests that it still lets run.
     drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),
+    backendSources: (raw) => readBackendSources(jsonList(raw)),
     adminCidrs: ipv4Ranges,
     sshFromAnywhere: yesOrNo,
 } satisfies Record<string, Rule<unknown>>;
@@ -182,10 +185,18 @@ function unlikely({ replicas, retired, hold, adminCidrs, sshFromAnywhere }: Part
     return warnings;
 }
 
-/** SSH for everybody needs a word of its own, which a reviewer sees. */
-function openAccess({ adminCidrs, sshFromAnywhere }: Partial<Settings>): string[] {
-    if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return [];
+/** SSH for everybody needs a word of its own, which a reviewer sees; the servers are nobody's but the load balancer's. */
+function openAccess({
+    adminCidrs,
+    sshFromAnywhere,
+    backendSources = [],
+    prefix,
+}: Partial<Settings>): string[] {
+    const { backendTag, loadBalancerTag } = identityOf(prefix ?? "");
+    const open = openSources(backendSources, [backendTag, loadBalancerTag]);
+    if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return open;
     return [
+        ...open,
         `'adminCidrs' should hold at most ${mostAdminAddresses} addresses in all, got ${JSON.stringify(adminCidrs)}, with ` +
             `${addressCount(adminCidrs)}: that is SSH for everybody; name the addresses that run pulumi ` +
             "(pulumi config set --path 'adminCidrs[0]' ADDRESS/32), or say so: pulumi config set sshFromAnywhere true",

@@ -1,5 +1,6 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import { type Findings, type Image, type Offer, unavailable, unusableImages } from "./availability";
+import { tagsAmong } from "../components/backend-sources";
 import type { Settings } from "../config";
 import { refusal } from "../refusal";
 import { tokenAdvice } from "./token-scopes";
@@ -21,25 +22,26 @@ export interface OwnVpc {
 
 /**
  * Looks up what the account has, and what of the config it can't give. Runs in previews as well: six requests at
- * once, and one more for each further 200 droplets.
+ * once, one more for each further 200 droplets, and one for each tag of `backendSources`.
  *
  * @param settings A key that is missing was refused already: nothing is asked about it.
  * @throws RunError when the API refuses or can't be reached.
  */
 export async function lookUpAccount(settings: Partial<Settings>): Promise<Account & Findings> {
     try {
-        const [{ sizes }, { dropletLimit }, { droplets }, images, vpc] = await Promise.all([
+        const [{ sizes }, { dropletLimit }, { droplets }, images, vpc, missingTags] = await Promise.all([
             digitalocean.getSizes(),
             digitalocean.getAccount(),
             digitalocean.getDroplets(),
             lookUpImages(settings),
             lookUpVpc(settings),
+            lookUpTags(settings),
         ]);
         const found = unavailable(settings, { sizes, dropletLimit, droplets, ...images });
         return {
             ownVpc: vpc.ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
-            problems: [...found.problems, ...vpc.problems],
+            problems: [...found.problems, ...vpc.problems, ...missingTags],
             warnings: found.warnings,
         };
     } catch (error) {
@@ -63,6 +65,18 @@ async function lookUpImages(settings: Partial<Settings>): Promise<Pick<Offer, "i
     const allImages =
         unusableImages(settings, images).length > 0 ? (await digitalocean.getImages()).images : [];
     return { images, allImages };
+}
+
+/** A firewall takes only tags that exist. */
+async function lookUpTags({ backendSources = [] }: Partial<Settings>): Promise<string[]> {
+    const tags = tagsAmong(backendSources);
+    const found = await Promise.all(tags.map((name) => digitalocean.getTag({ name }).catch(undefinedIfNone)));
+    const missing = tags.filter((_, i) => found[i] === undefined);
+    return missing.map(
+        (tag) =>
+            `'backendSources' should name tags that the account has, got ${tag}; give it to a host first: ` +
+            `doctl compute droplet tag HOST --tag-name ${tag}`,
+    );
 }
 
 interface FoundVpc {

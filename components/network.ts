@@ -1,6 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import type { OwnVpc } from "../account/lookup";
+import { type BackendSource, describeSources, inboundRules } from "./backend-sources";
 import { identityOf } from "./identity";
 
 /** Inputs of {@link Network}. */
@@ -17,6 +18,8 @@ export interface NetworkArgs {
     adminCidrs: string[];
     /** `adminCidrs` may be the whole Internet. It opens nothing by itself: it stands here for who reads the preview. */
     sshFromAnywhere: boolean;
+    /** Who, beside the load balancer, may reach the servers. @default nobody */
+    backendSources?: BackendSource[];
 }
 
 const anywhere = ["0.0.0.0/0", "::/0"];
@@ -37,8 +40,11 @@ export class Network extends pulumi.ComponentResource {
     readonly firewalls: pulumi.Resource[];
 
     constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { prefix, region, vpcId, adminCidrs, sshFromAnywhere } = args;
-        super("dropscale:index:Network", name, { prefix, region, vpcId, adminCidrs, sshFromAnywhere }, opts);
+        const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources = [] } = args;
+        const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere };
+        // A map, and none where there are none: a preview shows each source that comes or goes.
+        const sources = backendSources.length > 0 && { backendSources: describeSources(backendSources) };
+        super("dropscale:index:Network", name, { ...shown, ...sources }, opts);
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
@@ -67,7 +73,10 @@ export class Network extends pulumi.ComponentResource {
                 name: backendTag,
                 tags: [this.backendTag],
                 // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
-                inboundRules: [{ protocol: "tcp", portRange: "all", sourceTags: [this.loadBalancerTag] }],
+                inboundRules: [
+                    { protocol: "tcp", portRange: "all", sourceTags: [this.loadBalancerTag] },
+                    ...inboundRules(backendSources),
+                ],
                 outboundRules: everythingOut,
             },
             { parent: this },

@@ -19,7 +19,7 @@ export function openSsh(
     return [
         {
             found: `firewall ${name} admits SSH from ${open.join(", ")}`,
-            allowed: `at most ${mostAdminAddresses} IPv4 addresses in all, and IPv6 ranges of /${widestIpv6Bits} and smaller`,
+            allowed: most,
             fix: sshFromAnywhere
                 ? `take dropscale:sshFromAnywhere out of the stack's config, or ${limit}`
                 : `name your own addresses in dropscale:adminCidrs${limits.sshFromAnywhere === "never" ? "" : ", or say that it is meant: dropscale:sshFromAnywhere"}`,
@@ -27,8 +27,33 @@ export function openSsh(
     ];
 }
 
+/** Whether the servers answer to more than their load balancer, and the hosts that somebody has named. */
+export function openBackends(
+    { name, tags, inbound }: FirewallFacts,
+    { servers = [], droplets }: Facts,
+    unknown: (why: string) => void,
+): Finding[] {
+    const pool = droplets.filter((droplet) => servers.includes(droplet.name));
+    if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
+        if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
+        return [];
+    }
+    if (!pool.some((droplet) => droplet.tags?.some((tag) => tags.includes(tag)))) return [];
+    const open = openRanges(inbound.flatMap(({ sourceAddresses = [] }) => sourceAddresses));
+    if (open.length === 0) return [];
+    return [
+        {
+            found: `firewall ${name} opens the servers to ${open.join(", ")}`,
+            allowed: most,
+            fix: "name the hosts' own addresses, or a tag of theirs, in dropscale:backendSources",
+        },
+    ];
+}
+
 /** The largest ranges that one organization was ever given: https://www.iana.org/numbers/allocations/ */
 const widestIpv6Bits = 16;
+
+const most = `at most ${mostAdminAddresses} IPv4 addresses in all, and IPv6 ranges of /${widestIpv6Bits} and smaller`;
 
 /** Those of the ranges that open more than anybody's own network. */
 function openRanges(cidrs: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import type { Facts } from "./facts";
 import { type Finding, lower, place, raise } from "./finding";
-import { openSsh, unguarded } from "./firewall-rules";
+import { openBackends, openSsh, unguarded } from "./firewall-rules";
 import type { Limits } from "./limits";
 
 /** A {@link Finding} with the rule that it is of. */
@@ -120,6 +120,12 @@ export const rules = {
         scope: "stack",
         judge: (facts, limits, unknown) =>
             facts.firewalls.flatMap((firewall) => openSsh(firewall, facts, limits, unknown)),
+    },
+    "backends-closed": {
+        says: "The servers answer to their load balancer, and to hosts that somebody has named: not to the Internet.",
+        scope: "stack",
+        judge: (facts, _limits, unknown) =>
+            facts.firewalls.flatMap((firewall) => openBackends(firewall, facts, unknown)),
     },
     "firewall-on-every-droplet": {
         says: "A firewall with inbound rules holds for every droplet by one of its tags, so from its first packet.",

@@ -205,9 +205,9 @@ export async function killDuring(
     };
 }
 
-/** `tools/doctor.ts --yes`: clears what the killed run left. */
+/** `tools/doctor.ts --yes --killed`: clears what the killed run left, of which nothing is an hour old. */
 function runDoctor(world: World): Promise<Outcome> {
-    return world.tool("doctor", ["test", "--yes"]);
+    return world.tool("doctor", ["test", "--yes", "--killed"]);
 }
 
 async function locks(world: World): Promise<string[]> {

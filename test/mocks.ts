@@ -50,6 +50,8 @@ export interface RunOptions {
     noVpc?: boolean;
     /** What the account has already. @default nothing */
     droplets?: { size: string; image: string; tags: string[] }[];
+    /** Tags that the account has. @default none */
+    tags?: string[];
 }
 
 export interface Run {
@@ -119,10 +121,15 @@ export const debian = {
 interface CallInputs {
     id?: string | number;
     slug?: string;
+    name?: string;
 }
 
 /** What a data source says. */
-function answer(token: string, { id, slug }: CallInputs, options: RunOptions): Record<string, unknown> {
+function answer(
+    token: string,
+    { id, slug, name = "" }: CallInputs,
+    options: RunOptions,
+): Record<string, unknown> {
     // The SDK reads `details` of an error of the engine's protocol.
     const refuse = (details: string) => Object.assign(new Error(details), { details });
     switch (token.split(":")[2]) {
@@ -138,6 +145,10 @@ function answer(token: string, { id, slug }: CallInputs, options: RunOptions): R
             if (slug !== debian.slug)
                 throw refuse(`image not found: GET http://api/v2/images/${slug}: 404 none`);
             return debian;
+        case "getTag":
+            if (!options.tags?.includes(name))
+                throw refuse(`tag not found: GET http://api/v2/tags/${name}: 404 none`);
+            return { name };
         case "getVpc":
             if (id !== undefined) return { id, name: "given", region: "fra1" };
             if (options.noVpc) throw refuse("unable to find default VPC in fra1 region");

@@ -69,7 +69,11 @@ describe("when the API fails", () => {
         expect(await disagreements(world)).toEqual([
             expect.stringMatching(/^droplets \d+ \(web-3-[0-9a-f]{7}\) is not in state$/),
         ]);
-        const doctor = await world.tool("doctor", ["test", "--yes"]);
+        const young = await world.tool("doctor", ["test", "--yes"]);
+        expect(young.code, young.text).toBe(0);
+        expect(young.text).toMatch(/^wait {2}droplet {2}web-3-.*not in service, and not an hour old/m);
+        expect(await disagreements(world)).toHaveLength(1);
+        const doctor = await world.tool("doctor", ["test", "--yes", "--killed"]);
         expect(doctor.code, doctor.text).toBe(0);
         await serve(4);
     });

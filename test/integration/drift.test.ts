@@ -50,7 +50,7 @@ describe("the drift check", () => {
             ...firewall,
             inbound_rules: [...(firewall?.inbound_rules ?? []), open],
         });
-        const byHand = { name: "mine", region: "fra1", size: "s-1vcpu-1gb", image: "debian-12-x64" };
+        const byHand = { name: "web-9-0123abc", region: "fra1", size: "s-1vcpu-1gb", image: "debian-12-x64" };
         await callApi(world, "POST", "/v2/droplets", { ...byHand, tags: ["dropscale-test-backend"] });
 
         const before = await exported();
@@ -66,7 +66,9 @@ describe("the drift check", () => {
         expect(text).toMatch(/^Droplet web-1 \(\d+\) is switched off\n {2}→ switch it on .*power-on \d+/m);
         expect(text).toMatch(/^Firewall network-load-balancer .* was changed: inboundRules$/m);
         expect(text).toMatch(/^ {4}\+ {2}- portRange: "8080"$/m);
-        expect(text).toMatch(/^Droplet mine \(\d+\) is not in the state\n {2}→ `make doctor STACK=test`/m);
+        expect(text).toMatch(
+            /^Droplet web-9-0123abc \(\d+\) is not in the state\n {2}→ `make doctor STACK=test`/m,
+        );
 
         const issue = await readFile(markdown ?? "", "utf8");
         expect(issue).toMatch(/^<!-- dropscale drift: test -->\n\*\*test: 4 things/);
@@ -87,7 +89,7 @@ describe("the drift check", () => {
         const { id } = await dropletNamed(world, "web-1");
         await callApi(world, "POST", `/v2/droplets/${id}/actions`, { type: "power_on" });
         await upEndsWell(world, "--refresh", ...withoutMachines);
-        expect((await world.tool("doctor", ["test", "--yes", "--serving"])).code).toBe(0);
+        expect((await world.tool("doctor", ["test", "--yes", "--killed", "--serving"])).code).toBe(0);
         const { code, text } = await drift("--markdown", "-");
         expect(code, text).toBe(0);
         expect(text).toBe("<!-- dropscale drift: test -->\n**test: no drift, all is as Pulumi made it**\n");

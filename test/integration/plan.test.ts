@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startSandbox, stopSandbox } from "../../sandbox/process.ts";
 import { stateBackend } from "../../sandbox/stack.ts";
 import type { Plan } from "../../tools/plan/model";
+import { callApi } from "../faults.mts";
 import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
 import { up, upEndsWell } from "../world.mts";
 
@@ -22,9 +23,17 @@ describe("a plan", () => {
 
     /** Everything that tests change. */
     const asDeployed = Object.fromEntries(
-        ["replicas", "retired", "hold", "size", "generation", "appPort", "loadBalancerSize", "region"].map(
-            (key) => [key, undefined],
-        ),
+        [
+            "replicas",
+            "retired",
+            "hold",
+            "size",
+            "generation",
+            "appPort",
+            "loadBalancerSize",
+            "region",
+            "backendSources",
+        ].map((key) => [key, undefined]),
     );
     afterEach(async () => {
         await world.configure(asDeployed);
@@ -179,6 +188,45 @@ describe("a plan", () => {
                 what: [`port 22 from ${uplinkHost}/32 → 198.51.100.0/24`],
             },
         ]);
+    });
+
+    it("shows who else is let in to the servers, once the account has the tag", async () => {
+        const backendSources = [
+            { from: "monitoring", ports: 9100 },
+            { from: "198.51.100.7/32", ports: "9100-9105" },
+        ];
+        const refused = await planOf({ backendSources });
+        expect(refused.code).toBe(1);
+        expect(refused.plan.refusals.join()).toContain(
+            "'backendSources' should name tags that the account has, got monitoring; give it to a host first",
+        );
+        await callApi(world, "POST", "/v2/tags", { name: "monitoring" });
+        const { code, plan, text } = await planOf({ backendSources });
+        expect(code, text).toBe(0);
+        expect(plan.summary).toBe("3 servers, firewall changed, $24 a month, no request lost");
+        expect(plan.settings).toEqual([
+            { key: "backendSources", before: null, after: "{198.51.100.7/32:9100-9105, monitoring:9100}" },
+        ]);
+        expect(plan.others).toEqual([
+            {
+                action: "update",
+                kind: "firewall",
+                name: "network-backend",
+                what: ["port 9100 from nobody → monitoring", "port 9100-9105 from nobody → 198.51.100.7/32"],
+            },
+        ]);
+        await upEndsWell(world);
+        const { firewalls } = (await world.api("firewalls")) as {
+            firewalls: { name: string; inbound_rules: object[] }[];
+        };
+        const backend = firewalls.find(({ name }) => name === "dropscale-test-backend");
+        expect(backend?.inbound_rules).toEqual([
+            { protocol: "tcp", ports: "0", sources: { tags: ["dropscale-test-load-balancer"] } },
+            { protocol: "tcp", ports: "9100", sources: { tags: ["monitoring"] } },
+            { protocol: "tcp", ports: "9100-9105", sources: { addresses: ["198.51.100.7/32"] } },
+        ]);
+        await world.configure({ backendSources: undefined });
+        await upEndsWell(world);
     });
 
     it("advises a new stack instead of another region", async () => {

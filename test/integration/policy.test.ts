@@ -101,6 +101,23 @@ describe("the policy pack", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
+    it("finds a firewall that opens the servers to the Internet", async () => {
+        const outcome = await withEdit(
+            "components/network.ts",
+            (text) =>
+                text.replace(
+                    "...inboundRules(backendSources),",
+                    '{ protocol: "tcp", portRange: "9100", sourceAddresses: anywhere },',
+                ),
+            preview,
+        );
+        expect(outcome.code).not.toBe(0);
+        expect(named(outcome)).toEqual(["[mandatory] backends-closed dropscale-test"]);
+        expect(outcome.text).toContain(
+            "network-backend opens the servers to 0.0.0.0/0, ::/0; allowed: at most",
+        );
+    });
+
     it("finds a droplet without a firewall, and one that would be deleted before its successor is made", async () => {
         const outcome = await withEdit(
             "components/backend-pool.ts",

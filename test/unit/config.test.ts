@@ -43,6 +43,7 @@ describe("settings", () => {
             drainSeconds: 75,
             adminCidrs: ["203.0.113.0/24"],
             sshFromAnywhere: false,
+            backendSources: [],
         });
         expect(userdata).toMatch(/^#cloud-config\n/);
         expect(loadBalancerUserData).toMatch(/^#cloud-config\n/);
@@ -58,6 +59,20 @@ describe("settings", () => {
         ["healthPath", "/health?deep=1&x=%20"],
         ["drainSeconds", 65],
         ["adminCidrs", ["198.51.100.7/32", "203.0.113.0/24"]],
+        [
+            "backendSources",
+            [
+                { from: "monitoring", ports: "9100" },
+                { from: "198.51.100.7/32", ports: "1-65535" },
+            ],
+        ],
+        [
+            "backendSources",
+            [
+                { from: "env:prod_Mon-1", ports: "9100-9105" },
+                { from: "10.0.0.0/8", ports: "22" },
+            ],
+        ],
         ["adminCidrs", ["10.0.0.0/8", "16.0.0.0/8", "16.1.0.0/16"]],
     ])("take %s %j", (key, value) => {
         expect(accepted({ [key]: value })).toHaveProperty(key, value);
@@ -116,6 +131,49 @@ describe("settings", () => {
         ],
         ["adminCidrs", ["0.0.0.0/1", "128.0.0.0/1"], "or say so: pulumi config set sshFromAnywhere true"],
         ["adminCidrs", ["16.0.0.0/8", "10.0.0.0/8", "203.0.113.7/32"], "with 33554433"],
+        [
+            "backendSources",
+            [{ from: "0.0.0.0/0", ports: "9100" }],
+            "'backendSources' should hold at most 33554432 addresses in all, got 0.0.0.0/0, with 4294967296: that opens the servers to everybody; name",
+        ],
+        [
+            "backendSources",
+            ["0", "128"].map((n, i) => ({ from: `${n}.0.0.0/1`, ports: `${9100 + i}` })),
+            "with 4294967296",
+        ],
+        [
+            "backendSources",
+            [{ from: "dropscale-dev-load-balancer", ports: "9100" }],
+            "should name no tag of the stack itself, got dropscale-dev-load-balancer: ",
+        ],
+        [
+            "backendSources",
+            [{ from: "Dropscale-dev-Backend", ports: "9100" }],
+            "servers do not reach each other",
+        ],
+        ...[
+            ...[
+                { from: "198.51.100.7", ports: "9100" },
+                { from: "198.51.100.7/24", ports: "9100" },
+                { from: "2001:db8::/32", ports: "9100" },
+            ],
+            ...[
+                { from: "", ports: "9100" },
+                { from: "a b", ports: "9100" },
+                { from: ["a"], ports: "9100" },
+                { ports: "9100" },
+            ],
+            ...["0", "65536", "9105-9100", "all", "", "9100,9101", "9100-", "09", 0, 1.5].map((ports) => ({
+                from: "a",
+                ports,
+            })),
+            ...[{ from: "a" }, { from: "a", ports: "1", protocol: "udp" }, "a:9100", null, ["a", "9100"]],
+        ].map((wrong): [string, unknown, string] => [
+            "backendSources",
+            [{ from: "fine", ports: "9100" }, wrong],
+            `'backendSources' should be a list of sources such as {"from": "monitoring", "ports": "9100"}: an existing tag or an IPv4 range, and TCP ports such as 9100 or 9100-9105 (wrong: ${JSON.stringify(wrong)}), got [`,
+        ]),
+        ["backendSources", "monitoring", "'backendSources' should be a list of sources"],
         ["sshFromAnywhere", "yes", "'sshFromAnywhere' should be true or false, got yes"],
         ["adminCidrs", ["203.0.113.7"], "'adminCidrs' should be a list of at least one IPv4 range"],
         ["adminCidrs", ["203.0.113.7/24"], "'adminCidrs' should be"],

@@ -26,6 +26,7 @@ const firewall: FirewallFacts = {
     tags: ["backend"],
     inbound: [{ protocol: "tcp", portRange: "22", sourceAddresses: ["198.51.100.7/32"] }],
 };
+const front: FirewallFacts = { ...firewall, name: "network-load-balancer", tags: ["load-balancer"] };
 /** What keeps every rule. */
 const good: Facts = {
     stack: "test",
@@ -38,8 +39,15 @@ const good: Facts = {
     remoteCommands: [{ name: "haproxy", hostKeyPinned: true }],
 };
 const names = (count: number) => Array.from({ length: count }, (_, i) => `web-${i}`);
-const ssh = (sourceAddresses: string[], portRange: string | undefined = "22", protocol = "tcp") => ({
-    firewalls: [{ ...firewall, inbound: [{ protocol, portRange, sourceAddresses }] }],
+const from = (of: FirewallFacts, sourceAddresses: string[], portRange = "22", protocol = "tcp") => ({
+    ...of,
+    inbound: [...(of.inbound ?? []), { protocol, portRange, sourceAddresses }],
+});
+const ssh = (sourceAddresses: string[], portRange?: string, protocol?: string) => ({
+    firewalls: [firewall, from({ ...front, inbound: [] }, sourceAddresses, portRange, protocol)],
+});
+const backends = (...args: Parameters<typeof from> extends [unknown, ...infer Rest] ? Rest : never) => ({
+    firewalls: [from(firewall, ...args), front],
 });
 
 describe("each rule", () => {
@@ -52,11 +60,15 @@ describe("each rule", () => {
         ["max-monthly-cost", { monthlyCost: 100.01 }, {}, /^\$100\.01 a month; allowed: at most \$100\. /],
         ["allowed-sizes", {}, { sizes: ["s-2vcpu-2gb"] }, /^web-0 has size s-1vcpu-1gb; allowed: s-2vcpu-2gb\. .*add s-1vcpu-1gb to `sizes` .*stacks: test/],
         ["allowed-regions", {}, { regions: ["ams3", "nyc1"] }, /^web-0 has region fra1; allowed: ams3, nyc1\. /],
-        ["no-ssh-from-everywhere", ssh(["198.51.100.7/32", "0.0.0.0/0"]), {}, /^firewall network-backend admits SSH from 198\.51\.100\.7\/32, 0\.0\.0\.0\/0; .*adminCidrs/],
+        ["no-ssh-from-everywhere", ssh(["198.51.100.7/32", "0.0.0.0/0"]), {}, /^firewall network-load-balancer admits SSH from 198\.51\.100\.7\/32, 0\.0\.0\.0\/0; .*adminCidrs/],
         ["no-ssh-from-everywhere", ssh(["0.0.0.0/1", "128.0.0.0/1"]), {}, /0\.0\.0\.0\/1, 128\.0\.0\.0\/1/],
         ["no-ssh-from-everywhere", ssh(["::/0"], "1-1024"), {}, /from ::\/0/],
         ["no-ssh-from-everywhere", ssh(["0.0.0.0/0"], "all"), {}, /0\.0\.0\.0/],
         ["no-ssh-from-everywhere", { ...ssh(["0.0.0.0/0"]), sshFromAnywhere: true }, { sshFromAnywhere: "never" }, /take dropscale:sshFromAnywhere out .*if-configured/],
+        ["backends-closed", backends(["0.0.0.0/0"], "80"), {}, /^firewall network-backend opens the servers to 198\.51\.100\.7\/32, 0\.0\.0\.0\/0; allowed: at most 33554432 .*dropscale:backendSources/],
+        ["backends-closed", backends(["::/0"], "9100-9105"), {}, /opens the servers to ::\/0;/],
+        ["backends-closed", backends(["0.0.0.0/1", "128.0.0.0/1"], "53", "udp"), {}, /0\.0\.0\.0\/1, 128\.0\.0\.0\/1/],
+        ["backends-closed", { ...backends(["0.0.0.0/0"], "all"), sshFromAnywhere: true }, { sshFromAnywhere: "if-configured" }, /opens the servers/],
         ["firewall-on-every-droplet", { droplets: [{ ...droplet, tags: ["web"] }] }, {}, /^no firewall holds for web-0 \(its tags: web\)/],
         ["firewall-on-every-droplet", { droplets: [{ ...droplet, tags: [] }] }, {}, /\(its tags: none\)/],
         ["firewall-on-every-droplet", { firewalls: [{ ...firewall, inbound: [] }] }, {}, /no firewall holds/],
@@ -86,6 +98,7 @@ describe("each rule", () => {
         ["SSH from everywhere where config and limit say so", { ...ssh(["0.0.0.0/0"]), sshFromAnywhere: true }, {}],
         ["HTTP from everywhere", ssh(["0.0.0.0/0", "::/0"], "80"), {}],
         ["a whole /8", ssh(["17.0.0.0/8"]), {}],
+        ["hosts that may reach the servers", backends(["198.51.100.7/32", "10.0.0.0/8"], "9100-9105"), {}],
         ["UDP from everywhere", ssh(["0.0.0.0/0"], "all", "udp"), {}],
         ["a name of its own that is not deleted first", { droplets: [{ ...droplet, explicitName: true, deleteBeforeReplace: false }] }, {}],
         ["no pool at all: a destroy", { servers: undefined, droplets: [], firewalls: [] }, {}],
@@ -124,6 +137,7 @@ describe("each rule", () => {
             "allowed-sizes: the size of web-0 is not known yet",
             "allowed-regions: the region of web-0 is not known yet",
             "no-ssh-from-everywhere: the inbound rules of firewall network-backend are not known yet",
+            "backends-closed: whom firewall network-backend lets in to the servers is not known yet",
             "firewall-on-every-droplet: whether a firewall holds for web-0 is not known yet",
             "host-key-pinned: whether the connection of haproxy pins the host's key is not known yet, or a secret",
           ]
@@ -237,7 +251,7 @@ describe("limits.yaml", () => {
             'limit' should be limits or stacks
             'limits.maxReplicas' should be a whole number from 0 to 1000, got "lots"
             'limits.sizes' should be any, or a list of slugs such as [fra1], got nothing
-            'limits.advisory' should be a list of rules, of max-replicas, min-replicas, max-shrink, max-monthly-cost, allowed-sizes, allowed-regions, no-ssh-from-everywhere, firewall-on-every-droplet, host-key-pinned, create-before-delete, got ["no-such-rule"]
+            'limits.advisory' should be a list of rules, of max-replicas, min-replicas, max-shrink, max-monthly-cost, allowed-sizes, allowed-regions, no-ssh-from-everywhere, backends-closed, firewall-on-every-droplet, host-key-pinned, create-before-delete, got ["no-such-rule"]
             'stacks.prod.maxReplica' is no limit here; there are minReplicas, maxReplicas, maxShrinkPercent, maxMonthlyCostUsd, sizes, regions, sshFromAnywhere
             'stacks.prod.advisory' is no limit here; there are minReplicas, maxReplicas, maxShrinkPercent, maxMonthlyCostUsd, sizes, regions, sshFromAnywhere
             'stacks.prod.minReplicas' should be a whole number from 0 to 1000, got -1

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { splitUserData } from "../../userdata/multipart";
 import { readUserData } from "../../userdata/render";
 import { runProgram } from "../mocks";
+import { doubtFirewall } from "../../tools/ownership";
 
 const droplet = "digitalocean:index/droplet:Droplet";
 const remoteCommand = "command:remote:Command";
@@ -287,6 +288,69 @@ describe("the network", () => {
             ],
             outboundRules: everything,
         });
+    });
+
+    it("lets in who else is to reach the servers, a rule for each of the ports, and shows them", async () => {
+        const backendSources = [
+            { from: "monitoring", ports: 9100 },
+            { from: "198.51.100.7/32", ports: "9100" },
+            { from: "monitoring", ports: "9113-9117" },
+        ];
+        const { find } = await runProgram({
+            stack: "prod",
+            tags: ["monitoring"],
+            config: { backendSources },
+        });
+        expect(find("Firewall", "network-backend").inputs.inboundRules).toEqual([
+            { protocol: "tcp", portRange: "all", sourceTags: ["dropscale-prod-load-balancer"] },
+            {
+                protocol: "tcp",
+                portRange: "9100",
+                sourceTags: ["monitoring"],
+                sourceAddresses: ["198.51.100.7/32"],
+            },
+            { protocol: "tcp", portRange: "9113-9117", sourceTags: ["monitoring"] },
+        ]);
+        expect(find("dropscale:index:Network", "network").inputs.backendSources).toEqual({
+            monitoring: "9100, 9113-9117",
+            "198.51.100.7/32": "9100",
+        });
+        const none = await runProgram();
+        expect(none.find("dropscale:index:Network", "network").inputs).not.toHaveProperty("backendSources");
+    });
+
+    it("is refused where it should let in a tag that the account does not have", async () => {
+        const backendSources = ["monitoring", "other"].map((from) => ({ from, ports: "9100" }));
+        await expect(
+            runProgram({ tags: ["other"], config: { backendSources, replicas: -1 } }),
+        ).rejects.toThrow(
+            /'replicas' should be[^]*'backendSources' should name tags that the account has, got monitoring; give it to a host first: doctl/,
+        );
+    });
+
+    it("makes firewalls that the doctor knows as the stack's own", async () => {
+        const backendSources = [{ from: "198.51.100.0/24", ports: "9100" }];
+        const { find } = await runProgram({ stack: "prod", config: { backendSources } });
+        for (const role of ["backend", "load-balancer"]) {
+            const { name, tags, inboundRules, outboundRules } = find("Firewall", `network-${role}`).inputs;
+            const rules = (given: unknown, peers: "source" | "destination") =>
+                (given as Record<string, string | string[]>[]).map((rule) => ({
+                    protocol: rule.protocol as string,
+                    // The API says 0 for all.
+                    ports: rule.portRange === "all" ? "0" : (rule.portRange as string),
+                    [`${peers}s`]: {
+                        addresses: rule[`${peers}Addresses`] as string[],
+                        tags: rule[`${peers}Tags`] as string[],
+                    },
+                }));
+            const seen = { id: "fw", created_at: "", name, tags, droplet_ids: null };
+            const firewall = {
+                ...seen,
+                inbound_rules: rules(inboundRules, "source"),
+                outbound_rules: rules(outboundRules, "destination"),
+            };
+            expect(doubtFirewall("dropscale-prod", firewall as never)).toBeUndefined();
+        }
     });
 
     it("is a VPC of the stack's own that destroy deletes, where the region has another default", async () => {

@@ -4,7 +4,14 @@
  */
 import { SSH_KEY, TAG } from "./digitalocean/account.ts";
 import { Client } from "./digitalocean/client.ts";
-import { getAccount, getDroplets, getImage, getImages, getSizes } from "./digitalocean/data-sources.ts";
+import {
+    getAccount,
+    getDroplets,
+    getImage,
+    getImages,
+    getSizes,
+    getTag,
+} from "./digitalocean/data-sources.ts";
 import { droplet } from "./digitalocean/droplet.ts";
 import { FIREWALL } from "./digitalocean/firewall.ts";
 import { RESERVED_IP, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
@@ -35,6 +42,7 @@ serveProvider({
         "digitalocean:index/getImage:getImage": (args) => getImage(client, args),
         "digitalocean:index/getImages:getImages": (args) => getImages(client, args),
         "digitalocean:index/getSizes:getSizes": (args) => getSizes(client, args),
+        "digitalocean:index/getTag:getTag": (args) => getTag(client, args),
         "digitalocean:index/getVpc:getVpc": (args) => getVpc(client, args),
     },
 });

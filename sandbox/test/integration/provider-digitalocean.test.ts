@@ -328,6 +328,17 @@ test("getDroplets lists them with their slugs and tags, getAccount says how many
     });
 });
 
+test("getTag finds by name, and none is an error with the API's status", async () => {
+    const token = "digitalocean:index/getTag:getTag";
+    const tag = plugin.resource(TYPES.Tag, "tag");
+    const made = await make(tag, { name: "env:monitoring" });
+    expect(await plugin.invoke(token, { name: "env:monitoring" })).toMatchObject({ name: "env:monitoring" });
+    await tag.delete(made);
+    await expect(plugin.invoke(token, { name: "nobody" })).rejects.toThrow(
+        /^Error retrieving tag: GET .*: 404 /,
+    );
+});
+
 test("getVpc finds by id, and a region's default", async () => {
     const token = "digitalocean:index/getVpc:getVpc";
     await expect(plugin.invoke(token, { region: "nyc3" })).rejects.toThrow(

@@ -53,6 +53,13 @@ export const getDroplets = listOf("droplets", (seen: ApiDroplet) => {
     return { id, name, status, locked, tags, ...slugs };
 });
 
+/** Without what the program does not read. https://www.pulumi.com/registry/packages/digitalocean/api-docs/gettag/ */
+export const getTag: DataSource = async (client, { name }) => {
+    const path = `/v2/tags/${encodeURIComponent(text(name))}`;
+    const { tag } = await explain("retrieving tag", () => client.get<{ tag: { name: string } }>(path));
+    return { id: tag.name, name: tag.name };
+};
+
 interface ApiImage {
     id: number;
     slug: string | null;
