@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { vi } from "vitest";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
-import { parseServersState } from "../tools/orphans.ts";
+import { parseServersState } from "../tools/in-service.ts";
 import type { Plan } from "../tools/plan/model.ts";
 import { get, Visitors } from "./e2e/client.ts";
 import { slowerPath } from "./e2e/site.ts";
@@ -142,7 +142,7 @@ async function holdLock(world: World, dropletId: number, lock: string): Promise<
 async function clear(world: World, moment: Moment): Promise<void> {
     const { code, text } =
         moment === "deleting"
-            ? await world.tool("doctor", ["test", "--yes"])
+            ? await world.tool("doctor", ["test", "--yes", "--killed"])
             : await world.pulumi(["cancel", "--yes"]);
     if (code !== 0) throw new Error(text);
 }
