@@ -8,7 +8,6 @@
  * Exit 0: no drift. 2: drift. 1: it could not be told.
  */
 import { parseArgs } from "node:util";
-import { listAll } from "./api";
 import { runCommand } from "./command";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "./doctor-stack";
 import {
@@ -17,14 +16,13 @@ import {
     engineDrift,
     exitCode,
     haproxyDrift,
-    type LiveDroplet,
     type LiveHaproxy,
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
 } from "./drift-model";
 import { driftJson, driftMarkdown, driftText } from "./drift-text";
-import { readInventory } from "./inventory";
+import { readDroplets, readInventory } from "./inventory";
 import { knownTo } from "./deployment";
 import { judge } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
@@ -68,14 +66,12 @@ async function examine(stack: Stack): Promise<DriftReport> {
             return [];
         }
     };
+    const droplets = readDroplets();
     const differences = (
         await Promise.all([
             part("what Pulumi made", () => engine(stack.name)),
-            part("the account's droplets", async () =>
-                // A list: one request for each would exhaust what the account may ask in a minute.
-                offDrift(state, await listAll<LiveDroplet>("droplets", "droplets"), stack.name),
-            ),
-            part("what the state does not know", () => orphans(stack, state)),
+            part("the account's droplets", async () => offDrift(state, await droplets, stack.name)),
+            part("what the state does not know", () => orphans(stack, state, droplets)),
         ])
     ).flat();
     // Last: where the load balancer is away, nobody needs to hear that it does not answer.
@@ -92,8 +88,12 @@ async function engine(stack: string): Promise<Drift[]> {
 }
 
 /** Nobody is asked what serves: that is the doctor's question. */
-async function orphans({ name, prefix, vpcId }: Stack, state: StackState): Promise<Drift[]> {
-    const inventory = await readInventory();
+async function orphans(
+    { name, prefix, vpcId }: Stack,
+    state: StackState,
+    droplets: ReturnType<typeof readDroplets>,
+): Promise<Drift[]> {
+    const inventory = await readInventory(droplets);
     const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
     const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };

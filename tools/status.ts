@@ -5,15 +5,22 @@
  * statistics over SSH with the stack's deploy key. Changes nothing.
  */
 import Table from "cli-table3";
-import { askApi } from "./api";
+import { readStack } from "./doctor-stack";
+import { readDroplets, readTaggedDroplets } from "./inventory";
 import { readHaproxy, readOutputs } from "./stack";
 import { type DropletFacts, statusRows } from "./status-rows";
 import { coloursFor } from "./terminal";
 
-async function main(stack: string): Promise<void> {
-    const outputs = await readOutputs(stack);
+async function main(name: string): Promise<void> {
+    const [outputs, { prefix }] = await Promise.all([
+        readOutputs(name),
+        readStack(name, () => Promise.resolve(false)),
+    ]);
     const [droplets, haproxy] = await Promise.all([
-        Promise.all(outputs.servers.map(({ dropletId }) => readDroplet(dropletId))),
+        findDroplets(
+            prefix,
+            outputs.servers.map(({ dropletId }) => dropletId),
+        ),
         // An outage is when people look: what the API says is shown all the same.
         readHaproxy(outputs).catch((error: unknown) => error as Error),
     ]);
@@ -40,11 +47,15 @@ async function main(stack: string): Promise<void> {
     if (haproxy instanceof Error) throw haproxy;
 }
 
-/** A droplet's size and state; `undefined` if it is gone. */
-async function readDroplet(id: string): Promise<DropletFacts | undefined> {
-    const answer = (await askApi(`droplets/${id}`)) as
-        { droplet: { size_slug: string; status: string } } | undefined;
-    return answer && { size: answer.droplet.size_slug, status: answer.droplet.status };
+/** Size and state of each droplet, in the same order; `undefined` for one that is gone. */
+async function findDroplets(prefix: string, ids: readonly string[]): Promise<(DropletFacts | undefined)[]> {
+    if (ids.length === 0) return [];
+    const tagged = await readTaggedDroplets(prefix);
+    const isThere = new Set(tagged.map(({ id }) => String(id)));
+    // One that somebody took the tag off is not gone.
+    const all = ids.every((id) => isThere.has(id)) ? tagged : await readDroplets();
+    const facts = new Map(all.map(({ id, size_slug: size, status }) => [String(id), { size, status }]));
+    return ids.map((id) => facts.get(id));
 }
 
 main(process.argv[2] ?? "dev").catch((error: unknown) => {

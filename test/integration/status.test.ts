@@ -1,5 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,13 +22,17 @@ describe("the status of a stack", () => {
         rmSync(folder, { recursive: true });
     });
 
-    /** Runs tools/status.ts where `pulumi` is this script. */
-    function status(pulumi?: string): Promise<{ code: number; stdout: string; stderr: string }> {
+    /** Runs tools/status.ts, or another one, where `pulumi` is this script. */
+    function status(
+        pulumi?: string,
+        more: { tool?: string; url?: string } = {},
+    ): Promise<{ code: number; stdout: string; stderr: string }> {
+        const { tool = "status", url = nowhere } = more;
         const script = path.join(folder, "bin/pulumi");
         if (pulumi !== undefined) writeFileSync(script, `#!/bin/sh\n${pulumi}\n`, { mode: 0o755 });
         const PATH = pulumi === undefined ? path.join(folder, "empty") : `${folder}/bin:/usr/bin:/bin`;
-        const env = { PATH, DIGITALOCEAN_API_URL: nowhere, DIGITALOCEAN_TOKEN: "none" };
-        const args = ["--import", "tsx", path.join(root, "tools/status.ts"), "prod"];
+        const env = { PATH, DIGITALOCEAN_API_URL: url, DIGITALOCEAN_TOKEN: "none" };
+        const args = ["--import", "tsx", path.join(root, `tools/${tool}.ts`), "prod"];
         return new Promise((resolve) => {
             const child = execFile(process.execPath, args, { cwd: root, env }, (_, stdout, stderr) => {
                 resolve({ code: child.exitCode ?? 1, stdout, stderr });
@@ -45,7 +51,13 @@ describe("the status of a stack", () => {
         hostKey: publicKey,
         servers,
     });
-    const printing = (value: object) => `cat <<'EOF'\n${JSON.stringify(value)}\nEOF`;
+    const printing = (value: object) => `case "$*" in
+config*) echo '{"dropscale:namePrefix": {"value": "dropscale"}}' ;;
+whoami*) echo '{"url": "https://app.pulumi.com/ann"}' ;;
+*) cat <<'EOF'
+${JSON.stringify(value)}
+EOF
+esac`;
 
     it.each([
         ["there is no pulumi", undefined, "error: there is no `pulumi` on PATH"],
@@ -73,5 +85,81 @@ describe("the status of a stack", () => {
         expect(stdout).toContain("http://203.0.113.9   $24 a month");
         expect(stdout).toContain("HAProxy says");
         expect(stderr).toMatch(/^error: SSH to root@127\.0\.0\.1: /);
+    });
+
+    describe("with 1,000 servers", () => {
+        const type = "digitalocean:index/droplet:Droplet";
+        const live = Array.from({ length: 1001 }, (_, i) => ({
+            id: i + 1,
+            name: i === 1000 ? "load-balancer-0000000" : `web-${i}-0000000`,
+            status: i === 7 ? "off" : "active",
+            size_slug: "s-1vcpu-1gb",
+            created_at: "2026-01-02T03:04:05Z",
+            tags: [i === 1000 ? "dropscale-prod-load-balancer" : "dropscale-prod-backend"],
+            networks: { v4: [] },
+        }));
+        const servers = live.slice(0, 1000).map(({ id }, slot) => ({
+            name: `web-${slot}`,
+            slot,
+            dropletId: String(id),
+            privateIp: "10.0.0.1",
+        }));
+
+        /** DigitalOcean's lists, 200 an answer at the most, and which were asked for. */
+        async function withApi<T>(work: (url: string) => Promise<T>): Promise<[T, string[]]> {
+            const asked: string[] = [];
+            const api = createServer((request, response) => {
+                const { pathname, searchParams } = new URL(request.url ?? "", "http://api");
+                asked.push(pathname);
+                const [page, size] = ["page", "per_page"].map((key) => Number(searchParams.get(key)));
+                const first = ((page || 1) - 1) * Math.min(size || 20, 200);
+                const last = first + Math.min(size || 20, 200);
+                const tag = searchParams.get("tag_name");
+                const all = live.filter(({ tags }) => tag === null || tags.includes(tag));
+                const next = last < all.length ? { next: "more" } : {};
+                const droplets = pathname === "/v2/droplets" ? all.slice(first, last) : [];
+                response.end(JSON.stringify({ droplets, links: { pages: next } }));
+            });
+            await new Promise<void>((resolve) => api.listen(0, "127.0.0.1", resolve));
+            try {
+                return [await work(`http://127.0.0.1:${(api.address() as AddressInfo).port}`), asked];
+            } finally {
+                api.close();
+            }
+        }
+        const forDroplets = (asked: string[]) => asked.filter((url) => url.startsWith("/v2/droplets"));
+
+        it("needs 6 requests, as 200 fit into an answer", async () => {
+            const [{ stdout }, asked] = await withApi((url) => status(printing(outputs(servers)), { url }));
+            expect(stdout).toMatch(/web-999 .*1000 .*s-1vcpu-1gb .*active/);
+            expect(stdout).toMatch(/web-7 .* off /);
+            expect(forDroplets(asked)).toHaveLength(6);
+        });
+
+        it("shows one that somebody took the tag off, in as many requests as the account has pages", async () => {
+            const [untagged] = live;
+            const [{ stdout }, asked] = await withApi(async (url) => {
+                const tags = untagged?.tags.splice(0) ?? [];
+                const seen = await status(printing(outputs(servers)), { url });
+                untagged?.tags.push(...tags);
+                return seen;
+            });
+            expect(stdout).toMatch(/web-0 .* active /);
+            expect(forDroplets(asked)).toHaveLength(12);
+        });
+
+        it("needs no more for the drift check", async () => {
+            const resources = live.map(({ id, name }) => ({
+                urn: `urn:pulumi:prod::dropscale::dropscale:index:BackendPool$${type}::${name.slice(0, -8)}`,
+                ...{ type, custom: true, id: String(id), inputs: {}, outputs: {} },
+            }));
+            const state = { deployment: { resources }, "dropscale:namePrefix": { value: "dropscale" } };
+            const [{ stdout, code }, asked] = await withApi((url) =>
+                status(printing(state), { url, tool: "drift" }),
+            );
+            expect(stdout).toContain("Droplet web-7 (8) is switched off");
+            expect(code).toBe(2);
+            expect(forDroplets(asked)).toHaveLength(6);
+        });
     });
 });
