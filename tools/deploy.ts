@@ -1,11 +1,12 @@
 /**
- * `tsx tools/deploy.ts STACK`: what a pipeline runs when a change is merged. Asks `doctor` whether an earlier run left
- * something half done, and refuses then; else runs `pulumi up`. Where another run holds the stack it waits for it.
+ * `tsx tools/deploy.ts STACK`: what a pipeline runs when a change is merged. Refuses where `doctor` says that an earlier
+ * run left something half done, and what `make plan` refuses, policy/limits.yaml among it: no check of a pull request
+ * stands before it. Else runs `pulumi up`. Where another run holds the stack it waits for it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { runCommand } from "./command";
-import { type Failure, requireOrder, runUp } from "./up";
+import { type Failure, requireOrder, requirePlan, runUp } from "./up";
 
 const usage = "tsx tools/deploy.ts STACK [--refresh] [--wait-minutes N] [--quiet]";
 
@@ -26,7 +27,10 @@ async function main({ stack, waitMinutes, ...how }: Options): Promise<void> {
     const deadline = Date.now() + waitMinutes * 60_000;
     let waits = false;
     for (;;) {
-        const failure: Failure | undefined = (await requireOrder(stack)) ?? (await runUp(stack, how));
+        const failure: Failure | undefined =
+            (await requireOrder(stack)) ??
+            (await requirePlan(stack, how.refresh ? ["--refresh"] : [])) ??
+            (await runUp(stack, how));
         if (failure === undefined) return;
         if (!failure.locked || Date.now() > deadline) throw new Error(failure.problem);
         if (!waits) console.error(`another run holds ${stack}: waiting for it, at most ${waitMinutes} min`);

@@ -6,24 +6,15 @@
  *
  * Exit 0: it can be applied. 1: refused by the program, the engine or a limit; files are written all the same.
  */
-import { readFileSync } from "node:fs";
-import * as path from "node:path";
 import { parseArgs } from "node:util";
-import { parse } from "yaml";
-import { readLimits } from "../policy/limits";
-import { listAll, readDropletRoom } from "./api";
 import { runCommand } from "./command";
-import { readUnseenLocks } from "./doctor-stack";
-import { type AccountFacts, buildPlan } from "./plan/build";
 import { readableEngineDiff } from "./plan/diffs";
 import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
+import { readPlan } from "./plan/read";
 import { planAsText } from "./plan/text";
-import { type PreviewDocument, readPreviewDocument, runPreview } from "./preview-json";
+import { runPreview } from "./preview-json";
 import { type ReportOptions, reportOptions, writeReports } from "./reports";
-import { fileBackend } from "./runs";
-import { readPulumi } from "./stack";
-import { readState, type StackState } from "./state";
 import { coloursFor } from "./terminal";
 
 const usage =
@@ -37,74 +28,23 @@ interface Options extends ReportOptions {
 
 async function main(options: Options): Promise<number> {
     const { stack, markdown } = options;
-    const flags = ["--stack", stack, ...(options.refresh ? ["--refresh"] : [])];
-    const problems: string[] = [];
-    // Whoever reads the plan is to see it: a pull request has no other place.
-    const orProblem =
-        <T>(otherwise: T) =>
-        (error: unknown) => {
-            problems.push((error as Error).message);
-            return otherwise;
-        };
-    const document: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
-    const [seen, state, account, obstacles, engineDiff] = await Promise.all([
-        readPreviewDocument(flags).catch(orProblem(document)),
-        readState(stack).catch(orProblem<StackState>({ resources: [], leftovers: [], pending: [] })),
-        readAccount(),
-        readObstacles(stack),
-        markdown === undefined ? "" : readEngineDiff(flags),
-    ]);
-    const name = path.basename(stack);
-    const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
-    const errors = [...seen.errors, ...new Set(problems)];
-    const plan = buildPlan({ stack, document: { ...seen, errors }, state, account, limits, obstacles });
+    const flags = options.refresh ? ["--refresh"] : [];
+    const { plan, document } = await readPlan(stack, flags);
+    const engineDiff =
+        markdown === undefined || document.errors.length > 0 ? "" : await readEngineDiff(stack, flags);
     const secrets = [process.env.DIGITALOCEAN_TOKEN, process.env.PULUMI_CONFIG_PASSPHRASE];
     writeReports(options, {
-        markdown: maskSecrets(planAsMarkdown(plan, errors.length > 0 ? "" : engineDiff), secrets),
+        markdown: maskSecrets(planAsMarkdown(plan, engineDiff), secrets),
         json: maskSecrets(`${JSON.stringify(plan, null, 2)}\n`, secrets),
         text: maskSecrets(planAsText(plan, coloursFor(process.stdout)), secrets),
     });
     return plan.applicable ? 0 : 1;
 }
 
-/**
- * A lock that a run holds or has left; none for a backend whose locks can't be read. Where the stack can't be read, the
- * preview says why.
- */
-async function readObstacles(stack: string): Promise<string[]> {
-    try {
-        const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
-        const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
-        const locks = await readUnseenLocks({ name: stack, project, backend: fileBackend(url) });
-        return locks.map(
-            ({ pid, hostname }) =>
-                `a killed run left its lock (pid ${pid} on ${hostname}), or one holds it that can't be seen from here: \`make doctor STACK=${stack}\` first, then plan again`,
-        );
-    } catch (error) {
-        const { message } = error as Error;
-        return message.includes("is locked by") ? [message] : [];
-    }
-}
-
-/** Where the API refuses, the preview has said so. */
-async function readAccount(): Promise<AccountFacts> {
-    try {
-        const [sizes, droplets] = await Promise.all([
-            listAll<{ slug: string; price_monthly: number }>("sizes", "sizes"),
-            readDropletRoom(),
-        ]);
-        return {
-            monthlyPrices: new Map(sizes.map(({ slug, price_monthly }) => [slug, price_monthly])),
-            droplets,
-        };
-    } catch {
-        return { monthlyPrices: new Map(), droplets: null };
-    }
-}
-
 /** The engine's own words; what is wrong, the other preview says. */
-async function readEngineDiff(flags: readonly string[]): Promise<string> {
-    return readableEngineDiff(await runPreview(["--diff", "--color", "never", ...flags]).catch(() => ""));
+async function readEngineDiff(stack: string, flags: readonly string[]): Promise<string> {
+    const options = ["--diff", "--color", "never", "--stack", stack, ...flags];
+    return readableEngineDiff(await runPreview(options).catch(() => ""));
 }
 
 function readOptions(args: string[]): Options {

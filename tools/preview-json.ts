@@ -9,6 +9,8 @@ export interface ResourceState {
     id?: string;
     inputs?: Record<string, unknown>;
     outputs?: Record<string, unknown>;
+    /** Inputs that it keeps as they are in the state, whatever the program says; `*` is all. */
+    ignoreChanges?: string[] | null;
 }
 
 /** A step of `pulumi preview --json`. */

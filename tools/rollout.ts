@@ -9,14 +9,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { readDropletRoom } from "./api";
-import { holdDuring, limitProblem, planBatches } from "./batches";
+import { holdDuring, limitProblem, planBatches, readPreview } from "./batches";
 import { runCommand } from "./command";
+import { roomProblem } from "./plan/limits";
+import { readPlan } from "./plan/read";
 import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
 import { readHaproxy, readOutputs, readPulumi } from "./stack";
 import { StackConfig } from "./stack-config";
-import { readState } from "./state";
 import { confirm } from "./terminal";
-import { requireOrder, runUp } from "./up";
+import { refusalOf, requireOrder, runUp } from "./up";
 
 const usage = "npm run rollout -- [--stack NAME] [--batch N] [--pause] [--quiet]";
 
@@ -43,7 +44,7 @@ async function main(options: Options): Promise<void> {
     config.readHold();
     const unfit = await requireOrder(options.stack);
     if (unfit) throw new Error(unfit.problem);
-    const steps = await plan(config, options, say);
+    const steps = await planWhole(config, options, say);
     if (steps.length === 0) {
         config.writeHold([]);
         say(`every server of ${options.stack} is what the config says: nothing to do`);
@@ -82,13 +83,22 @@ function readOptions(args: string[]): Omit<Options, "stack"> & { stack?: string 
     return { ...values, batch: Number(values.batch) };
 }
 
-/** What is to be done, said before anything is done. */
-async function plan(
+/**
+ * What is to be done, said before anything is done.
+ *
+ * @throws Error if `make plan` refuses the whole, a limit of policy/limits.yaml among it.
+ */
+async function planWhole(
     config: StackConfig,
     { stack, batch }: Options,
     say: (text: string) => void,
 ): Promise<Step[]> {
-    const [whole, { leftovers }] = await Promise.all([config.preview([]), readState(stack)]);
+    const { plan, document, state } = await config.with([], (flags) => readPlan(stack, flags));
+    // For how many droplets there is room depends on the batches: that is counted below.
+    const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
+    if (refusals.length > 0) throw new Error(refusalOf(refusals));
+    const whole = readPreview(document);
+    const { leftovers } = state;
     const batches = planBatches(whole, config.readHold(), batch);
     const serving = holdDuring(batches, -1);
     const first = serving.length > 0 ? await config.preview(serving) : whole;

@@ -48,13 +48,24 @@ export class StackConfig {
      * @throws Error that says in the program's words what is wrong.
      */
     async preview(hold: readonly number[]): Promise<Preview> {
+        return this.with(hold, async (flags) => {
+            const document = await readPreviewDocument(["--stack", this.stack, ...flags]);
+            if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
+            return readPreview(document);
+        });
+    }
+
+    /**
+     * Runs something that reads the config with another `hold`. The file stays as it is.
+     *
+     * @param run Gets the options with which `pulumi` reads that config.
+     */
+    async with<T>(hold: readonly number[], run: (flags: readonly string[]) => Promise<T>): Promise<T> {
         const folder = mkdtempSync(path.join(tmpdir(), "dropscale-rollout-"));
         try {
             const file = path.join(folder, this.file);
             writeFileSync(file, withHold(read(this.file), this.project, hold), { mode: 0o600 });
-            const document = await readPreviewDocument(["--config-file", file, "--stack", this.stack]);
-            if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
-            return readPreview(document);
+            return await run(["--config-file", file]);
         } finally {
             rmSync(folder, { recursive: true });
         }

@@ -2,6 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import * as path from "node:path";
 import { promisify } from "node:util";
+import { readPlan } from "./plan/read";
 
 /** Why something did not end well. */
 export interface Failure {
@@ -38,6 +39,24 @@ export async function requireOrder(stack: string): Promise<Failure | undefined> 
             locked: isLocked(words),
         };
     }
+}
+
+/**
+ * Plans a change as `make plan` does, and says it in a line.
+ *
+ * @param flags More options of `pulumi preview`.
+ * @returns Why it may not be applied: the program, a limit of policy/limits.yaml, or a state that is not this program's.
+ */
+export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
+    const { plan } = await readPlan(stack, flags);
+    console.log(`${stack}: ${plan.summary}`);
+    if (plan.applicable) return undefined;
+    return { problem: refusalOf(plan.refusals), locked: plan.refusals.some(isLocked) };
+}
+
+/** For an error: all that refuses, and that nothing has happened. */
+export function refusalOf(refusals: readonly string[]): string {
+    return ["refused, nothing was changed:", ...refusals.map((text) => text.replace(/^/gm, "  "))].join("\n");
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
 import { dropletAction, dropletType, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
+import { strangersAmong } from "../strangers";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
 
@@ -65,6 +66,7 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
     const room = roomProblem(plan);
     const refusals = [
         ...document.errors,
+        ...strangersAmong(changes, stack),
         ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
         ...(room && !room.fitsInBatches ? [room.text] : []),
     ];

@@ -1,0 +1,89 @@
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import { parse } from "yaml";
+import { readLimits } from "../../policy/limits";
+import { listAll, readDropletRoom } from "../api";
+import { readUnseenLocks } from "../doctor-stack";
+import { type PreviewDocument, readPreviewDocument } from "../preview-json";
+import { fileBackend } from "../runs";
+import { readPulumi } from "../stack";
+import { parseState, type StackState } from "../state";
+import { strangersIn } from "../strangers";
+import { type AccountFacts, buildPlan } from "./build";
+import type { Plan } from "./model";
+
+/** A plan, and what it was made of. */
+export interface ReadPlan {
+    plan: Plan;
+    document: PreviewDocument;
+    state: StackState;
+}
+
+/**
+ * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
+ * that whoever reads the plan sees it.
+ *
+ * @param flags More options of `pulumi preview`. @default none
+ */
+export async function readPlan(stack: string, flags: readonly string[] = []): Promise<ReadPlan> {
+    const problems: string[] = [];
+    const orProblem =
+        <T>(otherwise: T) =>
+        (error: unknown) => {
+            problems.push((error as Error).message);
+            return otherwise;
+        };
+    const empty: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
+    // First: the engine acts on what stands in a state as soon as it loads it.
+    const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
+    const state = exported === undefined ? noState : parseState(exported);
+    const strangers = exported === undefined ? [] : strangersIn(exported, stack);
+    const [seen, account, obstacles] = await Promise.all([
+        strangers.length > 0
+            ? { ...empty, errors: strangers }
+            : readPreviewDocument(["--stack", stack, ...flags]).catch(orProblem(empty)),
+        readAccount(),
+        readObstacles(stack),
+    ]);
+    const name = path.basename(stack);
+    const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
+    const document = { ...seen, errors: [...seen.errors, ...new Set(problems)] };
+    return { plan: buildPlan({ stack, document, state, account, limits, obstacles }), document, state };
+}
+
+const noState: StackState = { resources: [], leftovers: [], pending: [] };
+
+/**
+ * A lock that a run holds or has left; none for a backend whose locks can't be read. Where the stack can't be read, the
+ * preview says why.
+ */
+async function readObstacles(stack: string): Promise<string[]> {
+    try {
+        const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
+        const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
+        const locks = await readUnseenLocks({ name: stack, project, backend: fileBackend(url) });
+        return locks.map(
+            ({ pid, hostname }) =>
+                `a killed run left its lock (pid ${pid} on ${hostname}), or one holds it that can't be seen from here: \`make doctor STACK=${stack}\` first, then plan again`,
+        );
+    } catch (error) {
+        const { message } = error as Error;
+        return message.includes("is locked by") ? [message] : [];
+    }
+}
+
+/** Where the API refuses, the preview has said so. */
+async function readAccount(): Promise<AccountFacts> {
+    try {
+        const [sizes, droplets] = await Promise.all([
+            listAll<{ slug: string; price_monthly: number }>("sizes", "sizes"),
+            readDropletRoom(),
+        ]);
+        return {
+            monthlyPrices: new Map(sizes.map(({ slug, price_monthly }) => [slug, price_monthly])),
+            droplets,
+        };
+    } catch {
+        return { monthlyPrices: new Map(), droplets: null };
+    }
+}
