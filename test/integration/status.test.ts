@@ -111,9 +111,9 @@ esac`;
             const api = createServer((request, response) => {
                 const { pathname, searchParams } = new URL(request.url ?? "", "http://api");
                 asked.push(pathname);
-                const [page, size] = ["page", "per_page"].map((key) => Number(searchParams.get(key)));
-                const first = ((page || 1) - 1) * Math.min(size || 20, 200);
-                const last = first + Math.min(size || 20, 200);
+                const size = Math.min(Number(searchParams.get("per_page") ?? 20), 200);
+                const first = (Number(searchParams.get("page") ?? 1) - 1) * size;
+                const last = first + size;
                 const tag = searchParams.get("tag_name");
                 const all = live.filter(({ tags }) => tag === null || tags.includes(tag));
                 const next = last < all.length ? { next: "more" } : {};
