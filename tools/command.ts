@@ -1,3 +1,5 @@
+import { mask } from "./mask";
+
 /**
  * Runs one of the commands of this folder: the end of its file. What is wrong is printed as `error: …`, without a stack
  * trace, and the exit code is 1.
@@ -12,7 +14,7 @@ export function runCommand<Options>(
     main: (options: Options) => Promise<number> | Promise<void>,
 ): void {
     run(usage, readOptions, main).catch((error: unknown) => {
-        console.error(`error: ${(error as Error).message}`);
+        console.error(`error: ${mask((error as Error).message)}`);
         process.exitCode = 1;
     });
 }

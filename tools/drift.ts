@@ -23,6 +23,7 @@ import {
 } from "./drift-model";
 import { driftJson, driftMarkdown, driftText } from "./drift-text";
 import { readDroplets, readInventory } from "./inventory";
+import { maskAll } from "./mask";
 import { knownTo } from "./deployment";
 import { judge } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
@@ -45,7 +46,7 @@ async function main({ stack: name, ...options }: Options): Promise<number> {
         throw new Error(
             `${describeLock(lock, name)}, and that run can't be seen from here: \`make doctor STACK=${name}\` clears it if the run is dead`,
         );
-    const report = await examine(stack);
+    const report = maskAll(await examine(stack));
     writeReports(options, {
         markdown: driftMarkdown(report),
         json: driftJson(report),

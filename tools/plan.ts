@@ -8,8 +8,8 @@
  */
 import { parseArgs } from "node:util";
 import { runCommand } from "./command";
+import { mask, maskAll } from "./mask";
 import { readableEngineDiff } from "./plan/diffs";
-import { maskSecrets } from "./plan/mask";
 import { planAsMarkdown } from "./plan/markdown";
 import { readPlan } from "./plan/read";
 import { planAsText } from "./plan/text";
@@ -29,14 +29,14 @@ interface Options extends ReportOptions {
 async function main(options: Options): Promise<number> {
     const { stack, markdown } = options;
     const flags = options.refresh ? ["--refresh"] : [];
-    const { plan, document } = await readPlan(stack, flags);
+    const { plan: made, document } = await readPlan(stack, flags);
+    const plan = maskAll(made);
     const engineDiff =
         markdown === undefined || document.errors.length > 0 ? "" : await readEngineDiff(stack, flags);
-    const secrets = [process.env.DIGITALOCEAN_TOKEN, process.env.PULUMI_CONFIG_PASSPHRASE];
     writeReports(options, {
-        markdown: maskSecrets(planAsMarkdown(plan, engineDiff), secrets),
-        json: maskSecrets(`${JSON.stringify(plan, null, 2)}\n`, secrets),
-        text: maskSecrets(planAsText(plan, coloursFor(process.stdout)), secrets),
+        markdown: planAsMarkdown(plan, mask(engineDiff)),
+        json: `${JSON.stringify(plan, null, 2)}\n`,
+        text: planAsText(plan, coloursFor(process.stdout)),
     });
     return plan.applicable ? 0 : 1;
 }

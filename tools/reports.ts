@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { mask } from "./mask";
 
 /** Where a command says what it found. */
 export interface ReportOptions {
@@ -17,14 +18,14 @@ export const reportOptions = {
     quiet: { type: "boolean", default: false },
 } as const;
 
-/** Writes what is asked for; to stdout the text for people, unless one of the others goes there. */
+/** Writes what is asked for, without secrets; to stdout the text for people, unless one of the others goes there. */
 export function writeReports(
     { markdown, json, quiet }: ReportOptions,
     report: { markdown: string; json: string; text: string },
 ): void {
     const write = (file: string | undefined, text: string) => {
-        if (file === "-") process.stdout.write(text);
-        else if (file !== undefined) writeFileSync(file, text);
+        if (file === "-") process.stdout.write(mask(text));
+        else if (file !== undefined) writeFileSync(file, mask(text));
     };
     write(markdown, report.markdown);
     write(json, report.json);

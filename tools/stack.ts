@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { learnSecret } from "./mask";
 import { runOverSsh } from "./ssh";
 import { type HaproxyServer, parseStatistics, type StackServer } from "./status-rows";
 
@@ -46,6 +47,7 @@ export async function readOutputs(stack: string): Promise<StackOutputs> {
     const json = await readPulumi("stack", "output", "--json", "--show-secrets", "--stack", stack);
     const outputs = JSON.parse(json) as Partial<StackOutputs>;
     if (!outputs.deployKey) throw new Error(`stack ${stack} has no outputs yet: \`pulumi up\` makes them`);
+    learnSecret(outputs.deployKey);
     return outputs as StackOutputs;
 }
 

@@ -7,6 +7,7 @@
 import Table from "cli-table3";
 import { readStack } from "./doctor-stack";
 import { readDroplets, readTaggedDroplets } from "./inventory";
+import { mask } from "./mask";
 import { readHaproxy, readOutputs } from "./stack";
 import { type DropletFacts, statusRows } from "./status-rows";
 import { coloursFor } from "./terminal";
@@ -59,6 +60,6 @@ async function findDroplets(prefix: string, ids: readonly string[]): Promise<(Dr
 }
 
 main(process.argv[2] ?? "dev").catch((error: unknown) => {
-    console.error(`error: ${(error as Error).message}`);
+    console.error(`error: ${mask((error as Error).message)}`);
     process.exitCode = 1;
 });

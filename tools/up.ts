@@ -2,6 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import * as path from "node:path";
 import { promisify } from "node:util";
+import { mask, maskingWriter } from "./mask";
 import { readPlan } from "./plan/read";
 
 /** Why something did not end well. */
@@ -72,14 +73,21 @@ export async function runUp(
 ): Promise<Failure | undefined> {
     const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...(refresh ? ["--refresh"] : [])];
     // On a terminal pulumi draws on stdout; its errors come on stderr.
-    const child = spawn("pulumi", args, { stdio: ["ignore", quiet ? "pipe" : "inherit", "pipe"] });
+    const draws = !quiet && process.stdout.isTTY;
+    const child = spawn("pulumi", args, { stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
+    const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
+        maskingWriter((text) => stream.write(text)),
+    ) as [ReturnType<typeof maskingWriter>, ReturnType<typeof maskingWriter>];
     let output = "";
     let errors = "";
     const signals: string[] = [];
-    child.stdout?.on("data", (data: Buffer) => (output += data.toString()));
-    child.stderr?.on("data", (data: Buffer) => {
-        errors += data.toString();
-        if (!quiet) process.stderr.write(data);
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+        if (quiet) output += text;
+        else stdout.write(text);
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+        errors += text;
+        if (!quiet) stderr.write(text);
     });
     // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
     const interrupt = () => signals.push("SIGINT");
@@ -91,9 +99,11 @@ export async function runUp(
     process.on("SIGTERM", terminate);
     try {
         const [code] = (await once(child, "close")) as [number | null];
+        stdout.end();
+        stderr.end();
         if (signals.length > 0) return { problem: "it was interrupted", locked: false };
         if (code === 0) return undefined;
-        if (quiet) process.stderr.write(output + errors);
+        if (quiet) process.stderr.write(mask(output + errors));
         return { problem: "`pulumi up` failed", locked: isLocked(errors) };
     } finally {
         process.off("SIGINT", interrupt);

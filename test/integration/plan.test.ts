@@ -271,6 +271,31 @@ describe("a plan", () => {
             for (const secret of secrets) expect(form).not.toContain(secret);
     });
 
+    it("shows no secret of the environment, however its variable is called, nor in a file that one names", async () => {
+        const file = path.join(world.folder, "passphrase");
+        writeFileSync(file, "correct horse battery staple\n");
+        const env = {
+            DIGITALOCEAN_ACCESS_TOKEN: "dop_v1_0123456789abcdef",
+            SPACES_SECRET_ACCESS_KEY: "s3cr3t/of+the=bucket",
+            AWS_ACCESS_KEY_ID: "DO00EXAMPLE_KEY_ID",
+            GITLAB_TOKEN: "glpat-0123456789_abcdef",
+            PULUMI_CONFIG_PASSPHRASE_FILE: file,
+            TF_STATE_URL: "postgres://me:hunter2hunter2@db/state",
+        };
+        const secrets = [...Object.values(env).slice(0, 4), "correct horse battery staple", "hunter2hunter2"];
+        // What is refused is repeated.
+        await world.configure({ region: secrets.join(" ") });
+        const names = ["plan.md", "plan.json"].map((name) => path.join(world.folder, name));
+        const args = ["test", "--markdown", names[0] ?? "", "--json", names[1] ?? ""];
+        const { code, text } = await world.tool("plan", args, env);
+        expect(code).toBe(1);
+        const forms = [text, ...names.map((name) => readFileSync(name, "utf8"))];
+        for (const form of forms) {
+            expect(form.replaceAll("\\", "")).toContain(`got ${secrets.map(() => "[secret]").join(" ")}`);
+            for (const secret of secrets) expect(form.replaceAll("\\", "")).not.toContain(secret);
+        }
+    });
+
     it("prints the comment alone to stdout where it is asked to", async () => {
         const { stdout, code } = await world.tool("plan", ["test", "--markdown", "-"]);
         expect(code).toBe(0);

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { buildPlan, type Sources } from "../../tools/plan/build";
 import { readableEngineDiff } from "../../tools/plan/diffs";
 import { planAsMarkdown } from "../../tools/plan/markdown";
-import { maskSecrets } from "../../tools/plan/mask";
+import { maskSecrets } from "../../tools/mask";
 import { planAsText } from "../../tools/plan/text";
 import { about, difference, dollars } from "../../tools/plan/words";
 import { parsePreview } from "../../tools/preview-json";
