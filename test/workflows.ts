@@ -57,6 +57,14 @@ const rules: Record<string, (workflow: Workflow) => string[]> = {
         Object.entries(jobs).flatMap(([name, { env = {} }]) =>
             JSON.stringify(env).includes("secrets.") ? [name] : [],
         ),
+    "what a pull request runs gets secrets of its own, PREVIEW_…, and never another's": ({
+        on,
+        jobs = {},
+    }) => {
+        if (!JSON.stringify(on ?? {}).includes("pull_request")) return [];
+        const named = [...JSON.stringify(jobs).matchAll(/\bsecrets(?:\.(\w+)|\b)/g)];
+        return named.map(([, name = "secrets"]) => name).filter((name) => !name.startsWith("PREVIEW_"));
+    },
     "no token stays behind in the clone": (workflow) =>
         stepsOf(workflow).flatMap((step) =>
             step.uses?.startsWith("actions/checkout@") && step.with?.["persist-credentials"] !== false

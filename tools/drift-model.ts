@@ -5,9 +5,10 @@ import { kinds } from "./deployment";
 import { type Finding } from "./orphans";
 import type { PreviewStep } from "./preview-json";
 import type { StackState, StateResource } from "./state";
+import { describeUpdates, takeUpdates, type Updates } from "./updates";
 
 /** What a difference may be. */
-export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy";
+export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates";
 
 /** One thing that is not as Pulumi made it. */
 export interface Drift {
@@ -140,6 +141,15 @@ export function haproxyDrift(applied: string, live: LiveHaproxy, stack: string):
             ...(!same && { diff: withoutPasswords(unified("state", "load balancer", applied, live.text)) }),
         },
     ];
+}
+
+/** HAProxy is held, and nobody logs in: if not this, nothing says that it is behind. */
+export function updatesDrift(updates: Updates, stack: string): Drift[] {
+    const says = describeUpdates(updates);
+    const mend = takeUpdates(updates, stack);
+    return says === undefined
+        ? []
+        : [{ kind: "updates", type: "Droplet", name: "load-balancer", says, mend }];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */

@@ -46,7 +46,9 @@ export function driftJson(report: DriftReport): string {
 }
 
 function headlineOf({ stack, differences, untold }: DriftReport): string {
-    const count = differences.length;
+    const count = differences.filter(({ kind }) => kind !== "updates").length;
+    if (count === 0 && differences.length > 0)
+        return `${stack}: the load balancer is behind; no other difference was found`;
     if (count > 0) return `${stack}: ${count} thing${count === 1 ? " is" : "s are"} not as Pulumi made them`;
     return untold.length > 0
         ? `${stack}: no drift was found, but not all could be looked at`

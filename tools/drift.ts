@@ -2,7 +2,7 @@
  * `make drift`: what of the real world is not as Pulumi last made it. Changes nothing, the state neither.
  *
  * Asks the provider (`pulumi refresh --preview-only`: deleted, edited), the API (switched off; not in the state), and
- * the load balancer over SSH (haproxy.cfg edited by hand). The program does not run: a change of the config that is
+ * the load balancer over SSH (haproxy.cfg edited by hand; what apt has to install). The program does not run: a change of the config that is
  * not applied yet is no drift.
  *
  * Exit 0: no drift. 2: drift. 1: it could not be told.
@@ -20,6 +20,7 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
+    updatesDrift,
 } from "./drift-model";
 import { driftJson, driftMarkdown, driftText } from "./drift-text";
 import { readDroplets, readInventory } from "./inventory";
@@ -28,9 +29,11 @@ import { knownTo } from "./deployment";
 import { judge } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
 import { type ReportOptions, reportOptions, writeReports } from "./reports";
-import { onLoadBalancer, readOutputs } from "./stack";
-import { readState, type StackState, stagedHaproxy } from "./state";
+import { onLoadBalancer, readOutputs, readPulumi } from "./stack";
+import { parseState, type StackState, stagedHaproxy } from "./state";
+import { strangersIn } from "./strangers";
 import { coloursFor } from "./terminal";
+import { readUpdates } from "./updates";
 
 const usage = "make drift STACK=NAME ARGS='[--markdown FILE] [--json FILE] [--quiet]' (FILE - is stdout)";
 
@@ -57,7 +60,11 @@ async function main({ stack: name, ...options }: Options): Promise<number> {
 
 /** Each part on its own: one that can't be looked at does not hide what the others find. */
 async function examine(stack: Stack): Promise<DriftReport> {
-    const state = await readState(stack.name);
+    const exported = await readPulumi("stack", "export", "--stack", stack.name);
+    // A refresh acts on them as an `up` does.
+    const strangers = strangersIn(exported, stack.name);
+    if (strangers.length > 0) throw new Error(strangers.join("\n"));
+    const state = parseState(exported);
     const untold: string[] = [];
     const part = async (what: string, look: () => Promise<Drift[]>): Promise<Drift[]> => {
         try {
@@ -77,7 +84,10 @@ async function examine(stack: Stack): Promise<DriftReport> {
     ).flat();
     // Last: where the load balancer is away, nobody needs to hear that it does not answer.
     if (!loadBalancerIsAway(differences))
-        differences.push(...(await part("haproxy.cfg", () => haproxy(stack.name, state))));
+        differences.push(
+            ...(await part("haproxy.cfg", () => haproxy(stack.name, state))),
+            ...(await part("updates of the load balancer", () => updates(stack.name, state))),
+        );
     return { stack: stack.name, differences, untold };
 }
 
@@ -104,6 +114,12 @@ async function orphans(
 async function haproxy(stack: string, state: StackState): Promise<Drift[]> {
     const staged = stagedHaproxy(state.resources);
     return staged ? haproxyDrift(staged.text, await liveHaproxy(stack), stack) : [];
+}
+
+async function updates(stack: string, state: StackState): Promise<Drift[]> {
+    // Where nothing was ever staged, there may be no load balancer to ask.
+    if (!stagedHaproxy(state.resources)) return [];
+    return updatesDrift(await readUpdates(await readOutputs(stack)), stack);
 }
 
 /** The file, and what the worker that serves says of itself, as apply-haproxy.sh asks it. */

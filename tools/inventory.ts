@@ -10,8 +10,6 @@ export interface Inventory {
         created_at: string;
         tags: string[];
         vpc_uuid: string;
-        status: string;
-        size_slug: string;
         networks: { v4: { ip_address: string; type: string }[] };
     }[];
     firewalls: {
@@ -30,6 +28,8 @@ export interface Inventory {
 }
 
 export type Droplet = Inventory["droplets"][number];
+/** A droplet as a list has it. */
+export type ListedDroplet = Droplet & { status: string; size_slug: string };
 export type Firewall = Inventory["firewalls"][number];
 
 interface FirewallRule {
@@ -42,8 +42,8 @@ interface FirewallRule {
 export type FirewallPeers = Readonly<Record<string, readonly (string | number)[] | null | undefined>>;
 
 /** All droplets of the account, 200 a request. @throws as {@link listAll} */
-export function readDroplets(): Promise<Droplet[]> {
-    return listAll<Droplet>("droplets", "droplets");
+export function readDroplets(): Promise<ListedDroplet[]> {
+    return listAll<ListedDroplet>("droplets", "droplets");
 }
 
 /**
@@ -52,10 +52,10 @@ export function readDroplets(): Promise<Droplet[]> {
  * @param prefix `<namePrefix>-<stack>`.
  * @throws as {@link listAll}
  */
-export async function readTaggedDroplets(prefix: string): Promise<Droplet[]> {
+export async function readTaggedDroplets(prefix: string): Promise<ListedDroplet[]> {
     const { backendTag, loadBalancerTag } = identityOf(prefix);
     const lists = [backendTag, loadBalancerTag].map((tag) =>
-        listAll<Droplet>(`droplets?tag_name=${tag}`, "droplets"),
+        listAll<ListedDroplet>(`droplets?tag_name=${tag}`, "droplets"),
     );
     return (await Promise.all(lists)).flat();
 }

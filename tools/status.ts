@@ -2,28 +2,31 @@
  * `make status`: the servers of a stack, as DigitalOcean and as HAProxy see them.
  *
  * Reads the stack's outputs with `pulumi`, the droplets from the API (DIGITALOCEAN_TOKEN), and HAProxy's own
- * statistics over SSH with the stack's deploy key. Changes nothing.
+ * statistics and what apt has to install over SSH with the stack's deploy key. Changes nothing.
  */
 import Table from "cli-table3";
+import type { Colors } from "picocolors/types";
 import { readStack } from "./doctor-stack";
 import { readDroplets, readTaggedDroplets } from "./inventory";
 import { mask } from "./mask";
 import { readHaproxy, readOutputs } from "./stack";
 import { type DropletFacts, statusRows } from "./status-rows";
 import { coloursFor } from "./terminal";
+import { describeUpdates, readUpdates, takeUpdates, type Updates } from "./updates";
 
 async function main(name: string): Promise<void> {
     const [outputs, { prefix }] = await Promise.all([
         readOutputs(name),
         readStack(name, () => Promise.resolve(false)),
     ]);
-    const [droplets, haproxy] = await Promise.all([
+    const [droplets, haproxy, updates] = await Promise.all([
         findDroplets(
             prefix,
             outputs.servers.map(({ dropletId }) => dropletId),
         ),
         // An outage is when people look: what the API says is shown all the same.
         readHaproxy(outputs).catch((error: unknown) => error as Error),
+        readUpdates(outputs).catch((error: unknown) => error as Error),
     ]);
     const colours = coloursFor(process.stdout);
     const table = new Table({
@@ -46,6 +49,15 @@ async function main(name: string): Promise<void> {
     }
     console.log(`${outputs.url}   $${outputs.monthlyCost} a month\n${table.toString()}`);
     if (haproxy instanceof Error) throw haproxy;
+    console.log(updatesLine(updates, name, colours));
+}
+
+function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
+    if (updates instanceof Error) return yellow(`updates of the load balancer: ${mask(updates.message)}`);
+    const says = describeUpdates(updates);
+    return says === undefined
+        ? "the load balancer has all updates"
+        : yellow(`the load balancer ${says}\n  → ${takeUpdates(updates, stack)}`);
 }
 
 /** Size and state of each droplet, in the same order; `undefined` for one that is gone. */

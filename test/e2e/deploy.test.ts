@@ -90,6 +90,7 @@ describe("a stack on droplets that boot", () => {
     it("shows in `make status` what DigitalOcean and HAProxy say of each server", async () => {
         const { stdout: text } = await world.tool("status", ["test"]);
         expect(text).toContain(`${url}   $24 a month`);
+        expect(text).toContain("the load balancer has all updates");
         for (const { name, dropletId, privateIp } of (await world.outputs()).servers) {
             expect(text).toMatch(
                 new RegExp(`${name} .* ${dropletId} .* ${privateIp} .* s-1vcpu-1gb .* active .* UP `),

@@ -114,10 +114,17 @@ describe("the pipeline", () => {
         await callApi(world, "DELETE", `/v2/droplets/${id}`);
         const balancer = await dropletNamed(world, "load-balancer");
         await inDroplet(world, balancer.id, "echo '# mended in a hurry' >> /etc/haproxy/haproxy.cfg");
+        // As if Debian had a newer one: HAProxy is held, so nothing takes it.
+        await inDroplet(
+            world,
+            balancer.id,
+            "sed -i '/^Package: haproxy$/,/^$/s/^Version: .*/Version: 2.6.0-1/' /var/lib/dpkg/status",
+        );
         const { file, text } = await endsWell(job("drift", "drift"));
         expect(file("output"), text).toBe("code=2\n");
         expect(file("drift.md")).toContain("web-1");
         expect(file("drift.md")).toContain("mended in a hurry");
+        expect(file("drift.md")).toMatch(/has updates waiting: haproxy 2\.6\.0-1 → 2\.6\.\d+/);
         expect(await firewalls()).toEqual(standing);
     });
 

@@ -56,11 +56,13 @@ describe("the pipeline's workflows", () => {
             (up, whole) => {
                 whole.on = { pull_request: {} };
                 up.permissions = { "pull-requests": "write" };
+                up.steps[3] = { ...up.steps[3], env: { TOKEN: "${{ secrets.PREVIEW_TOKEN }}" } };
             },
         ],
         ["ends in time", (up) => delete up["timeout-minutes"]],
         ["inside a script", (up) => up.steps.push({ run: "echo ${{ github.event.pull_request.title }}" })],
         ["single steps", (up) => (up.env = { TOKEN: "${{ secrets.TOKEN }}" })],
+        ["PREVIEW_", (_up, whole) => (whole.on = { pull_request: {} })],
         ["in the clone", (up) => (up.steps[0] = { uses: pin })],
         ["install script", (up) => up.steps.push({ run: "npm ci" })],
         ["alone", (up) => (up.concurrency = { ...up.concurrency, "cancel-in-progress": true })],
@@ -85,6 +87,17 @@ describe("the pipeline's workflows", () => {
         const { version } = cliModule();
         expect(text("actions/setup/action.yml")).toContain(`pulumi-version: ${version}\n`);
         expect(readFileSync(path.join(root, ".gitlab-ci.yml"), "utf8")).toContain(version);
+    });
+
+    it("give a merge request's code no variable but its own on GitLab, too", () => {
+        const { plan } = parse(readFileSync(path.join(root, ".gitlab-ci.yml"), "utf8")) as {
+            plan: { script: string[] };
+        };
+        const set = plan.script.flatMap((line) => [...line.matchAll(/(\w+)="\$\{?(\w+)/g)]);
+        expect(set.map(([, name, from]) => from === `PREVIEW_${name ?? ""}`)).toEqual(Array(5).fill(true));
+        const names = set.map(([, name = ""]) => name).sort();
+        const wide = [...text("workflows/up.yml").matchAll(/secrets\.(\w+)/g)].map(([, name = ""]) => name);
+        expect(names).toEqual([...new Set(wide)].sort());
     });
 
     it("run for each stack but dev", () => {
