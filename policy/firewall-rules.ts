@@ -30,10 +30,11 @@ export function openSsh(
 /** Whether the servers answer to more than their load balancer, and the hosts that somebody has named. */
 export function openBackends(
     { name, tags, inbound }: FirewallFacts,
-    { servers = [], droplets }: Facts,
+    { droplets }: Facts,
     unknown: (why: string) => void,
 ): Finding[] {
-    const pool = droplets.filter((droplet) => servers.includes(droplet.name));
+    // By their own names: of a component with outputs, a stack's policy sees these alone.
+    const pool = droplets.filter((droplet) => droplet.name !== "load-balancer");
     if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
         if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
         return [];
