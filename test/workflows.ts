@@ -61,9 +61,10 @@ const rules: Record<string, (workflow: Workflow) => string[]> = {
         on,
         jobs = {},
     }) => {
-        if (!JSON.stringify(on ?? {}).includes("pull_request")) return [];
-        const named = [...JSON.stringify(jobs).matchAll(/\bsecrets(?:\.(\w+)|\b)/g)];
-        return named.map(([, name = "secrets"]) => name).filter((name) => !name.startsWith("PREVIEW_"));
+        if (!/"pull_request"/.test(JSON.stringify(on ?? {}))) return [];
+        // `secrets[…]` and `toJSON(secrets)` name none.
+        const named = [...JSON.stringify(jobs).matchAll(/\$\{\{[^}]*?\bsecrets\b\.?(\w*)/g)];
+        return named.map(([, name = ""]) => name).filter((name) => !name.startsWith("PREVIEW_"));
     },
     "no token stays behind in the clone": (workflow) =>
         stepsOf(workflow).flatMap((step) =>
