@@ -1,3 +1,5 @@
+import type { DistributionName } from "./api/answers.ts";
+
 /**
  * What the sandbox's cloud consists of. The API (sandbox/api) is the only writer; machines (sandbox/droplets,
  * sandbox/region) read it. Plain data: it is kept as one JSON file and survives a restart.
@@ -77,6 +79,8 @@ export interface ReservedIp {
     ip: string;
     region: string;
     dropletId: number | null;
+    /** The first id that an action of it can have: those before are of one that had the address earlier. */
+    firstActionId?: number;
 }
 
 export interface SshKey {
@@ -92,6 +96,9 @@ export interface Snapshot {
     dropletId: number;
     /** The distribution it grew from. */
     baseSlug: string;
+    /** As the client called it afterwards. */
+    description?: string;
+    distribution?: DistributionName;
     region: string;
     createdAt: string;
     minDiskGiB: number;

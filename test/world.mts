@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
+import { undocumented } from "../sandbox/api/answer-check.ts";
 import { claimIndex } from "../sandbox/claim-index.ts";
 import { prepareHost } from "../sandbox/droplets/prepare.ts";
 import { type Instance, instance } from "../sandbox/instance.ts";
@@ -68,7 +69,7 @@ export interface World extends Stack {
     tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
-    /** Removes all of it. */
+    /** Removes all of it; rejects if an answer of the sandbox was not as documented. */
     close: () => Promise<void>;
 }
 
@@ -100,9 +101,12 @@ export async function makeWorld(
         kind,
     });
     const close = async () => {
+        const log = await readFile(path.join(where.stateDir, "sandbox.log"), "utf8").catch(() => "");
         await purgeSandbox(where);
         rmSync(temporary, { recursive: true, force: true });
         await claim.release();
+        const wrong = log.split("\n").filter((line) => line.includes(undocumented));
+        if (wrong.length > 0) throw new Error(wrong.join("\n"));
     };
     try {
         return await worldIn(temporary, where, config, options, close);

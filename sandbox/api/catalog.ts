@@ -1,4 +1,5 @@
 import type { SizeSpec } from "../model.ts";
+import type { DistributionName } from "./answers.ts";
 import sizeRows from "./sizes.json" with { type: "json" };
 
 /** What `/v2/regions` says of a data centre. */
@@ -23,12 +24,12 @@ export interface Distribution {
     id: number;
     slug: string;
     name: string;
-    distribution: string;
+    distribution: DistributionName;
     minDiskGiB: number;
     sizeGiB: number;
 }
 
-/** Data centres by slug; sfo1 and ams2 take no new Droplets. https://docs.digitalocean.com/platform/regional-availability/ */
+/** Data centres that the published API names, by slug; sfo1 and ams2 take no new Droplets. https://docs.digitalocean.com/platform/regional-availability/ */
 export const regions: readonly Region[] = Object.entries({
     nyc1: "New York 1",
     sfo1: "San Francisco 1",
@@ -44,8 +45,6 @@ export const regions: readonly Region[] = Object.entries({
     blr1: "Bangalore 1",
     sfo3: "San Francisco 3",
     syd1: "Sydney 1",
-    atl1: "Atlanta 1",
-    ric1: "Richmond 1",
 }).map(([slug, name]) => ({ slug, name, available: slug !== "sfo1" && slug !== "ams2" }));
 
 export const regionFeatures = ["backups", "ipv6", "metadata", "install_agent", "storage", "image_transfer"];
@@ -58,10 +57,10 @@ const availability: readonly [RegExp, readonly string[]][] = [
     [/^s-1vcpu-512mb-10gb$/, ["ams3", "fra1", "nyc1", "nyc2", "sfo2", "sfo3", "sgp1", "syd1"]],
     [
         /^s-.*-(amd|intel)$/,
-        ["ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo3", "sgp1", "syd1", "tor1"],
+        ["ams3", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo3", "sgp1", "syd1", "tor1"],
     ],
     [/^s-/, regions.filter((region) => region.available).map((region) => region.slug)],
-    [/./, ["ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc3", "sfo3", "sgp1", "syd1", "tor1"]],
+    [/./, ["ams3", "blr1", "fra1", "lon1", "nyc1", "nyc3", "sfo3", "sgp1", "syd1", "tor1"]],
 ];
 
 /** An hour costs a 672nd of the month (28 days), to five places. https://docs.digitalocean.com/products/droplets/details/pricing/ */
@@ -99,7 +98,6 @@ export const distributions: readonly Distribution[] = (
         [100003, "ubuntu-22-04-x64", "22.04 (LTS) x64", "Ubuntu", 7, 0.73],
         [100004, "ubuntu-24-04-x64", "24.04 (LTS) x64", "Ubuntu", 7, 0.82],
         [100005, "fedora-42-x64", "42 x64", "Fedora", 15, 0.54],
-        [100006, "almalinux-9-x64", "AlmaLinux 9", "AlmaLinux", 10, 0.63],
         [100007, "rockylinux-9-x64", "9 x64", "Rocky Linux", 10, 0.61],
     ] as const
 ).map(([id, slug, name, distribution, minDiskGiB, sizeGiB]) => ({

@@ -2,11 +2,14 @@
 export class ApiError extends Error {
     readonly statusCode: number;
     readonly id: string;
+    /** Set if the real service has this, and only the sandbox lacks it. */
+    readonly lacks: string | undefined;
 
-    constructor(statusCode: number, id: string, message: string) {
+    constructor(statusCode: number, id: string, message: string, lacks?: string) {
         super(message);
         this.statusCode = statusCode;
         this.id = id;
+        this.lacks = lacks;
     }
 }
 
@@ -15,9 +18,14 @@ export function unprocessable(message: string): ApiError {
     return new ApiError(422, "unprocessable_entity", message);
 }
 
+/** 422 for what the real service would do: refused, rather than left out unsaid. */
+export function lacking(what: string, message = `The sandbox has no ${what}.`): ApiError {
+    return new ApiError(422, "unprocessable_entity", message, what);
+}
+
 /** 404, also for ids that are malformed. */
-export function notFound(): ApiError {
-    return new ApiError(404, "not_found", "The resource you were accessing could not be found.");
+export function notFound(lacks?: string): ApiError {
+    return new ApiError(404, "not_found", "The resource you were accessing could not be found.", lacks);
 }
 
 /** `value`, or a 404 if there is none. */

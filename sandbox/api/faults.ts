@@ -36,7 +36,7 @@ const effects = {
 const Fault = Type.Object(
     {
         /** A method and what the whole path matches (`GET /v2/droplets/\d+`), or an action's type: `action create`. */
-        on: Type.String({ pattern: "^(GET|POST|PUT|DELETE|action) \\S+$" }),
+        on: Type.String({ pattern: "^(GET|POST|PUT|PATCH|DELETE|action) \\S+$" }),
         /** So many go well first; default 0. */
         skip: Type.Optional(Type.Integer({ minimum: 0 })),
         /** So many fail after that; default 1. */

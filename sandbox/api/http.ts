@@ -2,6 +2,7 @@ import { type FastifyPluginCallbackTypebox, Type } from "@fastify/type-provider-
 import type { FastifyRequest } from "fastify";
 import type { Static } from "typebox";
 
+import { Nothing, One, type Page } from "./answers.ts";
 import { found } from "./errors.ts";
 
 /** The server, with types of requests taken from their schemas. */
@@ -9,6 +10,9 @@ export type Api = Parameters<FastifyPluginCallbackTypebox>[0];
 
 /** Path parameters of resources that are numbered, and of those that are not. */
 export const Params = { Id: Type.Object({ id: Type.Integer() }), Uuid: Type.Object({ id: Type.String() }) };
+
+/** The schema of a DELETE of what has no number. */
+export const Deletion = { params: Params.Uuid, response: Nothing };
 
 /** What a list may be asked for; each list honours its own part. */
 const ListQuery = Type.Object({
@@ -25,19 +29,36 @@ type ListQuery = Static<typeof ListQuery>;
 /** https://docs.digitalocean.com/reference/api/reference/#links--pagination */
 const maxPerPage = 200;
 
-/**
- * Serves a list in pages under `key`. `items` gives all of it, for the query and for the `:id` in the path
- * ("" if there is none).
- */
+/** What a list answers with: the schema of a page, and the key that the things have in it. */
+type PageOf = (typeof Page)[keyof typeof Page];
+
+/** Serves a list in pages; `items` gives all of it. */
 export function list(
     api: Api,
     url: string,
-    key: string,
-    items: (query: ListQuery, id: string) => readonly unknown[],
+    page: PageOf,
+    items: (query: ListQuery) => readonly unknown[],
 ): void {
-    const schema = { querystring: ListQuery, params: Type.Object({ id: Type.Optional(Type.String()) }) };
-    api.get(url, { schema }, (request) => {
-        const all = items(request.query, request.params.id ?? "");
+    listUnder(
+        api,
+        url,
+        page,
+        () => undefined,
+        (_none, query) => items(query),
+    );
+}
+
+/** The same for a list that is one thing's: `find` gives the thing for the `:id` in the path, or throws a 404. */
+export function listUnder<T>(
+    api: Api,
+    url: string,
+    { key, schema: answer }: PageOf,
+    find: (id: string) => T,
+    items: (thing: T, query: ListQuery) => readonly unknown[],
+): void {
+    const params = Type.Object({ id: Type.Optional(Type.String()) });
+    api.get(url, { schema: { querystring: ListQuery, params, response: { 200: answer } } }, (request) => {
+        const all = items(find(request.params.id ?? ""), request.query);
         const perPage = Math.min(request.query.per_page, maxPerPage);
         const { page } = request.query;
         return {
@@ -55,14 +76,13 @@ export function list(
 export function resource<T>(
     api: Api,
     url: string,
-    keys: { one: string; many: string },
+    answers: { one: keyof typeof One; many: PageOf },
     kind: { all: () => readonly T[]; matches: (thing: T, id: string) => boolean; view: (thing: T) => object },
 ): (id: string) => T {
     const find = (id: string) => found(kind.all().find((thing) => kind.matches(thing, id)));
-    list(api, url, keys.many, () => kind.all().map(kind.view));
-    api.get(`${url}/:id`, { schema: { params: Params.Uuid } }, (request) => ({
-        [keys.one]: kind.view(find(request.params.id)),
-    }));
+    list(api, url, answers.many, () => kind.all().map(kind.view));
+    const schema = { params: Params.Uuid, response: { 200: One[answers.one] } };
+    api.get(`${url}/:id`, { schema }, (request) => ({ [answers.one]: kind.view(find(request.params.id)) }));
     return find;
 }
 

@@ -41,18 +41,27 @@ export class RateLimiter {
     take(now: number, isKeyList: boolean): Allowance {
         const windows = [this.#hour, this.#minute, ...(isKeyList ? [this.#keyLists] : [])];
         const waits = windows.map((window) => {
-            window.times = window.times.filter((time) => time + window.seconds > now);
+            forget(window, now);
             return window.times.length < window.limit ? 0 : (window.times[0] ?? now) + window.seconds - now;
         });
         const retryAfterSeconds = Math.ceil(Math.max(...waits));
-        const refused = retryAfterSeconds > 0;
-        if (!refused) for (const { times } of windows) times.push(now);
+        if (retryAfterSeconds > 0) return { ...this.look(now), remaining: 0, retryAfterSeconds };
+        for (const { times } of windows) times.push(now);
+        return this.look(now);
+    }
+
+    /** What there is at `now`, counting nothing. */
+    look(now: number): Allowance {
+        forget(this.#hour, now);
         const { limit, times } = this.#hour;
         return {
             limit,
-            remaining: refused ? 0 : limit - times.length,
+            remaining: limit - times.length,
             resetEpochSeconds: Math.ceil(times[0] ?? now) + 3600,
-            ...(refused ? { retryAfterSeconds } : {}),
         };
     }
+}
+
+function forget(window: Window, now: number): void {
+    window.times = window.times.filter((time) => time + window.seconds > now);
 }

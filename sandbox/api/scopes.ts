@@ -29,6 +29,7 @@ const verbs: Record<string, string> = {
     HEAD: "read",
     POST: "create",
     PUT: "update",
+    PATCH: "update",
     DELETE: "delete",
 };
 
@@ -40,6 +41,12 @@ const exceptions: Record<string, string[]> = {
     "GET /v2/sizes": ["sizes:read", "regions:read"],
     "GET /v2/droplets/:id/firewalls": ["firewall:read"],
     "POST /v2/droplets/:id/actions": ["droplet:update"],
+    "POST /v2/droplets/actions": ["droplet:update"],
+    ...Object.fromEntries(
+        ["droplets", "tags", "rules"].flatMap((part) =>
+            ["POST", "DELETE"].map((method) => [`${method} /v2/firewalls/:id/${part}`, ["firewall:update"]]),
+        ),
+    ),
     "POST /v2/reserved_ips/:id/actions": ["reserved_ip:update"],
     "GET /v2/snapshots/:id": ["snapshot:read", "block_storage_snapshot:read"],
     "DELETE /v2/snapshots/:id": ["image:delete", "snapshot:delete"],
@@ -101,6 +108,11 @@ export class Tokens {
         this.#tokens.set(digest(`Bearer ${owner}`), { used: new Set() });
     }
 
+    /** Whether a request brings one of them. */
+    knows(request: FastifyRequest): boolean {
+        return this.#of(request) !== undefined;
+    }
+
     /** Hooks for all routes that `api` gets afterwards, and the endpoint. */
     serve(api: Api): void {
         api.addHook("onRoute", ({ method, url }) => {
@@ -109,7 +121,7 @@ export class Tokens {
         });
         api.addHook("onRequest", (request, _reply, done) => {
             done(
-                this.#of(request)
+                this.knows(request)
                     ? undefined
                     : new ApiError(401, "Unauthorized", "Unable to authenticate you"),
             );

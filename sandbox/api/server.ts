@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { maxHeaderSize } from "node:http";
 
 import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from "fastify";
 
 import { firstLine } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { Machines } from "../machines.ts";
+import { checkAnswers } from "./answer-check.ts";
+import { RootCauses } from "./answers.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { isAbsent } from "./endpoints.ts";
 import { ApiError, notFound, unprocessable } from "./errors.ts";
 import { Faults, faultsUrl } from "./faults.ts";
 import type { Api } from "./http.ts";
@@ -52,6 +56,9 @@ export function createApi(options: ApiOptions): Api {
         bodyLimit: bodyLimitBytes,
         forceCloseConnections: true,
         genReqId: () => randomUUID(),
+        // A tag has up to 255 characters, and what is longer names nothing: 404, as for any other name.
+        routerOptions: { maxParamLength: maxHeaderSize },
+        rewriteUrl: ({ url = "/" }) => (isDecodable(url) ? url : "/"),
         // The real API takes 22 for "22" too.
         ajv: { customOptions: { coerceTypes: true } },
     });
@@ -65,8 +72,10 @@ export function createApi(options: ApiOptions): Api {
         done();
     });
     acceptEmptyBodies(api);
-    new Tokens(options.token).serve(api);
-    limitRate(api, new RateLimiter(options.budget ?? realBudget));
+    checkAnswers(api, log);
+    const tokens = new Tokens(options.token);
+    limitRate(api, new RateLimiter(options.budget ?? realBudget), tokens);
+    tokens.serve(api);
     faults.serve(api);
     reportErrors(api, log);
     for (const routes of [
@@ -98,14 +107,26 @@ function acceptEmptyBodies(api: Api): void {
     });
 }
 
-function limitRate(api: Api, limiter: RateLimiter): void {
+/** Whether the server can tell what a URL names; one that it can't is found nowhere. */
+function isDecodable(url: string): boolean {
+    try {
+        decodeURIComponent(url.split("?")[0] ?? "");
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+/** Every answer says how many requests are left; those that are not let in are told too, and count for nothing. */
+function limitRate(api: Api, limiter: RateLimiter, tokens: Tokens): void {
     api.addHook("onRequest", (request, reply, done) => {
         if ([faultsUrl, tokensUrl].includes(request.routeOptions.url ?? "")) {
             done();
             return;
         }
         const isKeyList = request.method === "GET" && request.routeOptions.url === "/v2/account/keys";
-        const allowance = limiter.take(Date.now() / 1000, isKeyList);
+        const now = Date.now() / 1000;
+        const allowance = tokens.knows(request) ? limiter.take(now, isKeyList) : limiter.look(now);
         void reply.headers({
             "ratelimit-limit": allowance.limit,
             "ratelimit-remaining": allowance.remaining,
@@ -121,22 +142,45 @@ function limitRate(api: Api, limiter: RateLimiter): void {
 }
 
 function reportErrors(api: Api, log: (line: string) => void): void {
-    const send = (error: ApiError, request: FastifyRequest, reply: FastifyReply) =>
-        reply.code(error.statusCode).send({ id: error.id, message: error.message, request_id: request.id });
-    api.setNotFoundHandler((request, reply) => {
-        log(`${request.method} ${request.url.split("?")[0] ?? ""}: the sandbox has no such endpoint`);
-        return send(notFound(), request, reply);
+    const requested = ({ method, originalUrl }: FastifyRequest) =>
+        `${method} ${originalUrl.split("?")[0] ?? ""}`;
+    const send = (error: ApiError, request: FastifyRequest, reply: FastifyReply) => {
+        if (error.lacks !== undefined) {
+            const note = `the sandbox has no ${error.lacks}; DigitalOcean has`;
+            log(`${requested(request)}: ${note}`);
+            void reply.header("x-sandbox", note);
+        }
+        const { id, message, statusCode } = error;
+        const documented = request.routeOptions.schema?.response as Record<number, unknown> | undefined;
+        const more = documented?.[statusCode] === RootCauses && {
+            error: message,
+            messages: null,
+            root_causes: [message],
+        };
+        return reply.code(statusCode).send({ id, message, request_id: request.id, ...more });
+    };
+    // Before anybody looks at a body. The router takes `/v2/tags/` for the tag without a name.
+    api.addHook("onRequest", ({ is404, params }, _reply, done) => {
+        done(is404 || Object.values(params as object).includes("") ? notFound() : undefined);
+    });
+    api.setNotFoundHandler(() => {
+        throw notFound();
     });
     api.setErrorHandler((error: FastifyError, request, reply) => {
+        const [url = ""] = request.originalUrl.split("?");
         if (error.statusCode === undefined || error.statusCode >= 500) {
-            log(`${request.method} ${request.url.split("?")[0] ?? ""} failed: ${firstLine(error)}`);
+            log(`${requested(request)} failed: ${firstLine(error)}`);
         }
-        return send(asApiError(error), request, reply);
+        const answer = asApiError(error);
+        if (answer.statusCode === 404 && isAbsent(request.method, url)) {
+            return send(notFound("such endpoint"), request, reply);
+        }
+        return send(answer, request, reply);
     });
     api.addHook("onResponse", (request, reply, done) => {
         // Polling would drown everything else.
         if (request.method !== "GET" || reply.statusCode >= 400) {
-            log(`${request.method} ${request.url.split("?")[0] ?? ""} ${reply.statusCode}`);
+            log(`${requested(request)} ${reply.statusCode}`);
         }
         done();
     });
@@ -150,7 +194,7 @@ function asApiError(error: FastifyError): ApiError {
         return unprocessable(error.message.replace(/^(body|querystring)[/ ]/, ""));
     }
     if (error.statusCode !== undefined && error.statusCode < 500) {
-        return new ApiError(error.statusCode, "bad_request", error.message);
+        return new ApiError(error.statusCode, "bad_request", "error parsing request body");
     }
     return new ApiError(500, "server_error", "Unexpected server-side error");
 }

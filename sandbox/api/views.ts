@@ -1,5 +1,18 @@
-import type { Action, Droplet, Firewall, FirewallRule, ReservedIp, Snapshot, SshKey, Vpc } from "../model.ts";
+import type { Static } from "typebox";
+
+import type {
+    Action,
+    Droplet,
+    Firewall,
+    FirewallRule,
+    ImageRef,
+    ReservedIp,
+    Snapshot,
+    SshKey,
+    Vpc,
+} from "../model.ts";
 import { gateway, netmask } from "../addresses.ts";
+import type * as answers from "./answers.ts";
 import {
     distributions,
     type Distribution,
@@ -14,7 +27,7 @@ import type { ControlPlane } from "./control-plane.ts";
 
 // How each thing looks in an answer. Fields: https://github.com/digitalocean/openapi (specification/resources).
 
-export function regionView(region: Region) {
+export function regionView(region: Region): Static<typeof answers.Region> {
     return {
         name: region.name,
         slug: region.slug,
@@ -26,10 +39,11 @@ export function regionView(region: Region) {
 
 function regionViewOf(slug: string) {
     const region = regions.find((candidate) => candidate.slug === slug);
-    return region ? regionView(region) : null;
+    if (!region) throw new Error(`there is no region ${slug} in sandbox/api/catalog.ts`);
+    return regionView(region);
 }
 
-export function sizeView(size: Size) {
+export function sizeView(size: Size): Static<typeof answers.Size> {
     return {
         slug: size.slug,
         memory: size.memoryMiB,
@@ -45,7 +59,7 @@ export function sizeView(size: Size) {
     };
 }
 
-export function distributionView(image: Distribution) {
+export function distributionView(image: Distribution): Static<typeof answers.Image> {
     return {
         id: image.id,
         name: image.name,
@@ -65,12 +79,14 @@ export function distributionView(image: Distribution) {
 }
 
 /** A snapshot among `/v2/images`. */
-export function snapshotImageView(snapshot: Snapshot) {
+export function snapshotImageView(snapshot: Snapshot): Static<typeof answers.Image> {
     return {
         id: snapshot.id,
         name: snapshot.name,
         distribution:
-            distributions.find(({ slug }) => slug === snapshot.baseSlug)?.distribution ?? "Unknown OS",
+            snapshot.distribution ??
+            distributions.find(({ slug }) => slug === snapshot.baseSlug)?.distribution ??
+            "Unknown",
         slug: null,
         public: false,
         regions: [snapshot.region],
@@ -78,7 +94,7 @@ export function snapshotImageView(snapshot: Snapshot) {
         min_disk_size: snapshot.minDiskGiB,
         type: "snapshot",
         size_gigabytes: snapshot.sizeGiB,
-        description: "",
+        description: snapshot.description ?? "",
         tags: snapshot.tags,
         status: "available",
         error_message: "",
@@ -86,7 +102,7 @@ export function snapshotImageView(snapshot: Snapshot) {
 }
 
 /** A snapshot among `/v2/snapshots`: its id is text there. */
-export function snapshotView(snapshot: Snapshot) {
+export function snapshotView(snapshot: Snapshot): Static<typeof answers.Snapshot> {
     return {
         id: String(snapshot.id),
         name: snapshot.name,
@@ -100,11 +116,19 @@ export function snapshotView(snapshot: Snapshot) {
     };
 }
 
-export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet) {
+function imageViewOf(image: ImageRef) {
+    if ("snapshot" in image) return snapshotImageView(image.snapshot);
+    const distribution = distributions.find(({ slug }) => slug === image.slug);
+    if (!distribution) throw new Error(`there is no image ${image.slug} in sandbox/api/catalog.ts`);
+    return distributionView(distribution);
+}
+
+export function dropletView(
+    { cloud, instance }: ControlPlane,
+    droplet: Droplet,
+): Static<typeof answers.Droplet> {
     const size = sizeOf(droplet.size);
     const vpc = cloud.vpcs.find(({ id }) => id === droplet.vpcUuid);
-    const { image } = droplet;
-    const distribution = "slug" in image && distributions.find(({ slug }) => slug === image.slug);
     const { publicCidr, publicGateway } = instance.addresses;
     return {
         id: droplet.id,
@@ -121,11 +145,7 @@ export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet)
         backup_ids: [],
         next_backup_window: null,
         snapshot_ids: cloud.snapshots.filter(({ dropletId }) => dropletId === droplet.id).map(({ id }) => id),
-        image: distribution
-            ? distributionView(distribution)
-            : "snapshot" in image
-              ? snapshotImageView(image.snapshot)
-              : null,
+        image: imageViewOf(droplet.image),
         volume_ids: [],
         size: sizeView(size),
         size_slug: size.slug,
@@ -156,7 +176,7 @@ export function dropletView({ cloud, instance }: ControlPlane, droplet: Droplet)
     };
 }
 
-export function actionView(action: Action) {
+export function actionView(action: Action): Static<typeof answers.Action> {
     return {
         id: action.id,
         status: action.status,
@@ -170,7 +190,7 @@ export function actionView(action: Action) {
     };
 }
 
-export function vpcView(vpc: Vpc) {
+export function vpcView(vpc: Vpc): Static<typeof answers.Vpc> {
     return {
         id: vpc.id,
         urn: `do:vpc:${vpc.id}`,
@@ -183,7 +203,7 @@ export function vpcView(vpc: Vpc) {
     };
 }
 
-export function firewallView(firewall: Firewall) {
+export function firewallView(firewall: Firewall): Static<typeof answers.Firewall> {
     return {
         id: firewall.id,
         name: firewall.name,
@@ -191,24 +211,33 @@ export function firewallView(firewall: Firewall) {
         status: "succeeded",
         created_at: firewall.createdAt,
         pending_changes: [],
-        inbound_rules: firewall.inbound.map((rule) => ruleView(rule, "sources")),
-        outbound_rules: firewall.outbound.map((rule) => ruleView(rule, "destinations")),
+        inbound_rules: firewall.inbound.map((rule) => ({ ...ruleView(rule), sources: peersView(rule) })),
+        outbound_rules: firewall.outbound.map((rule) => ({
+            ...ruleView(rule),
+            destinations: peersView(rule),
+        })),
         droplet_ids: firewall.dropletIds,
         tags: firewall.tags,
     };
 }
 
+function ruleView({ protocol, ports }: FirewallRule) {
+    return { protocol, ports: ports === "all" ? "0" : ports };
+}
+
 /** Kinds of peer that a rule does not name are left out, as in the real answer. */
-function ruleView(rule: FirewallRule, peers: "sources" | "destinations") {
-    const all = { addresses: rule.addresses, droplet_ids: rule.dropletIds, tags: rule.tags };
+function peersView({ addresses, dropletIds, tags }: FirewallRule) {
     return {
-        protocol: rule.protocol,
-        ports: rule.ports === "all" ? "0" : rule.ports,
-        [peers]: Object.fromEntries(Object.entries(all).filter(([, values]) => values.length > 0)),
+        ...(addresses.length > 0 ? { addresses } : {}),
+        ...(dropletIds.length > 0 ? { droplet_ids: dropletIds } : {}),
+        ...(tags.length > 0 ? { tags } : {}),
     };
 }
 
-export function reservedIpView(control: ControlPlane, reservedIp: ReservedIp) {
+export function reservedIpView(
+    control: ControlPlane,
+    reservedIp: ReservedIp,
+): Static<typeof answers.ReservedIp> {
     const droplet = control.cloud.droplets.find(({ id }) => id === reservedIp.dropletId);
     return {
         ip: reservedIp.ip,
@@ -218,31 +247,6 @@ export function reservedIpView(control: ControlPlane, reservedIp: ReservedIp) {
     };
 }
 
-export function sshKeyView(key: SshKey) {
+export function sshKeyView(key: SshKey): Static<typeof answers.SshKey> {
     return { id: key.id, name: key.name, public_key: key.publicKey, fingerprint: key.fingerprint };
-}
-
-export function tagView({ cloud }: ControlPlane, tag: string) {
-    const used = (kind: string, things: { id: number; tags: string[] }[]) => {
-        const tagged = things.filter(({ tags }) => tags.includes(tag));
-        const last = tagged.at(-1);
-        return {
-            count: tagged.length,
-            ...(last ? { last_tagged_uri: `https://api.digitalocean.com/v2/${kind}/${last.id}` } : {}),
-        };
-    };
-    const droplets = used("droplets", cloud.droplets);
-    const images = used("images", cloud.snapshots);
-    return {
-        name: tag,
-        resources: {
-            ...(droplets.count > 0 ? droplets : images),
-            count: droplets.count + images.count,
-            droplets,
-            images,
-            volumes: { count: 0 },
-            volume_snapshots: { count: 0 },
-            databases: { count: 0 },
-        },
-    };
 }

@@ -7,14 +7,15 @@ import type { Action, SshKey } from "../../model.ts";
 import { regions, sizes } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { unprocessable } from "../errors.ts";
-import { type Api, list, Params, resource } from "../http.ts";
+import { type Api, Deletion, list, Params, resource } from "../http.ts";
+import { One, Page } from "../answers.ts";
 import { actionView, regionView, sizeView, sshKeyView } from "../views.ts";
 
 /** The account itself: its limits, keys and actions, and what it may choose from. */
 export function accountRoutes(api: Api, control: ControlPlane): void {
     const { cloud } = control;
     const uuid = createHash("sha1").update(`${control.instance.id} ${control.instance.name}`).digest("hex");
-    api.get("/v2/account", () => ({
+    api.get("/v2/account", { schema: { response: { 200: One.account } } }, () => ({
         account: {
             droplet_limit: control.dropletLimit,
             floating_ip_limit: 100,
@@ -28,12 +29,12 @@ export function accountRoutes(api: Api, control: ControlPlane): void {
             team: { uuid, name: "Sandbox" },
         },
     }));
-    list(api, "/v2/regions", "regions", () => regions.map(regionView));
-    list(api, "/v2/sizes", "sizes", () => sizes.map(sizeView));
+    list(api, "/v2/regions", Page.regions, () => regions.map(regionView));
+    list(api, "/v2/sizes", Page.sizes, () => sizes.map(sizeView));
     resource<Action>(
         api,
         "/v2/actions",
-        { one: "action", many: "actions" },
+        { one: "action", many: Page.actions },
         {
             all: () => [...cloud.actions].reverse(),
             matches: (action, id) => String(action.id) === id,
@@ -48,12 +49,15 @@ function keyRoutes(api: Api, control: ControlPlane): void {
     const find = resource<SshKey>(
         api,
         "/v2/account/keys",
-        { one: "ssh_key", many: "ssh_keys" },
+        { one: "ssh_key", many: Page.sshKeys },
         { all: () => cloud.sshKeys, matches: isKey, view: sshKeyView },
     );
 
-    const Body = Type.Object({ name: Type.String(), public_key: Type.String() });
-    api.post("/v2/account/keys", { schema: { body: Body } }, (request, reply) => {
+    const Create = {
+        body: Type.Object({ name: Type.String(), public_key: Type.String() }),
+        response: { 201: One.ssh_key },
+    };
+    api.post("/v2/account/keys", { schema: Create }, (request, reply) => {
         const name = named(request.body.name);
         const publicKey = request.body.public_key.trim();
         const fingerprint = fingerprintOf(publicKey);
@@ -68,15 +72,19 @@ function keyRoutes(api: Api, control: ControlPlane): void {
         return reply.code(201).send({ ssh_key: sshKeyView(key) });
     });
 
-    const Rename = { params: Params.Uuid, body: Type.Object({ name: Type.String() }) };
+    const Rename = {
+        params: Params.Uuid,
+        body: Type.Object({ name: Type.Optional(Type.String()) }),
+        response: { 200: One.ssh_key },
+    };
     api.put("/v2/account/keys/:id", { schema: Rename }, (request) => {
         const key = find(request.params.id);
-        key.name = named(request.body.name);
+        key.name = named(request.body.name ?? key.name);
         control.save();
         return { ssh_key: sshKeyView(key) };
     });
 
-    api.delete("/v2/account/keys/:id", { schema: { params: Params.Uuid } }, (request, reply) => {
+    api.delete("/v2/account/keys/:id", { schema: Deletion }, (request, reply) => {
         const key = find(request.params.id);
         cloud.sshKeys.splice(cloud.sshKeys.indexOf(key), 1);
         control.save();

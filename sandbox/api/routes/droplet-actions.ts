@@ -4,7 +4,7 @@ import type { Static } from "typebox";
 import type { Action, Droplet } from "../../model.ts";
 import { sizes } from "../catalog.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { unprocessable } from "../errors.ts";
+import { lacking, unprocessable } from "../errors.ts";
 import { refuseHostname } from "./droplet-create.ts";
 
 export const ActionBody = Type.Object({
@@ -88,7 +88,37 @@ const table: Record<string, Prepare> = {
 };
 
 /** Every action of `POST /v2/droplets/{id}/actions` that the sandbox knows, by its type. */
-export const dropletActions: ReadonlyMap<string, Prepare> = new Map(Object.entries(table));
+const known: ReadonlyMap<string, Prepare> = new Map(Object.entries(table));
+/** What DigitalOcean has beside them. */
+const lackingTypes = [
+    "enable_backups disable_backups change_backup_policy restore password_reset rebuild change_kernel enable_ipv6",
+].flatMap((line) => line.split(" "));
+/** What can be asked of all droplets of a tag. */
+export const bulkTypes = [
+    "power_cycle power_on power_off shutdown enable_ipv6 enable_backups disable_backups snapshot",
+].flatMap((line) => line.split(" "));
+
+/** Checks the request for each of the droplets, and starts it at all of them, or at none. */
+export function startActions(
+    control: ControlPlane,
+    droplets: readonly Droplet[],
+    body: ActionBody,
+): Action[] {
+    const { type } = body;
+    const prepare = known.get(type);
+    if (!prepare) {
+        const message = `The sandbox has no action ${JSON.stringify(type)}; it has ${[...known.keys()].join(", ")}.`;
+        throw lackingTypes.includes(type)
+            ? lacking(`droplet action ${type}`, message)
+            : unprocessable(message);
+    }
+    return droplets
+        .map((droplet) => {
+            control.refuseIfLocked(droplet);
+            return { droplet, work: prepare(control, droplet, body) };
+        })
+        .map(({ droplet, work }) => control.startAction(droplet, type, work));
+}
 
 async function powerOff({ machines }: ControlPlane, droplet: Droplet): Promise<void> {
     if (droplet.status === "off") return;

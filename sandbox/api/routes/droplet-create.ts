@@ -7,7 +7,7 @@ import { distributions, type Region, regions, type Size, sizes } from "../catalo
 import { releases } from "../../releases.ts";
 import { timestamp } from "../cloud.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { found, unprocessable } from "../errors.ts";
+import { found, lacking, unprocessable } from "../errors.ts";
 import { isKey } from "./account.ts";
 import { ensureTags } from "./tags.ts";
 import { addVpc } from "./vpcs.ts";
@@ -30,6 +30,7 @@ export const CreateBody = Type.Object({
     user_data: Type.Optional(Type.String()),
     vpc_uuid: Type.Optional(Type.String()),
     backups: Flag,
+    backup_policy: Type.Optional(Type.Union([Type.Null(), Type.Object({})])),
     ipv6: Flag,
     monitoring: Flag,
     public_networking: Flag,
@@ -47,11 +48,11 @@ export function newDroplets(control: ControlPlane, body: CreateBody): Droplet[] 
     const region = regionFor(body.region, size);
     const image = imageFor(control, String(body.image), region, size);
     const sshKeyIds = keysFor(control, (body.ssh_keys ?? []).map(String));
-    refuseWhatIsMissing(control, body);
+    refuseWhatIsMissing(body);
     if (control.cloud.droplets.length + names.length > control.dropletLimit) {
         throw unprocessable("creating this/these droplet(s) will exceed your droplet limit");
     }
-    ensureTags(control, body.tags ?? []);
+    const tags = ensureTags(control, body.tags ?? []);
     const vpcUuid = vpcFor(control, body.vpc_uuid, region);
     const wish = { sshKeyIds, vpcUuid, image, region: region.slug, size: size.slug, diskGiB: size.diskGiB };
     const droplets: Droplet[] = [];
@@ -64,7 +65,7 @@ export function newDroplets(control: ControlPlane, body: CreateBody): Droplet[] 
             status: "new",
             locked: true,
             createdAt: timestamp(),
-            tags: [...new Set(body.tags ?? [])],
+            tags: [...tags],
             userData: body.user_data ?? "",
             features: featuresOf(body),
             ...addressesFor(control, vpcUuid, droplets),
@@ -107,7 +108,8 @@ function imageFor(control: ControlPlane, wanted: string, region: Region, size: S
     if (snapshot) return { snapshot: { ...snapshot } };
     const slug = distribution?.slug ?? "";
     if (control.instance.kind === "nspawn" && !(slug in releases)) {
-        throw unprocessable(
+        throw lacking(
+            `machines of ${slug}`,
             `The sandbox boots ${Object.keys(releases).join(", ")} and snapshots of them, not ${slug}; without machines (--kind loopback) it takes every image.`,
         );
     }
@@ -123,14 +125,14 @@ function keysFor({ cloud }: ControlPlane, wanted: string[]): number[] {
 }
 
 /** The real service has these; the sandbox says that it does not, rather than to leave them out unsaid. */
-function refuseWhatIsMissing({ instance }: ControlPlane, body: CreateBody): void {
+function refuseWhatIsMissing(body: CreateBody): void {
     if (Buffer.byteLength(body.user_data ?? "") > userDataLimitBytes) {
         throw unprocessable("User data is too long (the maximum is 64 KiB)");
     }
-    if (body.volumes?.length) throw unprocessable("The sandbox has no volumes.");
-    if (body.public_networking === false)
-        throw unprocessable("The sandbox has no Droplets without a public address.");
-    if (body.ipv6 && instance.kind === "nspawn") throw unprocessable("The sandbox has no IPv6.");
+    if (body.volumes?.length) throw lacking("volumes");
+    if (body.public_networking === false) throw lacking("Droplets without a public address");
+    if (body.ipv6) throw lacking("IPv6");
+    if (body.backups || body.backup_policy) throw lacking("backups");
 }
 
 /** The VPC named, or the region's default, which is made when it is first needed. */
@@ -171,7 +173,7 @@ function addressesFor(control: ControlPlane, vpcUuid: string, more: readonly Dro
 }
 
 function featuresOf(body: CreateBody): string[] {
-    const { backups, ipv6, monitoring, with_droplet_agent: droplet_agent = true } = body;
-    const wanted = { backups, ipv6, monitoring, droplet_agent, private_networking: true };
+    const { monitoring, with_droplet_agent: droplet_agent = true } = body;
+    const wanted = { monitoring, droplet_agent, private_networking: true };
     return Object.keys(wanted).filter((feature) => wanted[feature as keyof typeof wanted]);
 }

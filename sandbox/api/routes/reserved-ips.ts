@@ -2,9 +2,10 @@ import { Type } from "@fastify/type-provider-typebox";
 
 import type { Droplet, ReservedIp } from "../../model.ts";
 import { lowestFreeAddress, toNumber } from "../../addresses.ts";
+import { CreatedReservedIp, One, Page } from "../answers.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { found, unprocessable } from "../errors.ts";
-import { type Api, link, list, Params, resource } from "../http.ts";
+import { type Api, Deletion, link, listUnder, Params, resource } from "../http.ts";
 import { actionView, reservedIpView } from "../views.ts";
 import { refuseRegion } from "./vpcs.ts";
 
@@ -14,37 +15,42 @@ export function reservedIpRoutes(api: Api, control: ControlPlane): void {
     const find = resource<ReservedIp>(
         api,
         "/v2/reserved_ips",
-        { one: "reserved_ip", many: "reserved_ips" },
+        { one: "reserved_ip", many: Page.reservedIps },
         {
             all: () => cloud.reservedIps,
             matches: ({ ip }, id) => ip === id,
             view: (reservedIp) => reservedIpView(control, reservedIp),
         },
     );
-    const actionsOf = ({ ip }: ReservedIp) =>
+    const actionsOf = ({ ip, firstActionId = 0 }: ReservedIp) =>
         cloud.actions.filter(
-            (action) => action.resourceType === "reserved_ip" && action.resourceId === toNumber(ip),
+            ({ id, resourceType, resourceId }) =>
+                resourceType === "reserved_ip" && resourceId === toNumber(ip) && id >= firstActionId,
         );
 
     const Create = Type.Object({
         region: Type.Optional(Type.String()),
         droplet_id: Type.Optional(Type.Integer()),
     });
-    api.post("/v2/reserved_ips", { schema: { body: Create } }, async (request, reply) => {
-        const { droplet_id: dropletId, region } = request.body;
-        const droplet = dropletId ? target(control, dropletId) : undefined;
-        const reservedIp = reserve(control, droplet?.region ?? region);
-        await control.commit();
-        const links = droplet
-            ? {
-                  droplets: [link("droplet", "droplets", droplet.id)],
-                  actions: [link("assign_ip", "actions", control.assign(reservedIp, droplet.id).id)],
-              }
-            : {};
-        return reply.code(202).send({ reserved_ip: reservedIpView(control, reservedIp), links });
-    });
+    api.post(
+        "/v2/reserved_ips",
+        { schema: { body: Create, response: { 202: CreatedReservedIp } } },
+        async (request, reply) => {
+            const { droplet_id: dropletId, region } = request.body;
+            const droplet = dropletId ? target(control, dropletId) : undefined;
+            const reservedIp = reserve(control, droplet?.region ?? region);
+            await control.commit();
+            const links = droplet
+                ? {
+                      droplets: [link("droplet", "droplets", droplet.id)],
+                      actions: [link("assign_ip", "actions", control.assign(reservedIp, droplet.id).id)],
+                  }
+                : {};
+            return reply.code(202).send({ reserved_ip: reservedIpView(control, reservedIp), links });
+        },
+    );
 
-    api.delete("/v2/reserved_ips/:id", { schema: { params: Params.Uuid } }, async (request, reply) => {
+    api.delete("/v2/reserved_ips/:id", { schema: Deletion }, async (request, reply) => {
         const reservedIp = find(request.params.id);
         if (control.isPending(reservedIp))
             throw unprocessable("The reserved IP already has a pending event.");
@@ -54,7 +60,7 @@ export function reservedIpRoutes(api: Api, control: ControlPlane): void {
     });
 
     const Act = Type.Object({ type: Type.String(), droplet_id: Type.Optional(Type.Integer()) });
-    const schema = { params: Params.Uuid, body: Act };
+    const schema = { params: Params.Uuid, body: Act, response: { 201: One.action } };
     api.post("/v2/reserved_ips/:id/actions", { schema }, (request, reply) => {
         const reservedIp = find(request.params.id);
         const { type, droplet_id: dropletId } = request.body;
@@ -67,11 +73,14 @@ export function reservedIpRoutes(api: Api, control: ControlPlane): void {
                 : control.assign(unassignable(reservedIp), null);
         return reply.code(201).send({ action: actionView(action) });
     });
-    list(api, "/v2/reserved_ips/:id/actions", "actions", (_query, ip) =>
-        actionsOf(find(ip)).map(actionView).reverse(),
+    listUnder(api, "/v2/reserved_ips/:id/actions", Page.actions, find, (reservedIp) =>
+        actionsOf(reservedIp).map(actionView).reverse(),
     );
-    const One = Type.Object({ id: Type.String(), action: Type.Integer() });
-    api.get("/v2/reserved_ips/:id/actions/:action", { schema: { params: One } }, ({ params }) => ({
+    const ActionOf = {
+        params: Type.Object({ id: Type.String(), action: Type.Integer() }),
+        response: { 200: One.action },
+    };
+    api.get("/v2/reserved_ips/:id/actions/:action", { schema: ActionOf }, ({ params }) => ({
         action: actionView(found(actionsOf(find(params.id)).find(({ id }) => id === params.action))),
     }));
 }
@@ -82,7 +91,7 @@ function reserve({ cloud, instance }: ControlPlane, region: string | undefined):
     const taken = new Set(cloud.reservedIps.map(({ ip }) => ip));
     const ip = lowestFreeAddress(publicCidr, taken, "upper");
     if (!ip) throw unprocessable(`no reserved IP is free in the upper half of ${publicCidr}`);
-    const reservedIp: ReservedIp = { ip, region: region ?? "", dropletId: null };
+    const reservedIp: ReservedIp = { ip, region: region ?? "", dropletId: null, firstActionId: cloud.nextId };
     cloud.reservedIps.push(reservedIp);
     return reservedIp;
 }

@@ -1,15 +1,22 @@
 import { Type } from "@fastify/type-provider-typebox";
+import type { Static } from "typebox";
 
+import type { Cloud } from "../../model.ts";
+import { Nothing, One, Page, RootCauses, type Tag } from "../answers.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { ApiError, found, unprocessable } from "../errors.ts";
-import { type Api, Params, resource } from "../http.ts";
-import { tagView } from "../views.ts";
+import { ApiError, found, lacking, unprocessable } from "../errors.ts";
+import { type Api, Deletion, Params, resource } from "../http.ts";
 
 /** https://docs.digitalocean.com/reference/api/reference/tags/ */
 const tagPattern = /^[a-zA-Z0-9_:-]{1,255}$/;
 
-/** Adds those that are new; refuses names that no tag can have. */
-export function ensureTags(control: ControlPlane, names: readonly string[]): void {
+/** The tag of that name. Names that differ in case are one tag's, which is written as it was first. */
+export function tagNamed({ tags }: Pick<Cloud, "tags">, name: string): string | undefined {
+    return tags.find((tag) => tag.toLowerCase() === name.toLowerCase());
+}
+
+/** Adds those that are new, and gives all of them as they are written; refuses names that no tag can have. */
+export function ensureTags({ cloud }: ControlPlane, names: readonly string[]): Set<string> {
     for (const name of names) {
         if (!tagPattern.test(name)) {
             throw new ApiError(
@@ -19,8 +26,10 @@ export function ensureTags(control: ControlPlane, names: readonly string[]): voi
             );
         }
     }
-    const { tags } = control.cloud;
-    tags.push(...new Set(names.filter((name) => !tags.includes(name))));
+    for (const name of names) {
+        if (tagNamed(cloud, name) === undefined) cloud.tags.push(name);
+    }
+    return new Set(names.map((name) => tagNamed(cloud, name) ?? name));
 }
 
 /** Tags, and what carries them: firewalls that name a tag follow before the answer is sent. */
@@ -29,16 +38,20 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
     const find = resource<string>(
         api,
         "/v2/tags",
-        { one: "tag", many: "tags" },
+        { one: "tag", many: Page.tags },
         { all: () => cloud.tags, matches: (tag, name) => tag === name, view: (tag) => tagView(control, tag) },
     );
-    api.post("/v2/tags", { schema: { body: Type.Object({ name: Type.String() }) } }, (request, reply) => {
+    const Create = {
+        body: Type.Object({ name: Type.String() }),
+        response: { 201: One.tag, 400: RootCauses },
+    };
+    api.post("/v2/tags", { schema: Create }, (request, reply) => {
         const { name } = request.body;
-        ensureTags(control, [name]);
+        const [tag = name] = ensureTags(control, [name]);
         control.save();
-        return reply.code(201).send({ tag: tagView(control, name) });
+        return reply.code(201).send({ tag: tagView(control, tag) });
     });
-    api.delete("/v2/tags/:id", { schema: { params: Params.Uuid } }, async (request, reply) => {
+    api.delete("/v2/tags/:id", { schema: Deletion }, async (request, reply) => {
         const tag = find(request.params.id);
         cloud.tags.splice(cloud.tags.indexOf(tag), 1);
         const rules = cloud.firewalls.flatMap(({ inbound, outbound }) => [...inbound, ...outbound]);
@@ -52,7 +65,7 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
     const Body = Type.Object({
         resources: Type.Array(Type.Object({ resource_id: Type.String(), resource_type: Type.String() })),
     });
-    const schema = { params: Params.Uuid, body: Body };
+    const schema = { params: Params.Uuid, body: Body, response: Nothing };
     const taggable = (resource: { resource_id: string; resource_type: string }) => {
         const kinds = new Map<string, { id: number; tags: string[] }[]>([
             ["droplet", cloud.droplets],
@@ -60,9 +73,10 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
         ]);
         const things = kinds.get(resource.resource_type);
         if (!things) {
-            throw unprocessable(
-                `resource_type ${JSON.stringify(resource.resource_type)} can't be tagged in the sandbox: droplet or image can`,
-            );
+            const type = resource.resource_type;
+            const message = `resource_type ${JSON.stringify(type)} can't be tagged in the sandbox: droplet or image can`;
+            const documented = ["database", "volume", "volume_snapshot"].includes(type);
+            throw documented ? lacking(`tags on a ${type}`, message) : unprocessable(message);
         }
         return found(things.find(({ id }) => String(id) === resource.resource_id));
     };
@@ -82,4 +96,30 @@ export function tagRoutes(api: Api, control: ControlPlane): void {
             },
         });
     }
+}
+
+/** A tag, and how much carries it. */
+function tagView({ cloud }: ControlPlane, tag: string): Static<typeof Tag> {
+    const used = (kind: string, things: { id: number; tags: string[] }[]) => {
+        const tagged = things.filter(({ tags }) => tags.includes(tag));
+        const last = tagged.at(-1);
+        return {
+            count: tagged.length,
+            ...(last ? { last_tagged_uri: `https://api.digitalocean.com/v2/${kind}/${last.id}` } : {}),
+        };
+    };
+    const droplets = used("droplets", cloud.droplets);
+    const images = used("images", cloud.snapshots);
+    return {
+        name: tag,
+        resources: {
+            ...(droplets.count > 0 ? droplets : images),
+            count: droplets.count + images.count,
+            droplets,
+            images,
+            volumes: { count: 0 },
+            volume_snapshots: { count: 0 },
+            databases: { count: 0 },
+        },
+    };
 }

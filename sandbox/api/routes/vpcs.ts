@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
 
 import { Type } from "@fastify/type-provider-typebox";
+import type { Static } from "typebox";
 
 import type { Vpc } from "../../model.ts";
 import { contains, lowestFreeRange, overlap, parseCidr, range } from "../../addresses.ts";
 import { regions } from "../catalog.ts";
 import { timestamp } from "../cloud.ts";
+import { One, Page } from "../answers.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { ApiError, unprocessable } from "../errors.ts";
-import { type Api, list, Params, resource } from "../http.ts";
+import { type Api, Deletion, listUnder, Params, resource } from "../http.ts";
 import { vpcView } from "../views.ts";
 
 /** Rules for names and ranges: https://docs.digitalocean.com/reference/api/reference/vpcs/ */
@@ -45,15 +47,15 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
     const find = resource<Vpc>(
         api,
         "/v2/vpcs",
-        { one: "vpc", many: "vpcs" },
+        { one: "vpc", many: Page.vpcs },
         { all: () => cloud.vpcs, matches: (vpc, id) => vpc.id === id, view: vpcView },
     );
     const members = (vpc: Vpc) => control.occupants().filter(({ vpcUuid }) => vpcUuid === vpc.id);
 
-    list(api, "/v2/vpcs/:id/members", "members", ({ resource_type: type }, id) =>
+    listUnder(api, "/v2/vpcs/:id/members", Page.members, find, (vpc, { resource_type: type }) =>
         type && type !== "droplet"
             ? []
-            : members(find(id)).map((droplet) => ({
+            : members(vpc).map((droplet) => ({
                   urn: `do:droplet:${droplet.id}`,
                   name: droplet.name,
                   created_at: droplet.createdAt,
@@ -67,7 +69,7 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
         description: Description,
         ip_range: Type.Optional(Type.String()),
     });
-    api.post("/v2/vpcs", { schema: { body: Create } }, async (request, reply) => {
+    api.post("/v2/vpcs", { schema: { body: Create, response: { 201: One.vpc } } }, async (request, reply) => {
         const { name, region, description, ip_range: ipRange } = request.body;
         refuseName(cloud.vpcs, name);
         refuseRegion(region);
@@ -82,14 +84,11 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
         return reply.code(201).send({ vpc: vpcView(vpc) });
     });
 
-    const Change = Type.Object({
-        name: Type.String(),
-        description: Description,
-        default: Type.Optional(Type.Boolean()),
-    });
-    api.put("/v2/vpcs/:id", { schema: { params: Params.Uuid, body: Change } }, (request) => {
-        const vpc = find(request.params.id);
-        const { name, description = vpc.description, default: isDefault } = request.body;
+    const Change = { description: Description, default: Type.Optional(Type.Boolean()) };
+    const Put = Type.Object({ ...Change, name: Type.String() });
+    const Patch = Type.Object({ ...Change, name: Type.Optional(Type.String()) });
+    const change = (vpc: Vpc, wanted: Static<typeof Patch>) => {
+        const { name = vpc.name, description = vpc.description, default: isDefault } = wanted;
         const others = cloud.vpcs.filter((other) => other !== vpc);
         refuseName(others, name);
         Object.assign(vpc, { name, description });
@@ -99,9 +98,16 @@ export function vpcRoutes(api: Api, control: ControlPlane): void {
         }
         control.save();
         return { vpc: vpcView(vpc) };
-    });
+    };
+    const schema = { params: Params.Uuid, response: { 200: One.vpc } };
+    api.put("/v2/vpcs/:id", { schema: { ...schema, body: Put } }, (request) =>
+        change(find(request.params.id), request.body),
+    );
+    api.patch("/v2/vpcs/:id", { schema: { ...schema, body: Patch } }, (request) =>
+        change(find(request.params.id), request.body),
+    );
 
-    api.delete("/v2/vpcs/:id", { schema: { params: Params.Uuid } }, async (request, reply) => {
+    api.delete("/v2/vpcs/:id", { schema: Deletion }, async (request, reply) => {
         const vpc = find(request.params.id);
         if (vpc.default) throw new ApiError(403, "forbidden", "Can not delete default VPCs");
         if (members(vpc).length > 0) throw new ApiError(409, "conflict", "Can not delete VPC with members");

@@ -222,9 +222,9 @@ describe("creation", () => {
 
     it("takes a region's first letters, or picks one that has the size", async () => {
         const api = await startApi();
-        expect((await activeDroplet(api, { region: "nyc" })).region?.slug).toBe("nyc1");
+        expect((await activeDroplet(api, { region: "nyc" })).region.slug).toBe("nyc1");
         const anywhere = await activeDroplet(api, { region: undefined, size: "s-1vcpu-512mb-10gb" });
-        expect(anywhere.size.regions).toContain(anywhere.region?.slug);
+        expect(anywhere.size.regions).toContain(anywhere.region.slug);
     });
 });
 

@@ -6,6 +6,7 @@ import path from "node:path";
 import { createApiClient } from "dots-wrapper";
 import { expect, onTestFinished } from "vitest";
 
+import { undocumented } from "../../api/answer-check.ts";
 import { loopbackMachines } from "../../api/loopback.ts";
 import { type ApiOptions, createApi } from "../../api/server.ts";
 import { openStore } from "../../api/store.ts";
@@ -44,7 +45,7 @@ export interface Body {
     droplets: DropletBody[];
     firewall: ReturnType<typeof views.firewallView>;
     firewalls: ReturnType<typeof views.firewallView>[];
-    image: { id: number; slug: string | null };
+    image: { id: number; slug: string | null; name: string };
     images: { id: number; slug: string | null }[];
     links: { actions: { id: number; rel: string }[]; pages: Record<string, string> };
     members: { urn: string; name: string }[];
@@ -70,7 +71,10 @@ export function stateFolder(): string {
     return folder;
 }
 
-/** An API of its own, on a port of its own, without machines unless the test brings some. */
+/**
+ * An API of its own, on a port of its own, without machines unless the test brings some. The test fails if one of its
+ * answers is not as documented.
+ */
 export async function startApi(
     options: Partial<Omit<ApiOptions, "machines">> & { stateDir?: string; machines?: Partial<Machines> } = {},
 ): Promise<TestApi> {
@@ -86,7 +90,10 @@ export async function startApi(
         machines: { ...loopbackMachines(), ...options.machines },
     });
     await api.listen({ host: "127.0.0.1", port: 0 });
-    onTestFinished(() => api.close());
+    onTestFinished(async () => {
+        await api.close();
+        expect(log.filter((line) => line.includes(undocumented))).toEqual([]);
+    });
     const { port } = api.server.address() as AddressInfo;
     const url = `http://127.0.0.1:${port}/v2`;
     return {
