@@ -82,7 +82,9 @@ export function stackOf(urn: string): string {
  *
  * @param resources At least one; those that are deleted left out.
  */
-export function factsOf(resources: readonly ResourceState[]): Facts {
+export function factsOf(unsorted: readonly ResourceState[]): Facts {
+    // As the engine lists them: as its parallel work ended.
+    const resources = unsorted.toSorted((a, b) => (a.urn < b.urn ? -1 : 1));
     const ofType = (type: string) => resources.filter(({ urn }) => typeOf(urn) === type);
     const pool = ofType("dropscale:index:BackendPool")[0];
     const network = ofType("dropscale:index:Network")[0];

@@ -1,3 +1,4 @@
+import { compareTexts } from "./canonical";
 import type { Inventory } from "./inventory";
 
 /** What `pulumi stack export` has of a state. */
@@ -28,10 +29,11 @@ export function knownTo({ resources = [] }: Deployment): ReadonlySet<string> {
 
 /** `creating web-3-2bc9182`: what a killed run was doing. */
 export function pendingOf({ pending_operations: pending = [] }: Deployment): string[] {
-    return pending.map(({ type, resource: { urn, inputs } }) => {
+    const texts = pending.map(({ type, resource: { urn, inputs } }) => {
         const name = inputs?.name;
         return `${type} ${typeof name === "string" ? name : (urn.split("::").at(-1) ?? urn)}`;
     });
+    return texts.sort(compareTexts);
 }
 
 /** Names in the account of the droplets that a state has as being made. */

@@ -1,6 +1,7 @@
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import { generationIn } from "../components/haproxy-config";
+import { canonical } from "./canonical";
 import { kinds } from "./deployment";
 import { type Finding } from "./orphans";
 import type { PreviewStep } from "./preview-json";
@@ -62,9 +63,7 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
             return [{ ...thing, kind: "gone", says: "is gone", mend: `${refreshed(stack)} makes it again` }];
         if (op !== "update") return [];
         const some = (outputs: Record<string, unknown> = {}) =>
-            stringify(Object.fromEntries(differs.map((key) => [key, outputs[key]])), {
-                sortMapEntries: true,
-            });
+            stringify(Object.fromEntries(differs.map((key) => [key, canonical(outputs[key])])));
         return [
             {
                 ...thing,

@@ -49,7 +49,8 @@ function headlineOf({ stack, differences, untold }: DriftReport): string {
     const count = differences.filter(({ kind }) => kind !== "updates").length;
     if (count === 0 && differences.length > 0)
         return `${stack}: the load balancer is behind; no other difference was found`;
-    if (count > 0) return `${stack}: ${count} thing${count === 1 ? " is" : "s are"} not as Pulumi made them`;
+    if (count === 1) return `${stack}: 1 thing is not as Pulumi made it`;
+    if (count > 1) return `${stack}: ${count} things are not as Pulumi made them`;
     return untold.length > 0
         ? `${stack}: no drift was found, but not all could be looked at`
         : `${stack}: no drift, all is as Pulumi made it`;

@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { admittedVariable } from "../components/admin-access";
+import { compareTexts } from "./canonical";
 import { readPulumiIn } from "./stack";
 
 /** What a resource is, in a state or in a preview; most of it is left out. Secrets read `[secret]`. */
@@ -61,8 +62,12 @@ export function parseUrn(urn: string): { type: string; name: string } {
     return { type: type.split("$").at(-1) ?? "", name };
 }
 
+/** Orders things of the engine, whose lists come as its parallel work ended: another order each time. */
+export const byUrn = (a: { urn: string }, b: { urn: string }): number => compareTexts(a.urn, b.urn);
+
 /**
  * Reads what `pulumi preview --json` printed. Of the diagnostics only errors and warnings: debug messages hold secrets.
+ * All lists are sorted.
  *
  * @throws SyntaxError if it is no JSON.
  */
@@ -71,19 +76,20 @@ export function parsePreview(json: string): PreviewDocument {
     const messages = (severity: string) =>
         diagnostics
             .filter((diagnostic) => diagnostic.severity === severity)
-            .map(({ message }) => message.trim().replace(/^(error|warning): /, ""));
+            .map(({ message }) => message.trim().replace(/^(error|warning): /, ""))
+            .sort(compareTexts);
     return {
         config: Object.fromEntries(
             Object.entries(config).map(([key, value]) => [key.slice(key.indexOf(":") + 1), value]),
         ),
-        steps: steps.map(({ op, urn, oldState, newState, diffReasons, replaceReasons }) => ({
+        steps: steps.toSorted(byUrn).map(({ op, urn, oldState, newState, diffReasons, replaceReasons }) => ({
             op,
             urn,
             ...parseUrn(urn),
             ...(oldState && { before: oldState }),
             ...(newState && { after: newState }),
-            differs: diffReasons ?? [],
-            replacedFor: replaceReasons ?? [],
+            differs: (diffReasons ?? []).toSorted(compareTexts),
+            replacedFor: (replaceReasons ?? []).toSorted(compareTexts),
         })),
         errors: messages("error"),
         warnings: messages("warning"),

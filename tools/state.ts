@@ -1,7 +1,7 @@
 import { commandNames } from "../components/haproxy-apply";
 import { unknownValue } from "../policy/facts";
 import { type Deployment, pendingOf } from "./deployment";
-import { parseUrn, type ResourceState } from "./preview-json";
+import { byUrn, parseUrn, type ResourceState } from "./preview-json";
 import { readPulumi } from "./stack";
 
 /** A resource as a stack's state has it. */
@@ -39,7 +39,7 @@ type Exported = Omit<Deployment, "resources"> & {
 /** Takes apart what `pulumi stack export` printed. */
 export function parseState(json: string): StackState {
     const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };
-    const all = deployment?.resources ?? [];
+    const all = (deployment?.resources ?? []).toSorted(byUrn);
     return {
         resources: all
             .filter((resource) => !resource.delete)

@@ -16,6 +16,7 @@ import { parseState } from "../../tools/state";
 import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
 
 const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";
+const inLoadBalancer = inPool.replace("BackendPool", "LoadBalancer");
 const inNetwork =
     "urn:pulumi:prod::dropscale::dropscale:index:Network$digitalocean:index/firewall:Firewall::";
 const ssh = { protocol: "tcp", portRange: "22", sourceAddresses: ["198.51.100.7/32"] };
@@ -57,6 +58,25 @@ describe("what the engine finds", () => {
         expect(found[1]?.diff).not.toContain("status");
     });
 
+    it("reads the same whatever order the engine and the provider list things in, and however they say none", () => {
+        const rules = (of: "official" | "stand-in") =>
+            of === "official"
+                ? [
+                      { ...http, sourceTags: [], sourceDropletIds: null, sourceLoadBalancerUids: [] },
+                      { ...ssh, sourceTags: [], sourceDropletIds: null, sourceLoadBalancerUids: [] },
+                  ]
+                : [ssh, http];
+        const said = (of: "official" | "stand-in") => {
+            const [same, gone, changed] = steps;
+            const newState = { outputs: { ...changed?.newState?.outputs, inboundRules: rules(of) } };
+            const all = [same, gone, { ...changed, newState, diffReasons: ["name", "inboundRules"] }];
+            const listed = of === "official" ? all.reverse() : all;
+            return engineDrift(parsePreview(JSON.stringify({ steps: listed })).steps, "prod");
+        };
+        expect(said("official")).toEqual(found);
+        expect(said("stand-in")).toEqual(found);
+    });
+
     it("is nothing for a state without resources", () => {
         expect(engineDrift(parsePreview("{}").steps, "prod")).toEqual([]);
     });
@@ -67,7 +87,7 @@ describe("droplets", () => {
     const resources = [
         { urn: `${inPool}web-0`, type, id: "11" },
         { urn: `${inPool}web-1`, type, id: "12" },
-        { urn: `${inPool}load-balancer`, type, id: "13" },
+        { urn: `${inLoadBalancer}load-balancer`, type, id: "13" },
         { urn: `${inPool}web-1`, type, id: "14", delete: true },
     ];
     const state = parseState(JSON.stringify({ deployment: { resources } }));
@@ -82,7 +102,7 @@ describe("droplets", () => {
         expect(off[0]?.mend).toBe(
             "switch it on (`doctl compute droplet-action power-on 11`), or add 0 to `retired`: a new server takes its place",
         );
-        expect(off[1]?.mend).toContain(`pulumi up --replace '${inPool}load-balancer'`);
+        expect(off[1]?.mend).toContain(`pulumi up --replace '${inLoadBalancer}load-balancer'`);
         expect(offDrift(state, [], "prod")).toEqual([]);
         expect(loadBalancerIsAway(off)).toBe(true);
         expect(loadBalancerIsAway(found)).toBe(false);
@@ -149,6 +169,12 @@ describe("a report", () => {
             "prod: no drift, all is as Pulumi made it\n",
         );
         expect(driftText(report([], ["x"]), pc.createColors(false))).toContain("not all could be looked at");
+    });
+
+    it("counts one thing as one", () => {
+        expect(driftText(report(found.slice(0, 1)), pc.createColors(false))).toMatch(
+            /^prod: 1 thing is not as Pulumi made it\n/,
+        );
     });
 
     it("says the same in Markdown, found again by its first line", async () => {

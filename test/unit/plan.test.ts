@@ -339,6 +339,46 @@ describe("what is read", () => {
         expect({ errors, warnings }).toEqual({ errors: ["no"], warnings: ["few"] });
     });
 
+    it("sorts the engine's lists, which come as its parallel work ended", () => {
+        const [a, b, c] = ["web-2", "web-10", "web-9"].map((name) => `urn:pulumi:a::b::t:u:V::${name}`);
+        const step = {
+            op: "replace",
+            urn: a,
+            diffReasons: ["userData", "size"],
+            replaceReasons: ["size", "image"],
+        };
+        const diagnostics = ["b", "a"].map((message) => ({ severity: "warning", message }));
+        const steps = [{ op: "create", urn: b }, step, { op: "delete", urn: c }, { op: "replace", urn: c }];
+        const document = parsePreview(JSON.stringify({ steps, diagnostics }));
+        expect(document.warnings).toEqual(["a", "b"]);
+        expect(document.steps.map(({ op, name }) => `${op} ${name}`)).toEqual([
+            ...["replace web-2", "delete web-9", "replace web-9", "create web-10"],
+        ]);
+        expect(document.steps[0]).toMatchObject({
+            differs: ["size", "userData"],
+            replacedFor: ["image", "size"],
+        });
+
+        const resource = (urn?: string, extra = {}) => ({ urn, type: "t:u:V", ...extra });
+        const operation = (name: string) => ({ type: "creating", resource: { urn: `x::${name}` } });
+        const state = parseState(
+            JSON.stringify({
+                deployment: {
+                    resources: [
+                        resource(b, { delete: true }),
+                        resource(c),
+                        resource(a),
+                        resource(a, { delete: true }),
+                    ],
+                    pending_operations: [operation("web-9"), operation("web-1")],
+                },
+            }),
+        );
+        expect(state.resources.map(({ name }) => name)).toEqual(["web-2", "web-9"]);
+        expect(state.leftovers.map(({ name }) => name)).toEqual(["web-2", "web-10"]);
+        expect(state.pending).toEqual(["creating web-1", "creating web-9"]);
+    });
+
     it("masks what the state keeps secret, and tells leftovers from what there is", () => {
         const secret = { "4dabf18193072939515e22adb298388d": "1b47", ciphertext: "v1:abc" };
         const state = parseState(

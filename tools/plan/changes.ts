@@ -1,4 +1,5 @@
 import { slotOf } from "../batches";
+import { canonical } from "../canonical";
 import type { PreviewDocument, PreviewStep, ResourceState } from "../preview-json";
 import type { StackState } from "../state";
 
@@ -89,10 +90,10 @@ function changeOf({ op, urn, type, name, before, after, differs, replacedFor }: 
 
 function differingInputs(before: ResourceState = {}, after: ResourceState = {}): string[] {
     const inputs = Object.keys({ ...before.inputs, ...after.inputs }).filter((key) => key !== "name");
-    return inputs.filter(
-        (key) => JSON.stringify(before.inputs?.[key]) !== JSON.stringify(after.inputs?.[key]),
-    );
+    return inputs.filter((key) => textOf(before.inputs?.[key]) !== textOf(after.inputs?.[key]));
 }
+
+const textOf = (value: unknown) => JSON.stringify(canonical(value));
 
 /** One resource of the program. */
 export function find(changes: readonly Change[], type: string, name: string): Change | undefined {

@@ -1,3 +1,4 @@
+import { compareTexts } from "../canonical";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
 import { dropletType } from "./servers";
@@ -77,7 +78,7 @@ function inboundDifference({ before, after }: Change): string[] {
         sourcesByPort(before?.inputs?.inboundRules),
         sourcesByPort(after?.inputs?.inboundRules),
     ];
-    const ports = [...new Set([...old.keys(), ...next.keys()])];
+    const ports = [...new Set([...old.keys(), ...next.keys()])].sort(compareTexts);
     return ports.flatMap((port) => {
         const [from, to] = [old.get(port) ?? "nobody", next.get(port) ?? "nobody"];
         return from === to ? [] : [`port ${port} from ${from} → ${to}`];
@@ -89,7 +90,7 @@ function sourcesByPort(rules: unknown): Map<string, string> {
     const sources = new Map<string, string[]>();
     for (const { portRange = "all", sourceAddresses = [], sourceTags = [] } of list)
         sources.set(portRange, [...(sources.get(portRange) ?? []), ...sourceAddresses, ...sourceTags]);
-    return new Map([...sources].map(([port, from]) => [port, from.join(", ")]));
+    return new Map([...sources].map(([port, from]) => [port, from.toSorted(compareTexts).join(", ")]));
 }
 
 /** Whether requests can be lost, as the README's table "What each change does" says. */
