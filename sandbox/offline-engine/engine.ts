@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { buildCli, cliModule, NoGo } from "./build-cli.ts";
 import { isLauncher, writeLaunchers } from "./launchers.ts";
-import { findOfficial, type Official, type RequiredPlugin } from "./official.ts";
+import { findOfficial, LANGUAGE_HOST, type Official, type RequiredPlugin } from "./official.ts";
 
 /** A Pulumi engine that runs the program on this machine. */
 export interface Engine {
@@ -29,7 +29,6 @@ export interface FindEngineOptions {
 
 /** The plugins that the program uses; their versions are those of the npm packages of the same name. */
 const PLUGINS = ["digitalocean", "command"];
-const LANGUAGE_HOST = "pulumi-language-nodejs";
 
 /**
  * The official engine if this machine has it or can get its plugins, else the offline one (built on first use:

@@ -5,6 +5,7 @@ import { execa } from "execa";
 import semver from "semver";
 
 const VERSION_MS = 10_000;
+const ABOUT_MS = 30_000;
 const INSTALL_MS = 120_000;
 /** How long a failed installation is believed: behind a firewall that drops packets each try takes `INSTALL_MS`. */
 const BELIEVED_MS = 3_600_000;
@@ -19,6 +20,9 @@ export interface RequiredPlugin {
 /** An official engine that can be used, or why there is none. */
 export type Official = { version: string; pulumi: string; pluginsDir: string } | { reason: string };
 
+/** What the CLI starts to run a Node.js program; its releases have it beside the CLI. */
+export const LANGUAGE_HOST = "pulumi-language-nodejs";
+
 export interface FindOfficialOptions {
     /** Version of the npm package @pulumi/pulumi, without a leading `v`. */
     sdk: string;
@@ -31,8 +35,8 @@ export interface FindOfficialOptions {
 }
 
 /**
- * Looks for an official engine: the first `pulumi` on PATH, at least as new as the npm SDK, and all `plugins` at
- * exactly these versions in the user's own plugin folder, or installed into it now.
+ * Looks for an official engine: the first `pulumi` on PATH, at least as new as the npm SDK, its Node.js language host,
+ * and all `plugins` on PATH, or at exactly these versions in the user's own plugin folder, or installed into it now.
  *
  * The minimum is the SDK's version because the CLI and the SDKs are released together from one repository, and a
  * newer SDK may ask an older CLI for what it doesn't know: https://github.com/pulumi/pulumi/releases
@@ -50,12 +54,16 @@ export async function findOfficial({
     if (!version) return { reason: `${pulumi} does not say its version` };
     if (!newEnough(version, sdk))
         return { reason: `${pulumi} is ${version}, and v${sdk} or newer is needed` };
+    if (!(await runsNode(pulumi, env)))
+        return { reason: `${pulumi} can't run Node.js programs: it does not find ${LANGUAGE_HOST}` };
 
     const pluginsDir = path.join(
         env.PULUMI_HOME ?? path.join(env.HOME ?? os.homedir(), ".pulumi"),
         "plugins",
     );
-    const missing = plugins.filter((plugin) => !isInstalled(pluginsDir, plugin));
+    const missing = plugins.filter(
+        (plugin) => !findPlugin(executableOf(plugin), env) && !isInstalled(pluginsDir, plugin),
+    );
     if (missing.length > 0 && ageMs(refusalFile) < BELIEVED_MS) {
         return { reason: `${fs.readFileSync(refusalFile, "utf8")} (delete ${refusalFile} to try again)` };
     }
@@ -68,8 +76,45 @@ export async function findOfficial({
         fs.writeFileSync(refusalFile, reason);
         return { reason };
     }
+    fs.mkdirSync(pluginsDir, { recursive: true });
     return { version, pulumi, pluginsDir: fs.realpathSync(pluginsDir) };
 }
+
+/**
+ * Whether the CLI can run Node.js programs: some distributions package it without its language hosts. It is asked
+ * itself, in an empty project, since where it finds them depends on how it was installed.
+ */
+async function runsNode(pulumi: string, env: NodeJS.ProcessEnv): Promise<boolean> {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "pulumi-about-"));
+    try {
+        fs.writeFileSync(path.join(folder, "Pulumi.yaml"), "name: none\nruntime: nodejs\n");
+        const { stdout } = await execa(pulumi, ["about", "--json"], {
+            cwd: folder,
+            env: {
+                ...env,
+                PULUMI_BACKEND_URL: `file://${folder}`,
+                PULUMI_SKIP_UPDATE_CHECK: "true",
+                PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+            },
+            extendEnv: false,
+            reject: false,
+            timeout: ABOUT_MS,
+        });
+        return (JSON.parse(stdout || "{}") as { runtime?: object | null }).runtime instanceof Object;
+    } catch {
+        return false;
+    } finally {
+        fs.rmSync(folder, { recursive: true });
+    }
+}
+
+/** A plugin on PATH, which the engine prefers to any other, of whatever version, unless it is told not to. */
+function findPlugin(name: string, env: NodeJS.ProcessEnv): string | undefined {
+    const ignored = /^(1|true)$/i.test(env.PULUMI_IGNORE_AMBIENT_PLUGINS ?? "");
+    return ignored ? undefined : findOnPath(name, env);
+}
+
+const executableOf = ({ name }: RequiredPlugin) => `pulumi-resource-${name}`;
 
 const ageMs = (file: string) => Date.now() - (fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
 
@@ -103,9 +148,9 @@ export function newEnough(cli: string, sdk: string): boolean {
 }
 
 /** A folder with a `.partial` file beside it is a download that did not end (plugins.go of Pulumi's SDK). */
-function isInstalled(pluginsDir: string, { name, version }: RequiredPlugin): boolean {
-    const folder = path.join(pluginsDir, `resource-${name}-${version}`);
-    return fs.existsSync(path.join(folder, `pulumi-resource-${name}`)) && !fs.existsSync(`${folder}.partial`);
+function isInstalled(pluginsDir: string, plugin: RequiredPlugin): boolean {
+    const folder = path.join(pluginsDir, `resource-${plugin.name}-${plugin.version}`);
+    return fs.existsSync(path.join(folder, executableOf(plugin))) && !fs.existsSync(`${folder}.partial`);
 }
 
 /** Resolves with what went wrong in one line, or with undefined. */

@@ -37,10 +37,11 @@ function installPlugins(into: string, folders = pluginFolders): void {
 }
 const home = () => path.join(root, "home");
 /** `pulumi` that knows its version and installs plugins into PULUMI_HOME as the real one does. */
-const pulumiScript = (version: string, install = "") => `
+const pulumiScript = (version: string, install = "", runtime = '{"language":"nodejs"}') => `
 echo "$@" >>${root}/calls
 case "$1" in
 version) echo ${version} ;;
+about) grep -q 'runtime: nodejs' Pulumi.yaml && echo '{"runtime":${runtime}}' ;;
 plugin) ${install} ;;
 esac`;
 const goScript = (build: string, version = "go1.26.8") => `
@@ -100,6 +101,31 @@ describe("findEngine", () => {
         await expect(findEngine({ home: home(), log, env })).rejects.toThrow(
             "path/pulumi does not say its version",
         );
+    });
+
+    it.each([
+        ["has no Node.js language host", "null"],
+        ["does not say", "nothing that is JSON"],
+    ])("does not take a pulumi that %s for one that is there", async (_what, runtime) => {
+        script("path/pulumi", pulumiScript(`v${sdk}`, "exit 9", runtime));
+        script("path/go", goScript('echo binary >"$out"'));
+        installPlugins("user/.pulumi");
+        const { kind, description } = await findEngine({ home: home(), log, env });
+        expect(kind).toBe("offline");
+        expect(description).toMatch(
+            /: \S+\/path\/pulumi can't run Node.js programs: it does not find pulumi-language-nodejs$/,
+        );
+        expect(fs.readFileSync(path.join(root, "calls"), "utf8")).not.toContain("plugin install");
+    });
+
+    it("takes plugins on PATH, as the engine does, unless the user tells it not to", async () => {
+        script("path/pulumi", pulumiScript(`v${sdk}`, "echo 'error: no such host' >&2; exit 1"));
+        script("path/go", goScript('echo binary >"$out"'));
+        for (const name of ["digitalocean", "command"]) script(`path/pulumi-resource-${name}`, "");
+        const engine = await findEngine({ home: home(), log, env });
+        expect(engine.kind).toBe("official");
+        const ignoring = { ...env, PULUMI_IGNORE_AMBIENT_PLUGINS: "true" };
+        expect((await findEngine({ home: home(), log, env: ignoring })).kind).toBe("offline");
     });
 
     it("goes on offline if plugins can't be had, and does not ask again for a while", async () => {
