@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 
 import type { Property, PropertyType, Resource } from "./resource.ts";
+import { markProperty } from "./state.ts";
 import {
     containsSecret,
     containsUnknown,
     insideSecret,
     isRecord,
+    isSecret,
     reveal,
     UNKNOWN,
     type Properties,
@@ -24,7 +26,8 @@ export interface CheckRequest {
 
 /**
  * Validates what the program gave and fills in defaults. `__defaults` in the result names the inputs that the
- * program did not give, so that a generated name is told from a chosen one and kept for the resource's life.
+ * program did not give, so that a generated name is told from a chosen one and kept for the resource's life. Plugins
+ * that are no bridge from Terraform have none, and refuse an input of that name.
  * https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/schema.go
  */
 export function check(
@@ -40,7 +43,7 @@ export function check(
         const given = request.news[name] ?? undefined;
         if (given !== undefined) {
             const value = insideSecret(given, (plain) => convert(plain, property.type, property.items));
-            inputs[name] = value;
+            inputs[name] = resource.bridge ? withDefaults(value) : markProperty(property, value);
             const found = problem(property, reveal(value));
             const reason =
                 found !== undefined && containsSecret(value) ? "not valid (its value is secret)" : found;
@@ -59,7 +62,13 @@ export function check(
             });
         }
     }
-    return { inputs: { ...inputs, __defaults: defaults }, failures };
+    return { inputs: { ...inputs, ...(resource.bridge && { __defaults: defaults }) }, failures };
+}
+
+/** Each object in a list says of itself that none of its parts is a default. */
+function withDefaults(value: Value): Value {
+    if (!Array.isArray(value)) return value;
+    return value.map((item) => (isRecord(item) && !isSecret(item) ? { ...item, __defaults: [] } : item));
 }
 
 function unknownReason(name: string, resource: Resource): string {

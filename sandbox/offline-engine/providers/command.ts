@@ -53,10 +53,17 @@ function command(runGiven: Run, inputs: Record<string, Property>): Resource {
 serveProvider({
     name: "command",
     version: "1.2.1",
+    // Of the framework that the official one is written with.
+    configMarks: { "__pulumi-go-provider-version": "1.2.0" },
     configure: () => undefined,
     resources: {
         "command:remote:Command": command(runRemote, {
-            connection: { type: "map", required: true, secret: true },
+            connection: {
+                type: "map",
+                required: true,
+                secret: true,
+                secretKeys: ["password", "privateKey", "privateKeyPassword"],
+            },
         }),
         "command:local:Command": command(runLocal, {
             environment: { type: "map" },

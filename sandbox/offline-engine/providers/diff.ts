@@ -47,9 +47,11 @@ function propertyDifferences(
     rawOld: Value | undefined,
     rawNext: Value | undefined,
 ): Difference[] {
-    const old = rawOld === undefined ? undefined : reveal(rawOld);
+    const old = (rawOld === undefined ? undefined : reveal(rawOld)) ?? property.absent;
     const next = storedValue(property, rawNext);
     if (property.computed && isEmpty(next)) return [];
+    // What it will be is not to be known either way.
+    if (property.secret && next === UNKNOWN) return [];
     const found = compare(name, old, next, property.type === "set");
     const replace = property.forceNew ?? false;
     // A path into a secret would show its parts.
@@ -58,9 +60,14 @@ function propertyDifferences(
     return shown.map((difference) => ({ ...difference, replace }));
 }
 
+/** Whether two values of the state are one and the same to the service. */
+export function isSame(property: Property, one: Value | undefined, other: Value | undefined): boolean {
+    return compare("", one, other, property.type === "set").length === 0;
+}
+
 /** The form in which an input stands in the state. */
 export function storedValue(property: Property, value: Value | undefined): Value | undefined {
-    const plain = value === undefined ? undefined : reveal(value);
+    const plain = value === undefined ? property.absent : reveal(value);
     return property.stored && typeof plain === "string" && plain !== UNKNOWN ? property.stored(plain) : plain;
 }
 
@@ -100,8 +107,9 @@ function compareKeys(
     step: (key: string) => string,
     sets: boolean,
 ): Found {
-    const keys = new Set([...olds.keys(), ...nexts.keys()]);
-    return [...keys].flatMap((key) => compare(path + step(key), olds.get(key), nexts.get(key), sets));
+    // `__defaults` stands in inputs only.
+    const keys = [...new Set([...olds.keys(), ...nexts.keys()])].filter((key) => !key.startsWith("__"));
+    return keys.flatMap((key) => compare(path + step(key), olds.get(key), nexts.get(key), sets));
 }
 
 function pathOfKey(key: string): string {

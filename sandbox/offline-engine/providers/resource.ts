@@ -14,7 +14,11 @@ export interface Property {
     forceNew?: boolean;
     /** Always secret, whatever the program says. */
     secret?: boolean;
+    /** Keys of an object that are secret in the inputs, inside of it too. */
+    secretKeys?: readonly string[];
     default?: Value;
+    /** What the state holds where no input is given: the service's own default. */
+    absent?: Value;
     /** Without a value, `<logical name>-<7 hex digits>`; with one, a replacement deletes the old resource first. */
     autoName?: boolean;
     /** The form that the state holds, if it is not the input's own (a hash, lower case). */
@@ -43,8 +47,22 @@ export interface Created {
     outputs: () => Promise<Properties>;
 }
 
+/** What the official plugin's bridge from Terraform knows of a type. */
+export interface Bridge {
+    /** Properties whose names in Terraform are not their own in snake case. */
+    renamed?: Record<string, string>;
+    /** Properties that are lists of at most one element in Terraform. */
+    single?: readonly string[];
+    /** Seconds, by operation; none where the type has no timeouts. */
+    timeouts?: Partial<Record<"create" | "update" | "delete", number>>;
+    /** Of the type's state, where it has been changed. */
+    schemaVersion?: string;
+}
+
 /** Everything a provider knows about one type of resource. All values are plain: secrets are the core's task. */
 export interface Resource {
+    /** Missing: the official plugin is no bridge from Terraform. */
+    bridge?: Bridge;
     inputs: Record<string, Property>;
     /** Names of outputs that are not inputs as well. */
     outputs: readonly string[];
@@ -73,5 +91,7 @@ export interface Provider {
     resources: Record<string, Resource>;
     /** Data sources by token. */
     functions: Record<string, (args: Properties) => Promise<Properties>>;
+    /** What the official one adds to its own configuration in the state. */
+    configMarks?: Properties;
     configure: (config: Properties) => void;
 }

@@ -8,10 +8,12 @@ import pb from "@pulumi/pulumi/proto/provider_pb.js";
 import statusPb from "@pulumi/pulumi/proto/status_pb.js";
 
 import { DetailedError, messageOf, unary } from "../plugin.ts";
+import { withBridgeKeys } from "./bridge.ts";
 import { check } from "./check.ts";
 import { diff, type Change } from "./diff.ts";
 import type { Call, Log, Provider, Resource } from "./resource.ts";
 import {
+    afterRead,
     afterUpdate,
     inputsAfterRead,
     previewCreate,
@@ -45,7 +47,11 @@ export function service(provider: Provider, host: Host): UntypedServiceImplement
 function packageMethods(provider: Provider, cancelled: AbortController): Service {
     return {
         getPluginInfo: unary(() => new pluginPb.PluginInfo().setVersion(provider.version)),
-        checkConfig: unary((request: pb.CheckRequest) => new pb.CheckResponse().setInputs(request.getNews())),
+        checkConfig: unary((request: pb.CheckRequest) =>
+            new pb.CheckResponse().setInputs(
+                toStruct({ ...fromStruct(request.getNews()), ...provider.configMarks }),
+            ),
+        ),
         // Another token or endpoint never replaces what they made.
         diffConfig: unary(() => new pb.DiffResponse().setChanges(pb.DiffResponse.DiffChanges.DIFF_NONE)),
         configure: unary((request: pb.ConfigureRequest) => {
@@ -148,7 +154,7 @@ function lifecycleMethods(provider: Provider, host: Host, signal: AbortSignal): 
             const plain = revealAll(state);
             const found = resource.read ? await resource.read(request.getId(), plain) : {};
             if (!found) return new pb.ReadResponse().setId("");
-            const now = { ...plain, ...found };
+            const now = withBridgeKeys(resource, request.getId(), afterRead(resource, plain, found));
             return new pb.ReadResponse()
                 .setId(request.getId())
                 .setProperties(toStruct(withSecrets(resource, now, state, inputs)))
@@ -163,10 +169,10 @@ function lifecycleMethods(provider: Provider, host: Host, signal: AbortSignal): 
             if (!resource.update) throw new Error(`${request.getUrn()} can only be replaced`);
             const outputs = request.getPreview()
                 ? previewUpdate(resource, olds, news)
-                : {
+                : withBridgeKeys(resource, request.getId(), {
                       ...afterUpdate(resource, olds, news),
                       ...(await resource.update(request.getId(), olds, news, callOf(request))),
-                  };
+                  });
             return new pb.UpdateResponse().setProperties(toStruct(withSecrets(resource, outputs, inputs)));
         }),
         delete: operate(async (request: pb.DeleteRequest, resource) => {
@@ -185,12 +191,14 @@ async function create(
     inputs: Properties,
     call: Call,
 ): Promise<{ id: string; outputs: Properties }> {
-    const created = await resource.create(revealAll(inputs), call);
+    const { id, outputs } = await resource.create(revealAll(inputs), call);
     const stored = storedInputs(resource, inputs);
+    const state = (found: Properties) =>
+        withBridgeKeys(resource, id, { ...stored, ...found }, call.timeoutSeconds);
     try {
-        return { id: created.id, outputs: { ...stored, ...(await created.outputs()) } };
+        return { id, outputs: state(await outputs()) };
     } catch (error) {
-        throw initializationError(created.id, withSecrets(resource, stored, inputs), messageOf(error));
+        throw initializationError(id, withSecrets(resource, state({}), inputs), messageOf(error));
     }
 }
 

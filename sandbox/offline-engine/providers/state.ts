@@ -1,8 +1,16 @@
-import { isDeepStrictEqual } from "node:util";
-
-import { storedValue } from "./diff.ts";
-import type { Resource } from "./resource.ts";
-import { isEmpty, markSecrets, revealAll, secret, UNKNOWN, type Properties } from "./values.ts";
+import { isSame, storedValue } from "./diff.ts";
+import type { Property, Resource } from "./resource.ts";
+import {
+    insideSecret,
+    isEmpty,
+    isRecord,
+    markSecrets,
+    revealAll,
+    secret,
+    UNKNOWN,
+    type Properties,
+    type Value,
+} from "./values.ts";
 
 /** The inputs as the state holds them, in plain. */
 export function storedInputs(resource: Resource, inputs: Properties): Properties {
@@ -44,6 +52,15 @@ export function previewUpdate(resource: Resource, olds: Properties, news: Proper
     };
 }
 
+/** The state after a look at the service, whose lists may come in another order: what is the same stays as it was. */
+export function afterRead(resource: Resource, olds: Properties, found: Properties): Properties {
+    const changed = Object.entries(found).filter(([name, value]) => {
+        const property = resource.inputs[name];
+        return !(property && name in olds && isSame(property, olds[name], value));
+    });
+    return { ...olds, ...Object.fromEntries(changed) };
+}
+
 /**
  * The inputs that would have made what was read, so that the next preview shows what changed behind Pulumi's back.
  * An input that the state shows unchanged keeps its own form (user data, not its hash).
@@ -58,8 +75,9 @@ export function inputsAfterRead(
     const inputs = { ...oldInputs };
     const plainState = revealAll(oldState);
     for (const name of Object.keys(oldInputs)) {
-        const value = state[name];
-        if (value !== undefined && !isDeepStrictEqual(value, plainState[name])) inputs[name] = value;
+        const [value, property] = [state[name], resource.inputs[name]];
+        if (property && value !== undefined && !isSame(property, plainState[name], value))
+            inputs[name] = value;
     }
     return inputs;
 }
@@ -78,7 +96,20 @@ export function withSecrets(resource: Resource, outputs: Properties, ...sources:
     const marked = sources.reduce(markSecrets, outputs);
     for (const [name, property] of Object.entries(resource.inputs)) {
         const value = marked[name];
-        if (property.secret && value !== undefined) marked[name] = secret(value);
+        if (value !== undefined) marked[name] = markProperty(property, value);
     }
     return marked;
+}
+
+/** Wraps what is secret by the property's own definition, inside an object and as a whole. */
+export function markProperty({ secret: isSecret = false, secretKeys = [] }: Property, value: Value): Value {
+    const marked = insideSecret(value, (plain) => {
+        if (!isRecord(plain)) return plain;
+        const parts = Object.entries(plain).map(([key, part]): [string, Value] => [
+            key,
+            secretKeys.includes(key) ? secret(part) : part,
+        ]);
+        return Object.fromEntries(parts);
+    });
+    return isSecret ? secret(marked) : marked;
 }

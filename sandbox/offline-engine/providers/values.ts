@@ -14,7 +14,7 @@ export function isRecord(value: Value | undefined): value is Record<string, Valu
     return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function isSecret(value: Value): value is { value: Value } {
+export function isSecret(value: Value): value is { value: Value } {
     return isRecord(value) && value[SIGNATURE] === SECRET;
 }
 

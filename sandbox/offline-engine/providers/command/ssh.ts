@@ -45,10 +45,11 @@ export async function connect(connection: Connection, call: Call): Promise<Clien
         factor: 1.5,
         maxTimeout: 5000,
         signal: call.signal,
-        onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
+        onFailedAttempt: ({ attemptNumber, retriesLeft }) => {
             if (retriesLeft === 0) return;
             const tries = `${attemptNumber}/${limit < 0 ? "inf" : limit}`;
-            call.log(`Dial ${tries} failed: ${error.message}; retrying`);
+            // As little as the official one says: the reason comes with the last try.
+            call.log(`Dial ${tries} failed: retrying`);
         },
     }).catch((error: unknown) => {
         if (call.signal.aborted || !(error instanceof Error)) throw error;

@@ -11,6 +11,7 @@ interface ApiKey {
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/sshkey/resource_ssh_key.go */
 export const SSH_KEY: Rest<ApiKey> = {
     noun: "SSH key",
+    bridge: { timeouts: { create: 120 } },
     path: "/v2/account/keys",
     key: "ssh_key",
     inputs: {
@@ -43,6 +44,7 @@ interface ApiTag {
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/tag/resource_tag.go */
 export const TAG: Rest<ApiTag> = {
     noun: "tag",
+    bridge: {},
     path: "/v2/tags",
     key: "tag",
     inputs: { name: { type: "string", autoName: true, validate: tagName } },

@@ -25,7 +25,7 @@ interface ApiDroplet {
     networks: Record<"v4" | "v6", { type: string; ip_address: string }[] | null>;
 }
 
-const DEFAULT_SECONDS = { create: 3600, delete: 60 };
+const DEFAULT_SECONDS = { create: 3600, delete: 60, update: 3600 };
 
 // https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/droplet/resource_droplet.go
 const inputs: Record<string, Property> = {
@@ -37,13 +37,12 @@ const inputs: Record<string, Property> = {
     sshKeys: { type: "set", items: "string", forceNew: true },
     userData: { type: "string", forceNew: true, stored: sha1, validate: nonEmpty },
     tags: TAGS,
-    monitoring: { type: "boolean", default: false, forceNew: true },
-    dropletAgent: { type: "boolean", forceNew: true },
+    monitoring: { type: "boolean", absent: false, forceNew: true },
+    dropletAgent: { type: "boolean", absent: null, forceNew: true },
     resizeDisk: { type: "boolean", default: true },
-    // The official provider has these in every droplet's state.
-    backups: { type: "boolean", default: false, validate: notServed },
-    ipv6: { type: "boolean", default: false, validate: notServed },
-    gracefulShutdown: { type: "boolean", default: false, validate: notServed },
+    backups: { type: "boolean", absent: false, validate: notServed },
+    ipv6: { type: "boolean", absent: false, validate: notServed },
+    gracefulShutdown: { type: "boolean", absent: false, validate: notServed },
 };
 
 const outputs = [
@@ -61,6 +60,12 @@ export function droplet(client: Client): Resource {
         (await client.find<{ droplet: ApiDroplet }>(path(id)))?.droplet;
 
     return {
+        bridge: {
+            renamed: { dropletUrn: "urn" },
+            single: ["backupPolicy"],
+            timeouts: DEFAULT_SECONDS,
+            schemaVersion: "1",
+        },
         inputs,
         outputs,
         previewMeta: ({ userData = "" }) => ({ user_data: userData }),
@@ -70,14 +75,14 @@ export function droplet(client: Client): Resource {
             );
             const id = String(created.id);
             const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.create;
-            const active = (): Promise<ApiDroplet> =>
-                poll(`droplet ${id} to become active`, seconds, async () => {
+            const active = () =>
+                poll(seconds, async () => {
                     // A new droplet may not be found for a moment.
                     const seen = await find(id);
-                    if (seen && !seen.locked && seen.status === "active") return { done: seen };
-                    return seen ? describe(seen) : "404 Not Found";
+                    return seen && !seen.locked && seen.status === "active" ? { done: seen } : undefined;
                 });
-            return { id, outputs: async () => state(await explain("waiting for droplet", active)) };
+            const doing = `waiting for droplet (${id}) to become ready`;
+            return { id, outputs: async () => state(await explain(doing, active)) };
         },
         async read(id, old) {
             const found = await explain("retrieving droplet", () => find(id));
@@ -98,20 +103,21 @@ export function droplet(client: Client): Resource {
             return state(found);
         },
         async delete(id, _old, call) {
-            const until = (
-                goal: string,
-                seconds: number,
-                test: (seen: ApiDroplet) => boolean,
-            ): Promise<void> =>
-                poll(`droplet ${id} ${goal}`, seconds, async () => {
+            const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.delete;
+            await explain(`waiting for droplet to be unlocked for destroy (${id})`, () =>
+                poll(seconds, async () => {
                     const seen = await find(id);
-                    return !seen || test(seen) ? { done: undefined } : describe(seen);
-                });
+                    // As the official provider does, whose state is then refreshed.
+                    if (!seen)
+                        throw new Error(
+                            "unexpected state 'Not Found', wanted target 'false'. last error: %!s(<nil>)",
+                        );
+                    return seen.locked ? undefined : { done: undefined };
+                }),
+            );
             await explain("deleting droplet", async () => {
-                const seconds = call.timeoutSeconds ?? DEFAULT_SECONDS.delete;
-                await until("to be unlocked", seconds, ({ locked }) => !locked);
                 await client.delete(path(id));
-                await until("to be destroyed", 60, () => false);
+                await poll(60, async () => ((await find(id)) ? undefined : { done: undefined }));
             });
         },
     };
@@ -119,10 +125,6 @@ export function droplet(client: Client): Resource {
 
 function sha1(text: string): string {
     return createHash("sha1").update(text).digest("hex");
-}
-
-function describe({ status, locked }: ApiDroplet): string {
-    return locked ? `${status}, locked` : status;
 }
 
 function createBody(given: Properties): object {
@@ -166,6 +168,7 @@ function state(seen: ApiDroplet): Properties {
         ipv6Address: address("v6", "public").toLowerCase(),
         publicNetworking: address("v4", "public") !== "",
         backups: has("backups"),
+        backupPolicy: null,
         ipv6: has("ipv6"),
         privateNetworking: has("private_networking"),
         monitoring: has("monitoring"),

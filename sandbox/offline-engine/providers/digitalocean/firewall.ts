@@ -41,6 +41,7 @@ type Direction = keyof typeof DIRECTIONS;
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/firewall/firewalls.go */
 export const FIREWALL: Rest<ApiFirewall> = {
     noun: "firewall",
+    bridge: { renamed: { inboundRules: "inbound_rule", outboundRules: "outbound_rule" } },
     path: "/v2/firewalls",
     key: "firewall",
     inputs: {
@@ -91,13 +92,8 @@ function state(seen: ApiFirewall): Properties {
         const { prefix, peers } = DIRECTIONS[direction];
         return (list ?? []).map((rule) => ({
             protocol: rule.protocol,
-            ...portRange(rule),
-            ...Object.fromEntries(
-                PEERS.flatMap(([end, name]): [string, Value][] => {
-                    const found = rule[peers]?.[name] ?? [];
-                    return found.length > 0 ? [[prefix + end, found]] : [];
-                }),
-            ),
+            portRange: portRange(rule),
+            ...Object.fromEntries(PEERS.map(([end, name]) => [prefix + end, rule[peers]?.[name] ?? []])),
         }));
     };
     return {
@@ -109,7 +105,7 @@ function state(seen: ApiFirewall): Properties {
             removing,
             status,
         })),
-        dropletIds: seen.droplet_ids ?? [],
+        dropletIds: isEmpty(seen.droplet_ids) ? null : seen.droplet_ids,
         tags: seen.tags ?? [],
         inboundRules: rules(seen.inbound_rules, "inboundRules"),
         outboundRules: rules(seen.outbound_rules, "outboundRules"),
@@ -117,7 +113,7 @@ function state(seen: ApiFirewall): Properties {
 }
 
 /** The API says "0" for all ports, and for icmp, which has none. */
-function portRange({ protocol, ports }: ApiRule): Properties {
-    if (ports === undefined || ports === "" || (ports === "0" && protocol === "icmp")) return {};
-    return { portRange: ports === "0" ? "all" : ports };
+function portRange({ protocol, ports = "" }: ApiRule): string {
+    if (ports !== "0") return ports;
+    return protocol === "icmp" ? "" : "all";
 }

@@ -16,6 +16,7 @@ const path = (ip: Value | undefined): string => `/v2/reserved_ips/${text(ip)}`;
 /** https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/reservedip/resource_reserved_ip.go */
 export const RESERVED_IP: Rest<ApiReservedIp> = {
     noun: "reserved IP",
+    bridge: { renamed: { reservedIpUrn: "urn" } },
     path: "/v2/reserved_ips",
     key: "reserved_ip",
     inputs: {
@@ -24,7 +25,13 @@ export const RESERVED_IP: Rest<ApiReservedIp> = {
     },
     outputs: ["reservedIpUrn"],
     id: ({ ip }) => ip,
-    state: ({ ip, region }) => ({ ipAddress: ip, reservedIpUrn: `do:reservedip:${ip}`, region: region.slug }),
+    state: ({ ip, region }) => ({
+        // Of an assignment that is this resource's own: ours are resources by themselves.
+        dropletId: null,
+        ipAddress: ip,
+        reservedIpUrn: `do:reservedip:${ip}`,
+        region: region.slug,
+    }),
     body: ({ region }) => ({ region }),
 };
 
@@ -37,6 +44,7 @@ export function reservedIpAssignment(client: Client): Resource {
         return found?.reserved_ip.droplet?.id === Number(dropletId);
     };
     return {
+        bridge: {},
         inputs: {
             ipAddress: { type: "string", required: true },
             dropletId: { type: "integer", required: true, validate: nonEmpty },

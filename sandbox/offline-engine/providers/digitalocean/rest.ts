@@ -1,4 +1,4 @@
-import type { Property, Resource } from "../resource.ts";
+import type { Bridge, Property, Resource } from "../resource.ts";
 import type { Properties } from "../values.ts";
 import type { Client } from "./client.ts";
 import { explain } from "./poll.ts";
@@ -7,6 +7,7 @@ import { explain } from "./poll.ts";
 export interface Rest<Seen> {
     /** What errors call it. */
     noun: string;
+    bridge: Bridge;
     /** `/v2/tags`: POST makes one; one of them is at `/v2/tags/ID`. */
     path: string;
     /** The answer's key with the thing in it: `tag`. */
@@ -23,11 +24,12 @@ export interface Rest<Seen> {
 
 /** The resource for it. */
 export function restResource<Seen>(client: Client, rest: Rest<Seen>): Resource {
-    const { noun, inputs, outputs, changes } = rest;
+    const { noun, bridge, inputs, outputs, changes } = rest;
     type Answer = Record<string, Seen>;
     const path = (id: string): string => `${rest.path}/${encodeURIComponent(id)}`;
     const thing = (answer: Answer): Seen => answer[rest.key] as Seen;
     return {
+        bridge,
         inputs,
         outputs,
         async create(given) {

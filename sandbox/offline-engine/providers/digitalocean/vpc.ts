@@ -21,6 +21,7 @@ interface ApiVpc {
 // https://github.com/digitalocean/terraform-provider-digitalocean/blob/v2.87.0/digitalocean/vpc/resource_vpc.go
 const VPC: Rest<ApiVpc> = {
     noun: "VPC",
+    bridge: { renamed: { vpcUrn: "urn" }, timeouts: { delete: 120 } },
     path: "/v2/vpcs",
     key: "vpc",
     inputs: {
@@ -78,12 +79,11 @@ export function vpc(client: Client): Resource {
         // Members that are being deleted still count for a while.
         delete: (id, _state, { timeoutSeconds = 120 }) =>
             explain("deleting VPC", () =>
-                poll(`VPC ${id} to be deleted`, timeoutSeconds, () =>
+                poll(timeoutSeconds, () =>
                     client.delete(`${VPC.path}/${id}`).then(
                         () => ({ done: undefined }),
                         (error: unknown) => {
-                            if (error instanceof ApiError && [403, 409].includes(error.status))
-                                return error.message;
+                            if (error instanceof ApiError && [403, 409].includes(error.status)) return error;
                             throw error;
                         },
                     ),

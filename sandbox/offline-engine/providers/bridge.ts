@@ -1,0 +1,65 @@
+import type { Bridge, Resource } from "./resource.ts";
+import { isRecord, reveal, type Properties, type Value } from "./values.ts";
+
+/** Of Terraform's SDK: the key of a resource's timeouts in its metadata. */
+const TIMEOUTS_KEY = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0";
+
+/**
+ * The state with what the bridge from Terraform adds to it, so that the official plugin can go on from there: the id,
+ * timeouts, and how Terraform's own state differs from this one. The official plugin refuses a state that its delta
+ * does not fit ("Data integrity error"), so it is written anew with every state.
+ * https://github.com/pulumi/pulumi-terraform-bridge/blob/v3.130.0/pkg/tfbridge/rawstate.go
+ *
+ * @param createSeconds Of this resource's own, instead of the type's.
+ */
+export function withBridgeKeys(
+    { bridge }: Resource,
+    id: string,
+    state: Properties,
+    createSeconds?: number,
+): Properties {
+    if (!bridge) return state;
+    const { __meta: kept, ...rest } = state;
+    const meta = kept ?? metaOf(bridge, createSeconds);
+    return {
+        ...rest,
+        id,
+        ...(meta !== undefined && { __meta: meta }),
+        __pulumi_raw_state_delta: rawStateDelta(rest, bridge),
+    };
+}
+
+function metaOf({ timeouts, schemaVersion }: Bridge, createSeconds: number | undefined): string | undefined {
+    if (!timeouts) return undefined;
+    const seconds = { ...timeouts, ...(createSeconds !== undefined && { create: createSeconds }) };
+    const nanoseconds = Object.entries(seconds).map(([operation, value]) => [operation, value * 1e9]);
+    return JSON.stringify({
+        [TIMEOUTS_KEY]: Object.fromEntries(nanoseconds) as Record<string, number>,
+        ...(schemaVersion !== undefined && { schema_version: schemaVersion }),
+    });
+}
+
+function rawStateDelta(state: Properties, { renamed, single = [] }: Bridge): Value {
+    const parts = Object.entries(state).filter(([name]) => !name.startsWith("__"));
+    const deltas = parts.flatMap(([name, value]): [string, Value][] => {
+        const delta = single.includes(name) ? { plu: { i: {} } } : deltaOf(reveal(value));
+        return delta ? [[name, delta]] : [];
+    });
+    return {
+        obj: {
+            ...(deltas.length > 0 && { ps: Object.fromEntries(deltas) }),
+            ...(renamed && { renamed }),
+        },
+    };
+}
+
+/** Of lists, and of objects in them; everything else stands in Terraform's state as it is here. */
+function deltaOf(value: Value): Value | undefined {
+    if (isRecord(value)) return rawStateDelta(value, {});
+    if (!Array.isArray(value)) return undefined;
+    const elements = value.flatMap((element, index): [string, Value][] => {
+        const delta = deltaOf(element);
+        return delta === undefined ? [] : [[String(index), delta]];
+    });
+    return { arr: { ...(elements.length > 0 && { el: Object.fromEntries(elements) }) } };
+}
