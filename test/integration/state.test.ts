@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
+import { upEndsWell } from "../world.mts";
+
+/** Marks a secret in a state. https://github.com/pulumi/pulumi (sdk/go/common/resource/sig) */
+const signature = "4dabf18193072939515e22adb298388d";
+
+interface Exported {
+    deployment: {
+        resources: { urn: string; type: string; inputs?: object; outputs?: object }[];
+    };
+}
+
+/** What a value is, not what it says: no state's ids and keys; of what only the bridge reads, the text itself. */
+function kindOf(value: unknown, key = ""): unknown {
+    if (key === "__pulumi_raw_state_delta" || (key === "__meta" && typeof value === "string")) return value;
+    if (Array.isArray(value)) return [...new Set(value.map((item) => JSON.stringify(kindOf(item))))].sort();
+    if (typeof value !== "object" || value === null) return value === null ? "null" : typeof value;
+    if (signature in value)
+        return { secret: kindOf(JSON.parse((value as { plaintext?: string }).plaintext ?? "null"), key) };
+    const entries = Object.entries(value).map(([name, part]) => [name, kindOf(part, name)] as const);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * What the engine writes into the state, held against what the official plugins (digitalocean 4.68.0, command 1.2.1)
+ * wrote for the same program. A changed program is recorded anew with them first on PATH and in PULUMI_HOME:
+ * `npx vitest run --update --project integration test/integration/state.test.ts`.
+ */
+describe("a stack's state", () => {
+    let world: DeployableWorld;
+    beforeAll(async () => {
+        world = await makeDeployableWorld({ replicas: 2 });
+        await upEndsWell(world);
+    });
+    afterAll(async () => {
+        await world.close();
+    });
+
+    it("has the keys and kinds of values that the official plugins write", async () => {
+        const { stdout } = await world.pulumi(["stack", "export", "--show-secrets"]);
+        const { resources } = (JSON.parse(stdout) as Exported).deployment;
+        const kinds = resources
+            .filter(({ type }) => !type.startsWith("dropscale:") && type !== "pulumi:pulumi:Stack")
+            .map(({ urn, type, inputs, outputs }) => {
+                // A provider is named after its version.
+                const name = type.startsWith("pulumi:providers:") ? "" : ` ${urn.split("::").at(-1) ?? ""}`;
+                return [`${type}${name}`, kindOf({ inputs, outputs })] as const;
+            })
+            .sort(([a], [b]) => (a < b ? -1 : 1));
+        await expect(`${JSON.stringify(Object.fromEntries(kinds), null, 4)}\n`).toMatchFileSnapshot(
+            "official-state.snap",
+        );
+    });
+
+    it("changes nothing at a second look, with a refresh or without", async () => {
+        for (const more of [[], ["--refresh"]]) {
+            const { code, text } = await world.pulumi(["preview", "--expect-no-changes", ...more]);
+            expect(code, text).toBe(0);
+        }
+    });
+});
