@@ -1,7 +1,6 @@
 // Forms that values of a parsed YAML file may have, and what is wrong with one that has another.
-
-/** Keys and indices from the top. */
-export type Path = readonly (string | number)[];
+import type { Path } from "./read-yaml";
+import { PlainNumber } from "./yaml-scalars";
 
 /** Takes what is wrong at a place. */
 export interface Report {
@@ -17,19 +16,18 @@ export interface Form {
 }
 
 /** A value that `fits`. */
-export const scalar = (is: string, fits: (value: unknown) => boolean): Form => ({
+const scalar = (is: string, fits: (value: unknown) => boolean): Form => ({
     is,
     check: (value, at, { wrong }) => {
         if (!fits(value)) wrong(at, is, value);
     },
 });
 export const anything = scalar("anything", () => true);
-export const text = scalar("text", (value) => typeof value === "string");
-export const flag = scalar("true or false", (value) => typeof value === "boolean");
-export const whole = scalar("a whole number", Number.isInteger);
+/** Bytes are text, too, as for cloud-init. */
+export const text = scalar("text", (value) => typeof value === "string" || value instanceof Uint8Array);
 export const nothing = scalar("empty", (value) => value === null);
 /** One of these. */
-export const word = (...words: (string | boolean)[]) =>
+export const word = (...words: string[]) =>
     scalar(`one of ${words.join(", ")}`, (value) => (words as unknown[]).includes(value));
 
 /** A list of such items. */
@@ -46,13 +44,8 @@ export const list = (item: Form): Form => ({
  * A map.
  *
  * @param required Keys that it must have.
- * @param rest What keys beyond `keys` hold; without it, they are unknown.
  */
-export const map = (
-    keys: Readonly<Record<string, Form>>,
-    required: readonly string[] = [],
-    rest?: Form,
-): Form => ({
+export const map = (keys: Readonly<Record<string, Form>>, required: readonly string[] = []): Form => ({
     is: "a map",
     kind: "map",
     check(value, at, report) {
@@ -62,8 +55,7 @@ export const map = (
         }
         const fields = value as Record<string, unknown>;
         for (const [key, field] of Object.entries(fields)) {
-            const form = Object.hasOwn(keys, key) ? keys[key] : rest;
-            if (form) form.check(field, [...at, key], report);
+            if (Object.hasOwn(keys, key)) keys[key]?.check(field, [...at, key], report);
             else report.unknown([...at, key], key, Object.keys(keys));
         }
         for (const key of required.filter((name) => !Object.hasOwn(fields, name)))
@@ -89,9 +81,10 @@ export const either = (...forms: Form[]): Form => ({
     },
 });
 
-/** What a value is, as far as a form cares: a date is a scalar. */
+/** What a value is, as far as a form cares. */
 export function kindOf(value: unknown): "list" | "map" | "scalar" | "none" {
     if (Array.isArray(value)) return "list";
     if (value === null || value === undefined) return "none";
-    return typeof value === "object" && !(value instanceof Date) ? "map" : "scalar";
+    if (value instanceof PlainNumber || value instanceof Uint8Array) return "scalar";
+    return typeof value === "object" ? "map" : "scalar";
 }
