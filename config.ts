@@ -10,14 +10,8 @@ import { slots } from "./components/slots";
 import { meant } from "./nearest";
 import { refusal } from "./refusal";
 import { checkCloudConfig } from "./userdata/cloud-config";
-import {
-    backendFiles,
-    loadBalancerFile,
-    readUserData,
-    renderBackendUserData,
-    renderLoadBalancerUserData,
-    renderUserData,
-} from "./userdata/render";
+import { backendFiles, loadBalancerFile, readUserData, userDataFiles } from "./userdata/files";
+import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
 type Rule<T> = (raw: string) => T;
@@ -126,41 +120,43 @@ export function parseSettings(
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
-    const loadBalancerUserData = readUserData(loadBalancerFile);
-    const schema = [
-        cloudConfigFindings(`userdata/${raw.userdata ?? ""}.yaml`, values.userdata, (text) =>
-            renderBackendUserData({
-                text,
-                generation: typeof values.generation === "string" ? values.generation : "",
-            }),
+    try {
+        values.loadBalancerUserData = readUserData(loadBalancerFile);
+    } catch (error) {
+        problems.push(`userdata/${loadBalancerFile}.yaml: ${(error as Error).message}`);
+    }
+    const userData = [
+        userDataFindings(raw.userdata ?? "", values.userdata, (text) =>
+            renderBackendUserData({ text, generation: raw.generation ?? "" }),
         ),
-        cloudConfigFindings(`userdata/${loadBalancerFile}.yaml`, loadBalancerUserData, (text) =>
+        userDataFindings(loadBalancerFile, values.loadBalancerUserData, (text) =>
             renderLoadBalancerUserData(text),
         ),
     ];
-    problems.push(...schema.flatMap((found) => found.problems));
-    const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values, loadBalancerUserData };
+    problems.push(...userData.flatMap((found) => found.problems));
+    const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values };
     if (settings.namePrefix !== undefined) settings.prefix = `${settings.namePrefix}-${stack}`;
     problems.push(...openAccess(settings));
-    const warnings = [...unlikely(settings), ...schema.flatMap((found) => found.warnings)];
+    const warnings = [...unlikely(settings), ...userData.flatMap((found) => found.warnings)];
     return { settings, problems, warnings };
 }
 
 /**
- * What cloud-init would not take; nothing of a text that was refused already.
+ * What cloud-init would not take, or the API.
  *
+ * @param text Nothing is said of one that could not be read.
  * @param render Makes of the text what is sent, and throws where that can't be.
  */
-function cloudConfigFindings(file: string, text: unknown, render: (text: string) => string): Findings {
+function userDataFindings(name: string, text: unknown, render: (text: string) => string): Findings {
     if (typeof text !== "string") return { problems: [], warnings: [] };
-    const named = (lines: readonly string[]) => lines.map((line) => `${file}: ${line}`);
+    const { problems, warnings } = checkCloudConfig(text);
     try {
-        render(text);
-        const { problems, warnings } = checkCloudConfig(text);
-        return { problems: named(problems), warnings: named(warnings) };
+        if (problems.length === 0) render(text);
     } catch (error) {
-        return { problems: named([(error as Error).message]), warnings: [] };
+        problems.push((error as Error).message);
     }
+    const named = (line: string) => `userdata/${userDataFiles(name).join()}: ${line}`;
+    return { problems: problems.map(named), warnings: warnings.map(named) };
 }
 
 /** What is legal, and likely not meant. */
@@ -225,7 +221,7 @@ function userDataText(raw: string): string {
     const form = "the name of a file in userdata/ that a droplet accepts";
     if (!files.includes(raw)) throw new Error(`${form} (there are ${files.join(", ")})`);
     try {
-        return renderUserData(readUserData(raw));
+        return readUserData(raw);
     } catch (error) {
         throw new Error(`${form} (${(error as Error).message})`, { cause: error });
     }

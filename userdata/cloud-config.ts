@@ -1,4 +1,5 @@
 import { meant } from "../nearest";
+import { firstLineProblem } from "./first-line";
 import { anything, either, kindOf, list, map, nothing, text, word } from "./forms";
 import { type Path, readYaml } from "./read-yaml";
 import { PlainNumber } from "./yaml-scalars";
@@ -35,7 +36,11 @@ const cloudConfig = map({
             .map((key) => [key, anything]),
     ),
     packages: list(
-        either(text, list(text), map({ apt: list(either(text, list(text))), snap: list(either(text, list(text))) })),
+        either(
+            text,
+            list(text),
+            map({ apt: list(either(text, list(text))), snap: list(either(text, list(text))) }),
+        ),
     ),
     bootcmd: list(either(text, list(text))),
     runcmd: list(command),
@@ -65,9 +70,11 @@ const cloudConfig = map({
  * What cloud-init would throw away, whole or in part, with no more than a line in its log. A key that is like a known
  * one is taken for a slip; any other that is unknown here may be of a later cloud-init, and is a warning.
  *
- * @param source Cloud-config that is YAML; a script (`#!`) is not looked at.
+ * @param source User data; of a script (`#!`) no more than its beginning is looked at.
  */
 export function checkCloudConfig(source: string): CloudConfigFindings {
+    const beginning = firstLineProblem(source);
+    if (beginning) return { problems: [beginning], warnings: [] };
     if (source.startsWith("#!")) return { problems: [], warnings: [] };
     const { value: content, problems, at: place } = readYaml(source);
     const warnings: string[] = [];

@@ -26,14 +26,20 @@ interface Fault {
 /** Reads one document. */
 export function readYaml(source: string): Reading {
     const lines = new LineCounter();
-    const document = parseDocument<ParsedNode>(source, {
+    const document = parseDocument(source, {
         schema: "failsafe",
         keepSourceTokens: true,
         lineCounter: lines,
         logLevel: "silent",
         prettyErrors: false,
     });
-    const syntax = document.errors.map(({ message, pos }) => ({ message, offset: pos[0] }));
+    const syntax = document.errors.map(({ code, message, pos }) => ({
+        message:
+            code === "DUPLICATE_KEY"
+                ? "the key is there twice, and of the two values the first is lost; take one out"
+                : message,
+        offset: pos[0],
+    }));
     // One error makes others.
     const unreadable = [forbiddenCharacters(source), forbiddenTokens(source), syntax.slice(0, 1)].find(
         ({ length }) => length > 0,
@@ -78,13 +84,16 @@ const tokenFaults: Partial<Record<CST.TokenType, (token: string) => string | und
     "directive-line": () => "directives are not supported; leave the line out",
     "doc-end": () => "'...' is not supported; leave the line out",
     anchor: (token) =>
-        /^&[\w-]+$/.test(token) ? undefined : `the name of '${token}' should be letters, digits, dashes and underscores`,
+        /^&[\w-]+$/.test(token)
+            ? undefined
+            : `the name of '${token}' should be letters, digits, dashes and underscores`,
     tag: (token) =>
         tags.includes(token)
             ? undefined
             : `the tag '${token}' is unknown to cloud-init, or not supported; leave it out (${tags.join(" and ")} are taken)`,
     // The lexer takes the second half of an escaped quote for the end.
-    "single-quoted-scalar": (token) => (/^'(?:[^']|'')*'$/.test(token) ? undefined : "the closing ' is missing"),
+    "single-quoted-scalar": (token) =>
+        /^'(?:[^']|'')*'$/.test(token) ? undefined : "the closing ' is missing",
     "double-quoted-scalar": (token) =>
         /^"(?:[^"\\]|\\[^])*"$/.test(token) ? undefined : 'the closing " is missing',
 };
@@ -101,13 +110,15 @@ function forbiddenTokens(source: string): Fault[] {
         // These stand for no character of the source.
         if ([CST.SCALAR, CST.DOCUMENT, CST.FLOW_END].includes(token)) continue;
         const type = marked ? "scalar" : CST.tokenType(token);
-        if (begun && type === "doc-start") faults.push({ message: "a second document is not supported; take it out", offset });
+        if (begun && type === "doc-start")
+            faults.push({ message: "a second document is not supported; take it out", offset });
         begun ||= type === null || !["space", "comment", "newline"].includes(type);
         const message = type && tokenFaults[type]?.(token);
         if (message) faults.push({ message, offset });
         if (token.includes("\t") && !(marked ? block : mayHaveTabs.includes(type)))
             faults.push({
-                message: "a tab may stand in quotes, in comments and in text after | or > only; put blanks in its place",
+                message:
+                    "a tab may stand in quotes, in comments and in text after | or > only; put blanks in its place",
                 offset: offset + token.indexOf("\t"),
             });
         if (marked) block = marked = false;
@@ -136,7 +147,8 @@ class Builder {
 
     build(node: ParsedNode | null, depth: number, inFlow: boolean): unknown {
         if (node === null) return null;
-        if (++this.#values > maxValues) return this.#fault(node, `aliases unfold to more than ${maxValues} values`);
+        if (++this.#values > maxValues)
+            return this.#fault(node, `aliases unfold to more than ${maxValues} values`);
         if (depth > maxDepth) return this.#fault(node, `values are nested more than ${maxDepth} deep`);
         if (isAlias(node)) {
             const target = this.#anchors.get(node.source);
@@ -146,7 +158,8 @@ class Builder {
         }
         if (node.anchor !== undefined) {
             const known = this.#anchors.get(node.anchor);
-            if (known !== undefined && known !== node) this.#fault(node, `there are two '&${node.anchor}'; rename one`);
+            if (known !== undefined && known !== node)
+                this.#fault(node, `there are two '&${node.anchor}'; rename one`);
             this.#anchors.set(node.anchor, node);
         }
         if (isScalar(node)) return this.#scalar(node, inFlow);
@@ -154,7 +167,9 @@ class Builder {
         this.#open.add(node);
         const value = isSeq(node)
             ? node.items.map((item) => this.build(item, depth + 1, inFlow || node.flow === true))
-            : isMap(node) ? this.#map(node.items, depth + 1, inFlow || node.flow === true) : null;
+            : isMap(node)
+              ? this.#map(node.items, depth + 1, inFlow || node.flow === true)
+              : null;
         this.#open.delete(node);
         return value;
     }
@@ -179,14 +194,17 @@ class Builder {
 
     /** A key that can be read without looking ahead: PyYAML knows it by a colon on the same line. */
     #key({ key, srcToken }: Pair<ParsedNode, ParsedNode | null>, inFlow: boolean): string {
-        const separators = (srcToken && "sep" in srcToken && srcToken.sep) || [];
+        const separators = srcToken && "sep" in srcToken ? (srcToken.sep ?? []) : [];
         const colon = separators.find(({ type }) => type === "map-value-ind")?.offset;
         const [start, end] = key.range;
         const text = this.source.slice(start, colon ?? end);
         if (!isScalar(key) || key.anchor !== undefined || key.tag !== undefined || text.trim() === "")
             this.#fault(key, "a key should be a text, without anchor or tag");
         else if (text.includes("\n") || text.length > maxKeyLength)
-            this.#fault(key, `a key and its colon should stand on one line, with at most ${maxKeyLength} characters`);
+            this.#fault(
+                key,
+                `a key and its colon should stand on one line, with at most ${maxKeyLength} characters`,
+            );
         else return String(this.#scalar(key, inFlow));
         return "";
     }
@@ -195,8 +213,9 @@ class Builder {
         const text = node.source;
         if (node.type === "QUOTE_DOUBLE") {
             // PyYAML takes the halves of "\ud83d\ude00" for two characters, which nothing can write.
-            const escapes = this.source.slice(node.range[0], node.range[1]).match(/\\(?:U.{8}|u.{4}|[^])/g) ?? [];
-            const bad = escapes.find((escape) => /^\\u[dD][89a-fA-F]|^\\U(?!000|0010)|^\\U0000[dD][89a-fA-F]/.test(escape));
+            const escapes =
+                this.source.slice(node.range[0], node.range[1]).match(/\\(?:U.{8}|u.{4}|[^])/g) ?? [];
+            const bad = escapes.find((escape) => /^\\(?:u|U0000)[dD][89a-fA-F]/.test(escape));
             if (bad) this.#fault(node, `'${bad}' is no character; write the character itself`);
         }
         if (node.type === "PLAIN" && inFlow && /^:|\?/.test(text))
@@ -211,7 +230,7 @@ class Builder {
     }
 
     #bytes(node: Scalar.Parsed, text: string): unknown {
-        const base64 = text.replace(/\s/g, "");
+        const base64 = text.replace(/[ \t\r\n]/g, "");
         return /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/.test(base64)
             ? new Uint8Array(Buffer.from(base64, "base64"))
             : this.#fault(node, "what follows !!binary should be base64");

@@ -1,32 +1,12 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import * as path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type Document, isSeq, parseDocument } from "yaml";
+import { firstLineProblem } from "./first-line";
 import { joinUserData, type UserDataParts } from "./multipart";
+import { readYaml } from "./read-yaml";
 
 /** DigitalOcean's bound on user data, in bytes. https://docs.digitalocean.com/reference/api/ (POST /v2/droplets) */
 const maxUserDataBytes = 65_536;
-
-/** Name of the load balancer's own user data in this folder. */
-export const loadBalancerFile = "haproxy";
-
-/** What `userdata` in the config may name: the other files of this folder, without their endings. */
-export function backendFiles(): string[] {
-    return readdirSync(__dirname)
-        .filter((file) => /\.(yaml|sh)$/.test(file))
-        .map((file) => path.parse(file).name)
-        .filter((name) => name !== loadBalancerFile)
-        .sort();
-}
-
-/** The text of `userdata/<name>.yaml`, or else of `userdata/<name>.sh`. */
-export function readUserData(name: string): string {
-    const [yaml, script] = ["yaml", "sh"].map((ending) => path.join(__dirname, `${name}.${ending}`)) as [
-        string,
-        string,
-    ];
-    return readFileSync(existsSync(yaml) ? yaml : script, "utf8");
-}
 
 /** Where the load balancer has the private key with which it asks backends; apply-haproxy.sh reads it there. */
 export const setupKeyFile = "/etc/dropscale/setup-key";
@@ -68,6 +48,7 @@ const sampleKeys = { hostKey: "k".repeat(550), hostPublicKey: "k".repeat(200), s
  */
 export function renderUserData(text: string, additions: Readonly<Record<string, unknown>> = {}): string {
     checkForm(text);
+    checkNoMessage(text);
     return fitting(
         text.startsWith("#!") ? renderScript(text, additions) : renderCloudConfig(text, additions),
         text,
@@ -95,16 +76,10 @@ export function describeUserData(text: string): string {
 }
 
 function checkForm(text: string): void {
-    // Anything else in the very first bytes, a blank or an empty line too, disables it without a word.
-    // https://cloudinit.readthedocs.io/en/latest/explanation/format.html
-    if (!/^#cloud-config\r?\n|^#!/.test(text)) {
-        throw new Error(
-            `user data should start with the line "#cloud-config" or with "#!" in its first bytes, ` +
-                `got ${JSON.stringify(text.slice(0, 20))}; remove what stands before it`,
-        );
-    }
-    const [problem] = text.startsWith("#!") ? [] : parseDocument(text).errors;
-    if (problem) throw new Error(`user data should be YAML after its first line: ${problem.message}`);
+    const problem = firstLineProblem(text);
+    if (problem) throw new Error(problem);
+    const [unreadable] = text.startsWith("#!") ? [] : readYaml(text).problems;
+    if (unreadable) throw new Error(`user data should be YAML after its first line: ${unreadable}`);
 }
 
 /** User data that DigitalOcean takes. */
@@ -126,11 +101,33 @@ function renderScript(text: string, additions: Readonly<Record<string, unknown>>
 function renderCloudConfig(text: string, additions: Readonly<Record<string, unknown>>): string {
     if (Object.keys(additions).length === 0) return text;
     const document: Document = parseDocument(text);
+    const wanted = { ...(readYaml(text).value as Record<string, unknown> | null) };
     for (const [key, value] of Object.entries(additions)) {
         const present = document.get(key);
         if (isSeq(present) && Array.isArray(value))
             for (const item of value) present.add(document.createNode(item));
         else document.set(key, value);
+        const own = wanted[key];
+        wanted[key] = Array.isArray(own) && Array.isArray(value) ? own.concat(value) : value;
     }
-    return document.toString({ lineWidth: 0 });
+    const result = document.toString({ lineWidth: 0 });
+    // Another reader made it, and aliases hide what they stand for.
+    if (!isDeepStrictEqual(readYaml(result).value, wanted))
+        throw new Error(
+            `user data should be such that ${Object.keys(additions).join(" and ")} can be added; write them without ` +
+                "aliases and '<<', and put odd numbers in quotes",
+        );
+    return result;
+}
+
+/**
+ * Cloud-init takes a text with this word for a message, and Python's parser makes Latin-1 of what is not ASCII in one.
+ * https://github.com/canonical/cloud-init/blob/22.4.2/cloudinit/user_data.py (convert_string)
+ */
+function checkNoMessage(text: string): void {
+    if (/mime-version:/i.test(text.slice(0, 4096)) && /[^\0-\x7F]/.test(text))
+        throw new Error(
+            "user data with 'MIME-Version:' in its first 4,096 characters should be ASCII; move the word down, or " +
+                "write other characters as escapes in double quotes",
+        );
 }

@@ -1,6 +1,10 @@
 /** A number as it is written: what it counts is nobody's business here. */
 export class PlainNumber {
     constructor(readonly text: string) {}
+
+    toString(): string {
+        return this.text;
+    }
 }
 
 const number = (text: string): PlainNumber => new PlainNumber(text);

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { splitUserData } from "../../userdata/multipart";
-import { readUserData } from "../../userdata/render";
+import { readUserData } from "../../userdata/files";
 import { runProgram } from "../mocks";
 import { doubtFirewall } from "../../tools/ownership";
 

@@ -1,13 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import fc from "fast-check";
 import { joinUserData, splitUserData } from "../../userdata/multipart";
-import {
-    readUserData,
-    renderBackendUserData,
-    renderLoadBalancerUserData,
-    renderUserData,
-} from "../../userdata/render";
+import { renderBackendUserData, renderLoadBalancerUserData, renderUserData } from "../../userdata/render";
+import { backendFiles, readUserData } from "../../userdata/files";
 
 describe("user data", () => {
     it("that nothing is added to stays as it is, byte for byte", () => {
@@ -43,6 +42,46 @@ describe("user data", () => {
         expect(() => renderUserData(text)).toThrow('should start with the line "#cloud-config" or with "#!"');
     });
 
+    it.each([
+        ["#cloud-config", ""],
+        ["#cloud-config # of the shop", "\n"],
+        ["#cloud-config \t", "\r\npackages: [nginx]\r\n"],
+        ["#Cloud-Config", "\npackages: [nginx]"],
+    ])("that starts with %j is taken, as cloud-init does", (line, rest) => {
+        expect(renderUserData(line + rest)).toBe(line + rest);
+        const { keys, own } = splitAdded(renderUserData(line + rest, { ssh_keys: {} }));
+        expect([keys, own.startsWith("#")]).toEqual(["ssh_keys: {}", true]);
+    });
+
+    it.each([
+        [
+            "\uFEFF#cloud-config\n",
+            "a byte order mark hides the first line from cloud-init; save the file as UTF-8 without it",
+        ],
+        [
+            "\n#cloud-config\n",
+            "blanks or empty lines before the first line are not supported; remove what stands before it",
+        ],
+        [
+            "## template: jinja\n#cloud-config\n",
+            "a Jinja template is not supported; write plain cloud-config",
+        ],
+        ["#include\nhttp://a\n", "#include is not supported"],
+        ["#include-once\nhttp://a\n", "have runcmd or a script do it"],
+        ["#cloud-config-archive\n- a\n", "put all of it into one cloud-config"],
+        ["#cloud-config-jsonp\n[]\n", "a JSON patch is not supported"],
+        ["#cloud-boothook\nid\n", "use bootcmd"],
+        ["#part-handler\n", "a part handler is not supported"],
+        [
+            "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=a\n\n",
+            "MIME multi-part is not supported",
+        ],
+        ["From: a\nContent-Type: multipart/mixed; boundary=a\n", "MIME multi-part is not supported"],
+        ["#cloud-configuration\n", 'got "#cloud-configuration'],
+    ])("that starts with %j is refused with what to use instead", (text, message) => {
+        expect(() => renderUserData(text)).toThrow(message);
+    });
+
     it("that is no YAML is refused", () => {
         expect(() => renderUserData("#cloud-config\nruncmd: [\n")).toThrow(
             "should be YAML after its first line",
@@ -68,6 +107,25 @@ describe("user data", () => {
         );
     });
 
+    it("takes keys only where its own stay what they are", () => {
+        const keys = { write_files: [{ path: "/b" }] };
+        const lost = "can be added; write them without aliases";
+        expect(() => renderUserData("#cloud-config\na: &f [{path: /a}]\nwrite_files: *f\n", keys)).toThrow(
+            lost,
+        );
+        expect(() => renderUserData("#cloud-config\n<<: {write_files: [{path: /a}]}\n", keys)).toThrow(lost);
+        expect(() => renderUserData("#cloud-config\nx: 12e03\n", keys)).toThrow("odd numbers in quotes");
+        expect(renderUserData("#cloud-config\r\n# a\r\nwrite_files:\r\n- path: /a\r\n", keys)).toContain(
+            "path: /b",
+        );
+    });
+
+    it("with the name of a mail header near its beginning has to be ASCII: cloud-init takes it for a message", () => {
+        expect(() => renderUserData("#cloud-config\n# mime-version: é\n")).toThrow("'MIME-Version:'");
+        expect(renderUserData("#cloud-config\n# mime-version: e\n")).toContain("mime");
+        expect(renderUserData(`#cloud-config\n#${"é".repeat(5000)}\n# MIME-Version:\n`)).toContain("MIME");
+    });
+
     it.each(["nginx", "haproxy"])("of %s is valid as it stands", (name) => {
         const text = readUserData(name);
         expect(renderUserData(text)).toBe(text);
@@ -82,6 +140,66 @@ describe("user data", () => {
         });
         expect(ofServers).toBeDefined();
         expect(ofServers).toEqual(ofLoadBalancer);
+    });
+});
+
+/** The line that was added at the end, and what stands before it. */
+function splitAdded(text: string): { own: string; keys: string | undefined } {
+    const lines = text.trimEnd().split("\n");
+    return { keys: lines.pop(), own: lines.join("\n") };
+}
+
+describe("files of user data", () => {
+    const folder = (files: Record<string, string | Buffer>) => {
+        const made = mkdtempSync(path.join(tmpdir(), "dropscale-userdata-"));
+        for (const [name, content] of Object.entries(files)) writeFileSync(path.join(made, name), content);
+        onTestFinished(() => {
+            rmSync(made, { recursive: true });
+        });
+        return made;
+    };
+
+    it("may end in .yaml, .yml or .sh; two of one name are told", () => {
+        const made = folder({
+            "a.yaml": "a",
+            "b.yml": "b",
+            "c.sh": "c",
+            "d.yaml": "",
+            "d.yml": "",
+            "haproxy.yml": "",
+            "e.txt": "",
+        });
+        expect(backendFiles(made)).toEqual(["a", "b", "c", "d"]);
+        expect(["a", "b", "c"].map((name) => readUserData(name, made))).toEqual(["a", "b", "c"]);
+        expect(() => readUserData("d", made)).toThrow(
+            "one file of the name d, got d.yaml, d.yml; rename the others",
+        );
+        expect(() => readUserData("e", made)).toThrow("userdata/ has no e.yaml, e.yml or e.sh");
+    });
+
+    it.each([
+        [
+            "Latin-1",
+            Buffer.from("#cloud-config\n# \uFFFD é\n# ", "utf8"),
+            Buffer.from("caf\xe9\n", "latin1"),
+            "got the byte 0xe9 at offset 28 (line 3)",
+        ],
+        [
+            "UTF-16",
+            Buffer.from([0xff, 0xfe]),
+            Buffer.from("#", "utf16le"),
+            "got the byte 0xff at offset 0 (line 1); save the file as UTF-8",
+        ],
+        ["gzip", Buffer.from([0x1f]), Buffer.from([0x8b, 8]), "it is compressed"],
+        [
+            "half a character",
+            Buffer.from("#!/bin/sh\n"),
+            Buffer.from([0xe2, 0x82]),
+            "got the byte 0xe2 at offset 10 (line 2)",
+        ],
+    ])("in %s are refused with the byte's place", (_, start, rest, message) => {
+        const made = folder({ "a.sh": Buffer.concat([start, rest]) });
+        expect(() => readUserData("a", made)).toThrow(message);
     });
 });
 

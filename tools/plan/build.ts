@@ -1,5 +1,5 @@
 import type { Limits } from "../../policy/limits";
-import { loadBalancerFile } from "../../userdata/render";
+import { loadBalancerFile } from "../../userdata/files";
 import type { PreviewDocument } from "../preview-json";
 import type { StackState } from "../state";
 import { type Change, find, listChanges } from "./changes";
