@@ -7,10 +7,10 @@ import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-confi
 import { identityOf } from "./components/identity";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
 import { slots } from "./components/slots";
-import { meant } from "./nearest";
 import { refusal } from "./refusal";
-import { checkCloudConfig } from "./userdata/cloud-config";
-import { backendFiles, loadBalancerFile, readUserData, userDataFiles } from "./userdata/files";
+import { isRewritten, quotes, readUnquoted, unknownKeyAdvice } from "./stack-file";
+import { checkUserData } from "./userdata/check";
+import { backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
 import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
 
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
@@ -71,6 +71,7 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
     const config = parseSettings(
         Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
         pulumi.getStack(),
+        readUnquoted(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack()),
     );
     const account = await lookUpAccount(config.settings).catch((error: unknown) => {
         if (config.problems.length === 0) throw error;
@@ -88,11 +89,13 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
  *
  * @param raw Text, or JSON for lists, by key; the defaults of Pulumi.yaml are in already.
  * @param stack The stack's name, the second part of every name in the account.
+ * @param unquoted What stands without quotes in the stack's file, by key. @default nothing
  * @returns What is right, and every wrong value: what is wrong, what was found, what is allowed, what to do.
  */
 export function parseSettings(
     raw: Readonly<Record<string, string>>,
     stack: string,
+    unquoted: Readonly<Record<string, string>> = {},
 ): Findings & { settings: Partial<Settings> } {
     const problems: string[] = [];
     const values: Record<string, unknown> = {};
@@ -100,18 +103,21 @@ export function parseSettings(
         const found = raw[key] ?? "";
         try {
             values[key] = rule(found);
+            // A number may be written in any form; a text is what it looks like.
+            if (typeof values[key] === "string" && isRewritten(unquoted[key] ?? found, found))
+                problems.push(
+                    `'${key}' is ${unquoted[key]} without quotes, of which Pulumi makes ${found}; ${quotes(key, unquoted[key])}`,
+                );
         } catch (error) {
+            const advice = isRewritten(unquoted[key] ?? "", found) ? `; ${quotes(key, unquoted[key])}` : "";
             problems.push(
-                `'${key}' should be ${(error as Error).message}, got ${found === "" ? "nothing" : found}`,
+                `'${key}' should be ${(error as Error).message}, got ${found === "" ? "nothing" : found}${advice}`,
             );
         }
     }
     const keys = Object.keys(rules);
     for (const key of Object.keys(raw).filter((name) => !keys.includes(name))) {
-        const likely = meant(key, keys);
-        problems.push(
-            `'${key}' is no key of this program; ${likely ? `did you mean '${likely}'?` : `the keys are ${keys.join(", ")}`}`,
-        );
+        problems.push(`'${key}' is no key of this program; ${unknownKeyAdvice(key, raw[key] ?? "", keys)}`);
     }
     // Tags differing in case alone are one tag, and stacks that share one would share their firewalls.
     // https://docs.digitalocean.com/reference/api/digitalocean/#tag/Tags
@@ -126,10 +132,10 @@ export function parseSettings(
         problems.push(`userdata/${loadBalancerFile}.yaml: ${(error as Error).message}`);
     }
     const userData = [
-        userDataFindings(raw.userdata ?? "", values.userdata, (text) =>
+        checkUserData(raw.userdata ?? "", values.userdata, (text) =>
             renderBackendUserData({ text, generation: raw.generation ?? "" }),
         ),
-        userDataFindings(loadBalancerFile, values.loadBalancerUserData, (text) =>
+        checkUserData(loadBalancerFile, values.loadBalancerUserData, (text) =>
             renderLoadBalancerUserData(text),
         ),
     ];
@@ -139,24 +145,6 @@ export function parseSettings(
     problems.push(...openAccess(settings));
     const warnings = [...unlikely(settings), ...userData.flatMap((found) => found.warnings)];
     return { settings, problems, warnings };
-}
-
-/**
- * What cloud-init would not take, or the API.
- *
- * @param text Nothing is said of one that could not be read.
- * @param render Makes of the text what is sent, and throws where that can't be.
- */
-function userDataFindings(name: string, text: unknown, render: (text: string) => string): Findings {
-    if (typeof text !== "string") return { problems: [], warnings: [] };
-    const { problems, warnings } = checkCloudConfig(text);
-    try {
-        if (problems.length === 0) render(text);
-    } catch (error) {
-        problems.push((error as Error).message);
-    }
-    const named = (line: string) => `userdata/${userDataFiles(name).join()}: ${line}`;
-    return { problems: problems.map(named), warnings: warnings.map(named) };
 }
 
 /** What is legal, and likely not meant. */

@@ -25,6 +25,7 @@ const program = [
     "config.ts",
     "nearest.ts",
     "refusal.ts",
+    "stack-file.ts",
 ];
 
 /** What a command printed, and how it ended. */

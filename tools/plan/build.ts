@@ -46,7 +46,7 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
         version: 1 as const,
         stack,
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
-        settings: settingsOf(changes, stack, document.config, config.userDataFile),
+        settings: settingsOf(changes, document.config, config.userDataFile),
         servers: {
             before: list.filter(({ action }) => action !== "create").length,
             after: list.filter(({ action }) => action !== "delete").length,

@@ -12,7 +12,7 @@ export interface Plan {
     refusals: string[];
     /** Whether `pulumi up` would do anything. Where the program refused, all below is as it is now. */
     changes: boolean;
-    /** Config that differs from what was applied last, by its key. */
+    /** Config that differs from what was applied last, by its key; and the stack's name, which is a part of every name. */
     settings: Setting[];
     servers: {
         /** How many there are. */
@@ -66,7 +66,7 @@ export interface Plan {
     userDataDiff: string;
 }
 
-/** A key of the config. */
+/** A key of the config; or `stack`, the stack's own name, which `pulumi stack rename` changes. */
 export interface Setting {
     key: string;
     /** `null`: was not there. */

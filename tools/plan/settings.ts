@@ -1,4 +1,3 @@
-import * as path from "node:path";
 import type { Change } from "./changes";
 import type { Setting } from "./model";
 import { dropletType, sizeOf, userDataChange } from "./servers";
@@ -8,7 +7,6 @@ const keys: Record<string, string> = {
     "LoadBalancer.size": "loadBalancerSize",
     "LoadBalancer.image": "loadBalancerImage",
     "BackendPool.userData": "userdata",
-    "Network.prefix": "namePrefix",
 };
 
 /**
@@ -20,7 +18,6 @@ const keys: Record<string, string> = {
  */
 export function settingsOf(
     changes: readonly Change[],
-    stack: string,
     config: Readonly<Record<string, string>>,
     userDataFile: string,
 ): Setting[] {
@@ -30,9 +27,11 @@ export function settingsOf(
         if (component === undefined) continue;
         for (const input of Object.keys({ ...before?.inputs, ...after?.inputs })) {
             const key = keys[`${component}.${input}`] ?? input;
-            const [old, next] = [before, after].map((state) => show(state?.inputs?.[input], stack, key));
-            if (key in config && old !== next)
-                settings.set(key, { key, before: old ?? null, after: next ?? null });
+            const values = [before, after].map((state) => state?.inputs?.[input]);
+            const [old = null, next = null] = values.map(show);
+            if (component === "Network" && input === "prefix")
+                for (const part of prefixParts(values)) settings.set(part.key, part);
+            else if (key in config && old !== next) settings.set(key, { key, before: old, after: next });
         }
     }
     const servers = changes.filter(({ type, name }) => type === dropletType && name !== "load-balancer");
@@ -50,10 +49,19 @@ export function settingsOf(
     return [...settings.values()];
 }
 
-function show(value: unknown, stack: string, key: string): string | null {
+/** The component knows both in one, `<namePrefix>-<stack>`; the first has no dash. `stack` is what was renamed. */
+function prefixParts(values: readonly unknown[]): Setting[] {
+    const [before, after] = values.map((value) =>
+        /^([^-]*)-(.*)$/.exec(typeof value === "string" ? value : ""),
+    );
+    return ["namePrefix", "stack"].flatMap((key, i) => {
+        const [old = null, next = null] = [before?.[i + 1], after?.[i + 1]];
+        return old === next ? [] : [{ key, before: old, after: next }];
+    });
+}
+
+function show(value: unknown): string | null {
     if (value === undefined) return null;
     if (typeof value !== "string") return JSON.stringify(value).replaceAll('"', "").replaceAll(",", ", ");
-    // The component knows it with the stack's name behind it.
-    const text = key === "namePrefix" ? value.slice(0, -(path.basename(stack).length + 1)) : value;
-    return text === "" ? "(empty)" : text;
+    return value === "" ? "(empty)" : value;
 }

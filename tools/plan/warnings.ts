@@ -2,11 +2,12 @@ import type { Change } from "./changes";
 import type { Plan } from "./model";
 import { count } from "./words";
 
-/** Keys of the config with which nothing that runs fits any more, and what their change does. */
+/** Settings with which nothing that runs fits any more, and what their change does. */
 const identity: Record<string, string> = {
     region: "deletes everything and makes it again elsewhere, with another address",
     vpcId: "replaces every machine",
     namePrefix: "renames tags and firewalls under machines that serve",
+    stack: "name renames tags and firewalls under machines that serve",
 };
 
 /** What a reviewer should not miss, the worst first; of the config alone, the program has warned. */

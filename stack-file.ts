@@ -1,0 +1,62 @@
+import { existsSync, readFileSync } from "node:fs";
+import * as path from "node:path";
+import { isMap, isScalar, parseDocument } from "yaml";
+import { meant } from "./nearest";
+
+/**
+ * What stands without quotes in the stack's own file, by key: Pulumi makes numbers, dates and booleans of some of it, and
+ * hands over another text. Empty where there is no such file (`--config-file`).
+ *
+ * @param folder The project's.
+ */
+export function readUnquoted(folder: string, project: string, stack: string): Record<string, string> {
+    const file = path.join(folder, `Pulumi.${stack}.yaml`);
+    return existsSync(file) ? unquotedValues(readFileSync(file, "utf8"), project) : {};
+}
+
+/** The same, of the file's text. */
+export function unquotedValues(text: string, project: string): Record<string, string> {
+    const config = parseDocument(text).get("config");
+    const pairs = isMap(config) ? config.items : [];
+    return Object.fromEntries(
+        pairs.flatMap(({ key, value }) => {
+            const [prefix, name] = isScalar(key) ? String(key.value).split(":", 2) : [];
+            return prefix === project && name && isScalar(value) && value.type === "PLAIN"
+                ? [[name, value.source ?? ""]]
+                : [];
+        }),
+    );
+}
+
+/**
+ * Whether Pulumi made one text of another, because it stands in no quotes: `2026.1` of 2026.10, `8` of 010, `true` of
+ * True, and a moment of a date.
+ *
+ * @param handed As the program gets it.
+ */
+export function isRewritten(written: string, handed: string): boolean {
+    if (written === handed || handed === "") return false;
+    if (/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.* UTC$/.test(handed)) return /^\d{4}-\d\d?-\d\d?/.test(written);
+    if (written.toLowerCase() === handed) return handed === "true" || handed === "false";
+    const number = written.replaceAll("_", "");
+    const octal = /^[-+]?0[0-7]+$/.test(number) ? parseInt(number, 8) : NaN;
+    const value = Number(handed);
+    return !Number.isNaN(value) && [Number(number), octal].includes(value);
+}
+
+/** What was likely meant by a key that there is not. */
+export function unknownKeyAdvice(key: string, value: string, keys: readonly string[]): string {
+    const [, list = ""] = /^(\w+)[.[]/.exec(key) ?? [];
+    if (keys.includes(list))
+        return (
+            `without --path it is a key of its own, and no part of '${list}': pulumi config rm '${key}' && ` +
+            `pulumi config set --path '${key}' ${value}`
+        );
+    const likely = meant(key, keys);
+    return likely ? `did you mean '${likely}'?` : `the keys are ${keys.join(", ")}`;
+}
+
+/** The command that writes it in quotes. */
+export function quotes(key: string, value = ""): string {
+    return `put it in quotes: pulumi config set ${key} ${value}`;
+}
