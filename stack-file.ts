@@ -21,7 +21,11 @@ export function unquotedValues(text: string, project: string): Record<string, st
     return Object.fromEntries(
         pairs.flatMap(({ key, value }) => {
             const [prefix, name] = isScalar(key) ? String(key.value).split(":", 2) : [];
-            return prefix === project && name && isScalar(value) && value.type === "PLAIN"
+            return prefix === project &&
+                name &&
+                isScalar(value) &&
+                value.type === "PLAIN" &&
+                value.tag === undefined
                 ? [[name, value.source ?? ""]]
                 : [];
         }),

@@ -1,6 +1,6 @@
 import { meant } from "../nearest";
 import { firstLineProblem } from "./first-line";
-import { anything, either, kindOf, list, map, nothing, text, word } from "./forms";
+import { anything, either, kindOf, list, map, nothing, scalar, text, word } from "./forms";
 import { type Path, readYaml } from "./read-yaml";
 import { PlainNumber } from "./yaml-scalars";
 
@@ -10,6 +10,15 @@ export interface CloudConfigFindings {
     warnings: string[];
 }
 
+/** Anything else makes cloud-init throw the whole text away. https://cloudinit.readthedocs.io/en/latest/reference/merging.html */
+const merging = either(
+    scalar(
+        "such as dict(replace)+list(append)+str()",
+        (value) =>
+            typeof value === "string" && /^(?:(?:dict|list|str)\([\w, ]*\)(?:\+(?=.)|$))+$/.test(value),
+    ),
+    list(map({ name: word("dict", "list", "str"), settings: list(text) }, ["name", "settings"])),
+);
 const command = either(text, list(text), nothing);
 
 /**
@@ -25,7 +34,7 @@ const cloudConfig = map({
         cloud_final_modules cloud_init_modules create_hostname_file device_aliases disable_ec2_metadata disable_root
         disable_root_opts disk_setup drivers fan final_message fqdn fs_setup groups growpart grub-dpkg grub_dpkg hostname
         keyboard landscape launch-index locale locale_configfile lxd manage_etc_hosts manage_resolv_conf mcollective
-        merge_how merge_type migrate mount_default_fields mounts no_ssh_fingerprints ntp output
+        migrate mount_default_fields mounts no_ssh_fingerprints ntp output
         package_reboot_if_required package_update package_upgrade password phone_home power_state
         prefer_fqdn_over_hostname preserve_hostname puppet random_seed reporting resize_rootfs resolv_conf
         rh_subscription rsyslog salt_minion snap spacewalk ssh ssh_deletekeys ssh_fp_console_blacklist ssh_genkeytypes
@@ -35,6 +44,8 @@ const cloudConfig = map({
             .split(/\s+/)
             .map((key) => [key, anything]),
     ),
+    merge_how: merging,
+    merge_type: merging,
     packages: list(
         either(
             text,

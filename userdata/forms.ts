@@ -16,7 +16,7 @@ export interface Form {
 }
 
 /** A value that `fits`. */
-const scalar = (is: string, fits: (value: unknown) => boolean): Form => ({
+export const scalar = (is: string, fits: (value: unknown) => boolean): Form => ({
     is,
     check: (value, at, { wrong }) => {
         if (!fits(value)) wrong(at, is, value);

@@ -40,7 +40,6 @@ const document = (content: unknown) => `#cloud-config\n${JSON.stringify(content)
 const refused = [
     { packages: "nginx" },
     { packages: [["nginx", 1.2]] },
-    { package_update: "yes" },
     { runcmd: [["sh", 1]] },
     { runcmd: [{ echo: "hi" }] },
     { runcmd: "id" },
@@ -49,22 +48,8 @@ const refused = [
     { write_files: [{ path: "/a", permissions: 420 }] },
     { write_files: [{ path: "/a", encoding: "rot13" }] },
     { write_files: [{ path: "/a", permisions: "0644" }] },
-    { users: [{ name: "a", shell: true }] },
-    { users: [{ name: "a", ssh_authorized_keys: "key" }] },
     { ssh_authorized_keys: "key" },
-    { ssh_keys: { rsa_privat: "a" } },
-    { ssh_pwauth: 1 },
-    { apt: { sources: { a: { keyid: 1234 } } } },
-    { apt: { sources_lists: "a" } },
-    { mounts: [["/dev/sda", "/mnt", 0]] },
-    { power_state: { delay: "now" } },
-    { power_state: { mode: "off" } },
-    { growpart: { mode: "maybe" } },
-    { manage_etc_hosts: "yes" },
-    { timezone: null },
-    { hostname: 7 },
-    { swap: { size: true } },
-    { ca_certs: { trusted: "a" } },
+    { write_files: [{ path: "/a", content: 7 }] },
 ];
 
 describe("our table and the schema of the image's cloud-init", () => {
@@ -108,7 +93,9 @@ describe("our table and the schema of the image's cloud-init", () => {
                 fc.dictionary(fc.constantFrom(...inner), tie("any"), { maxKeys: 3 }),
             ),
         })).any;
-        const made = fc.sample(fc.dictionary(fc.constantFrom(...keys), value, { minKeys: 1, maxKeys: 2 }), {
+        const ofSetUp = ["packages", "runcmd", "bootcmd", "write_files", "ssh_authorized_keys"];
+        const key = fc.oneof(fc.constantFrom(...keys), fc.constantFrom(...ofSetUp));
+        const made = fc.sample(fc.dictionary(key, value, { minKeys: 1, maxKeys: 2 }), {
             numRuns: 1500,
             seed: 12,
         });

@@ -37,6 +37,11 @@ write_files:
     it.each([
         ["packages: nginx", "'packages' should be a list, got \"nginx\""],
         ["packages: [[nginx, 1.2]]", "'packages[0][1]' should be text, got 1.2; put it in quotes"],
+        [
+            "merge_how: append",
+            "'merge_how' should be such as dict(replace)+list(append)+str() or a list, got \"append\"",
+        ],
+        ["merge_type: [{name: list}]", "'merge_type[0]' should be a map with 'settings'"],
         ["runcmd: id", "'runcmd' should be a list, got \"id\""],
         ["bootcmd: [true]", "'bootcmd[0]' should be text or a list of texts, got true"],
         ["ssh_authorized_keys: key", "'ssh_authorized_keys' should be a list of texts, got \"key\""],
@@ -58,6 +63,8 @@ write_files:
         "x-parts: &parts [curl]\npackages: *parts",
         "chpasswd: {expire: no, users: [{name: a, type: RANDOM}]}",
         "write_files: [{path: /a, content: !!binary aGk=, append: true}]",
+        "merge_how: dict(recurse_array)+list(append)",
+        "merge_how: [{name: list, settings: [append]}, {name: dict, settings: [no_replace]}]",
         // What cloud-init's own schema says at boot is left to it.
         "mounts: [[/dev/sda, /mnt, auto, defaults, 0, 0]]",
         "output: {all: '| tee -a /var/log/cloud-init-output.log'}",

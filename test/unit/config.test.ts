@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseSettings } from "../../config";
+import { readUnquoted, unquotedValues } from "../../stack-file";
 import { stackConfig } from "../stack-config";
 
 /** What is refused of `changes`, a line each. */
@@ -223,6 +224,74 @@ describe("settings", () => {
         ],
     ])("warn of slots that do not exist: %j", (changes, expected) => {
         expect(warnings(changes)).toEqual(expected);
+    });
+
+    it.each([
+        ["2026.10", "2026.1"],
+        ["010", "8"],
+        ["08", "8"],
+        ["0x1f", "31"],
+        ["0o10", "8"],
+        ["1e3", "1000"],
+        ["1_000", "1000"],
+        ["+5", "5"],
+        ["1.0", "1"],
+        ["123456789012345678901", "123456789012345680000"],
+        ["TRUE", "true"],
+    ])("refuse a text that is %s without quotes, of which Pulumi makes %s", (written, handed) => {
+        const config = stackConfig({ generation: handed });
+        const { problems } = parseSettings(config, "dev", { generation: written, replicas: "0x3" });
+        expect(problems).toEqual([
+            `'generation' is ${written} without quotes, of which Pulumi makes ${handed}; ` +
+                `put it in quotes: pulumi config set generation ${written}`,
+        ]);
+    });
+
+    it("say of a date without quotes, which is no word any more, how it is written", () => {
+        const config = stackConfig({ generation: "2026-11-01 00:00:00 +0000 UTC" });
+        expect(parseSettings(config, "dev", { generation: "2026-11-01" }).problems[0]).toMatch(
+            /, got 2026-11-01 00:00:00 \+0000 UTC; put it in quotes: pulumi config set generation 2026-11-01$/,
+        );
+    });
+
+    it.each([
+        ["7", "7"],
+        ["2026-11", "2026-11"],
+        ["yes", "yes"],
+        ["~", ""],
+        // Of another file: --config-file.
+        ["2026.10", "v7"],
+        ["v6", "v7"],
+        ["1", "2"],
+    ])("take a text that is %s without quotes and comes as %s", (written, handed) => {
+        const config = stackConfig({ generation: handed });
+        expect(parseSettings(config, "dev", { generation: written }).problems).toEqual([]);
+    });
+
+    it("know what stands without quotes in the stack's file", () => {
+        const text = `config:
+  dropscale:generation: 2026.10 # of October
+  dropscale:size: "010"
+  dropscale:image: &image 010
+  dropscale:region: *image
+  dropscale:retired: [010]
+  dropscale:userdata: !!str 010
+  other:appPort: 010
+`;
+        expect(unquotedValues(text, "dropscale")).toEqual({ generation: "2026.10", image: "010" });
+        expect(unquotedValues("", "dropscale")).toEqual({});
+        expect(readUnquoted("/nowhere", "dropscale", "dev")).toEqual({});
+    });
+
+    it.each([
+        ["adminCidrs[0]", "203.0.113.7/32", "adminCidrs"],
+        ["retired[1]", "2", "retired"],
+        ["hold.0", "2", "hold"],
+    ])("say of a key %s that it was set without --path", (key, value, list) => {
+        expect(refusal({ [key]: value })).toBe(
+            `'${key}' is no key of this program; without --path it is a key of its own, and no part of '${list}': ` +
+                `pulumi config rm '${key}' && pulumi config set --path '${key}' ${value}`,
+        );
     });
 
     it("list every wrong value in one message", () => {

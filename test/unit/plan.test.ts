@@ -123,6 +123,26 @@ describe.each(Object.entries(cases))("the plan of %s", (name, given) => {
 });
 
 describe("a plan", () => {
+    it.each([
+        ["dropscale-dev", "dropscale-prod", "stack dev → prod", "another stack name renames tags"],
+        ["shop-prod", "dropscale-prod", "namePrefix shop → dropscale", "another namePrefix renames tags"],
+        [
+            "shop-eu-dev",
+            "dropscale-prod",
+            "namePrefix shop → dropscale; stack eu-dev → prod",
+            "another stack name",
+        ],
+    ])(
+        "of names that begin with %s, and then with %s, says what was renamed",
+        (before, after, config, warning) => {
+            const network = (prefix: string) => resource("dropscale:index:Network", "network", { prefix });
+            const plan = buildPlan(sources([step("update", network(after), network(before))]));
+            const text = planAsText(plan, plain);
+            expect(text).toContain(`config    ${config}\n`);
+            expect(text).toContain(warning);
+        },
+    );
+
     it("is documented JSON of version 1: what is there stays there", () => {
         const plan = buildPlan(scaleOut);
         expect(Object.keys(JSON.parse(JSON.stringify(plan)) as object).sort()).toEqual([
