@@ -45,6 +45,24 @@ describe("a preview", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
+    it("refuses user data that cloud-init can't read, and texts that lack quotes or --path", async () => {
+        const [config, userData] = [
+            path.join(world.folder, "Pulumi.test.yaml"),
+            path.join(world.folder, "userdata/haproxy.yaml"),
+        ];
+        const [stack, text] = await Promise.all([readFile(config, "utf8"), readFile(userData, "utf8")]);
+        const wrong = "  dropscale:generation: 2026.10\n  dropscale:retired[0]: 1\n";
+        await writeFile(config, stack.replace(/^config:\n/m, `config:\n${wrong}`));
+        await writeFile(userData, text.replace("runcmd:\n  - ", "runcmd:\n  -\t"));
+        const { code, text: said } = await world.pulumi(["preview"]);
+        await Promise.all([writeFile(config, stack), writeFile(userData, text)]);
+        expect(code).not.toBe(0);
+        expect(said).toContain("pulumi config set generation 2026.10\n");
+        expect(said).toContain("pulumi config set --path 'retired[0]' 1\n");
+        expect(said).toMatch(/userdata\/haproxy\.yaml: a tab may stand in .* \(line \d+: -\tsystemctl /);
+        expect(said).not.toMatch(/\n\s+at /);
+    });
+
     it("refuses SSH for everybody, and shows it where the config insists", async () => {
         const open = ["0.0.0.0/1", "128.0.0.0/1"];
         await world.configure({ adminCidrs: open });
