@@ -144,7 +144,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
             /^asking 3 new server\(s\): web-1, web-2, web-3\nweb-3 answered after \d s \(HTTP 200\)\n$/,
         );
         expect(ended.stderr).toMatch(
-            /no good answer within \d s, nothing was changed: web-1 \(HTTP 404\), web-2 \(Failed to connect to 127\.0\.1\.3 port 8080.*\)\./,
+            /no good answer within \d s, nothing was changed: web-1 \(HTTP 404; set-up ended\), web-2 \(Failed to connect to 127\.0\.1\.3 port 8080.*; set-up ended\)\.\n/,
         );
         expect(await host.file("/run/reloads")).toBe("");
     });
@@ -157,7 +157,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         });
         expect(code).toBe(0);
         expect(stdout).toMatch(
-            /no good answer after 1\d s: web-1 \(HTTP 503\)\nweb-1 answered after 1\d s \(HTTP 200\)\n/,
+            /no good answer after 1\d s: web-1 \(HTTP 503; set-up ended\)\nweb-1 answered after 1\d s \(HTTP 200\)\n/,
         );
     });
 
@@ -183,7 +183,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         await host.call("setHealth", a, 404);
         const ended = await host.apply(configFor({ 0: a }, { healthPath: "/healthz?deep=1" }), 1);
         await expectUnchanged(host, before, ended);
-        expect(ended.stderr).toContain("web-0 (HTTP 404)");
+        expect(ended.stderr).toContain("web-0 (HTTP 404; set-up ended)");
     });
 
     test("leaves file and process alone when HAProxy refuses the text, and passes on its words", async (context) => {
