@@ -3,7 +3,7 @@ import { type Account, lookUpAccount } from "./account/lookup";
 import type { Findings } from "./account/availability";
 import { openSources, readBackendSources } from "./components/backend-sources";
 import { maxDrainSeconds } from "./components/haproxy-apply";
-import { healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
+import { healthHostForm, healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
 import { identityOf } from "./components/identity";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
 import { slots } from "./components/slots";
@@ -42,6 +42,7 @@ const rules = {
     userdata: userDataText,
     appPort: wholeNumber(1, 65_535),
     healthPath: matching(healthPathForm.pattern, healthPathForm.description),
+    healthHost: matching(healthHostForm.pattern, healthHostForm.description),
     readySeconds: wholeNumber(10, 3600),
     // Shorter, and HAProxy would cut requests that it still lets run.
     drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),

@@ -116,7 +116,13 @@ backend pool
 
 function ours({ port, behind, logSocket, folder }: Place): string {
     const servers = [{ name: "web-0", address: "127.0.0.1" }];
-    const text = renderHaproxyConfig({ appPort: behind, healthPath: "/healthz", drainSeconds: 75, servers });
+    const text = renderHaproxyConfig({
+        appPort: behind,
+        healthPath: "/healthz",
+        healthHost: "health-check",
+        drainSeconds: 75,
+        servers,
+    });
     return text
         .replace("bind :80", `bind 127.0.0.1:${port}`)
         .replace("/run/haproxy/admin.sock", path.join(folder, `admin-${port}`))

@@ -7,6 +7,11 @@ export interface RenderHaproxyOptions {
     appPort: number;
     /** Path (and query) that a healthy server answers with 200-299, such as `/healthz`. */
     healthPath: string;
+    /**
+     * Host header of the health check, and of the question whether a new server is ready: HTTP/1.1 asks for one, and an
+     * app may answer its own names alone.
+     */
+    healthHost: string;
     /** How long a leaving worker may go on with its requests, in seconds; then it is cut off. */
     drainSeconds: number;
     /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
@@ -31,17 +36,21 @@ const serverSlots = 200;
 /** From so many connections on, a source gets no more when others would go short. */
 const greedyConnections = 50;
 
-/**
- * Host header of the health check, and of the question whether a new server is ready. HTTP/1.1 asks for one;
- * a server that tells sites apart by name should answer its health path under any name.
- */
-const healthHost = "health-check";
-
 /** What a health path may be: it becomes one word of haproxy.cfg, and a URL in a file that curl reads. */
 export const healthPathForm = {
     pattern: /^\/[\w.~!*+,;=:@%/?&-]{0,200}$/,
     description:
         "a path that starts with / and has at most 200 further characters, without blanks, quotes, # and $",
+};
+
+/** Between the dots of a host name. */
+const label = "[a-zA-Z\\d](?:[a-zA-Z\\d-]{0,61}[a-zA-Z\\d])?";
+
+/** What a Host header may be: it becomes one word of haproxy.cfg. https://www.rfc-editor.org/rfc/rfc9110#section-7.2 */
+export const healthHostForm = {
+    pattern: new RegExp(`^${label}(?:\\.${label}){0,9}(?::[1-9]\\d{0,4})?$`),
+    description:
+        "a host name such as www.example.com, and a port if the app wants one (www.example.com:8000)",
 };
 
 /** The body of every 503 that HAProxy makes itself. One line, and no `'`: it stands in strong quotes. */
@@ -73,7 +82,7 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     return markGeneration(`${globalSection(args.drainSeconds)}
 ${defaultsSection}
 ${frontendSection(servers.length)}
-${backendSection(args.healthPath)}${serverLines.join("")}`);
+${backendSection(args)}${serverLines.join("")}`);
 }
 
 /**
@@ -188,7 +197,7 @@ frontend web
     default_backend pool
 `;
 
-const backendSection = (healthPath: string): string => `\
+const backendSection = ({ healthPath, healthHost }: RenderHaproxyOptions): string => `\
 backend pool
     # A machine that vanishes with a request on it sends nothing, not even a reset: asked every second by TCP itself,
     # it is given up after 3 s (\`tcp-ut\`), and a GET is asked again at another one, not after \`timeout server\`.
@@ -210,13 +219,14 @@ function slotOf(name: string): number {
 }
 
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
-function check({ appPort, healthPath, drainSeconds, servers }: RenderHaproxyOptions): void {
+function check({ appPort, healthPath, healthHost, drainSeconds, servers }: RenderHaproxyOptions): void {
     const wrong = (what: string, found: unknown, allowed: string): never => {
         throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
     };
     if (!Number.isInteger(appPort) || appPort < 1 || appPort > 65_535)
         wrong("appPort", appPort, "a port from 1 to 65535");
     if (!healthPathForm.pattern.test(healthPath)) wrong("healthPath", healthPath, healthPathForm.description);
+    if (!healthHostForm.pattern.test(healthHost)) wrong("healthHost", healthHost, healthHostForm.description);
     if (!Number.isInteger(drainSeconds) || drainSeconds < 1)
         wrong("drainSeconds", drainSeconds, "a whole number above 0");
     for (const { name, address } of servers) {

@@ -13,6 +13,8 @@ export interface HaproxyConfigArgs {
     appPort: number;
     /** Path that a healthy backend answers with 200-299. */
     healthPath: string;
+    /** Host header of that question. */
+    healthHost: string;
     /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
     /** How long requests of a leaving backend may still run, in seconds. */
@@ -31,7 +33,7 @@ export class HaproxyConfig extends pulumi.ComponentResource {
     readonly text: pulumi.Output<string>;
 
     constructor(name: string, args: HaproxyConfigArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { pool, appPort, healthPath, readySeconds, drainSeconds } = args;
+        const { pool, appPort, healthPath, healthHost, readySeconds, drainSeconds } = args;
         // While one address is unknown, so is the whole text; here the preview still shows which servers come and go.
         const addresses = Object.fromEntries(
             pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
@@ -39,7 +41,7 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         super(
             "dropscale:index:HaproxyConfig",
             name,
-            { servers: addresses, appPort, healthPath, readySeconds, drainSeconds },
+            { servers: addresses, appPort, healthPath, healthHost, readySeconds, drainSeconds },
             opts,
         );
         const servers = pool.servers.map(({ name, privateIp }) =>
@@ -47,7 +49,9 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         );
         this.text = pulumi
             .all(servers)
-            .apply((known) => renderHaproxyConfig({ appPort, healthPath, drainSeconds, servers: known }));
+            .apply((known) =>
+                renderHaproxyConfig({ appPort, healthPath, healthHost, drainSeconds, servers: known }),
+            );
         this.applied = this.apply(name, args);
         this.registerOutputs({});
     }

@@ -89,7 +89,7 @@ export function haproxy(
     servers: { name: string; address: string }[] | "unknown",
     { appPort = 80, word = "1-0123abcd", appliedWord = "1-0123abcd" } = {},
 ): StateResource[] {
-    const settings = { appPort, healthPath: "/healthz", drainSeconds: 75 };
+    const settings = { appPort, healthPath: "/healthz", healthHost: "health-check", drainSeconds: 75 };
     const stdin = servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...settings, servers });
     const connection = "[secret]";
     return [
@@ -133,7 +133,13 @@ export const deployed: StackState = {
 
 const config = {
     ...{ replicas: "3", retired: "[]", hold: "[]", size: "s-1vcpu-1gb", image: "debian-12-x64" },
-    ...{ userdata: "nginx", appPort: "80", healthPath: "/healthz", drainSeconds: "75" },
+    ...{
+        userdata: "nginx",
+        appPort: "80",
+        healthPath: "/healthz",
+        healthHost: "health-check",
+        drainSeconds: "75",
+    },
 };
 
 const account: AccountFacts = {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
+    healthHostForm,
     healthPathForm,
     type RenderHaproxyOptions,
     renderHaproxyConfig,
@@ -47,12 +48,45 @@ describe.each([
     };
 
     test.each<[string, RenderHaproxyOptions]>([
-        ["no server", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: [] }],
-        ["three servers", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, servers: pool(3) }],
-        ["1,000 servers", { appPort: 65_535, healthPath: "/", drainSeconds: 3600, servers: pool(1000) }],
+        [
+            "no server",
+            {
+                appPort: 80,
+                healthPath: "/healthz",
+                healthHost: "health-check",
+                drainSeconds: 75,
+                servers: [],
+            },
+        ],
+        [
+            "three servers",
+            {
+                appPort: 80,
+                healthPath: "/healthz",
+                healthHost: "health-check",
+                drainSeconds: 75,
+                servers: pool(3),
+            },
+        ],
+        [
+            "1,000 servers",
+            {
+                appPort: 65_535,
+                healthPath: "/",
+                healthHost: "health-check",
+                drainSeconds: 3600,
+                servers: pool(1000),
+            },
+        ],
         [
             "every character of a path",
-            { appPort: 1, healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-", drainSeconds: 65, servers: pool(1) },
+            {
+                appPort: 1,
+                healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-",
+                healthHost: "health-check",
+                drainSeconds: 65,
+                servers: pool(1),
+            },
         ],
     ])("accepts %s without a warning", (__, args) => {
         expect(check(renderHaproxyConfig(args))).toMatchObject({
@@ -65,6 +99,7 @@ describe.each([
         const anything = fc.record({
             appPort: fc.integer({ min: 1, max: 65_535 }),
             healthPath: fc.stringMatching(healthPathForm.pattern),
+            healthHost: fc.stringMatching(healthHostForm.pattern),
             drainSeconds: fc.integer({ min: 65, max: 3600 }),
             servers: fc.nat({ max: 30 }).map(pool),
         });
@@ -80,6 +115,7 @@ describe.each([
         const text = renderHaproxyConfig({
             appPort: 80,
             healthPath: "/",
+            healthHost: "health-check",
             drainSeconds: 75,
             servers: pool(1),
         });

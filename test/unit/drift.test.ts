@@ -36,6 +36,7 @@ const found = engineDrift(parsePreview(JSON.stringify({ steps })).steps, "prod")
 const applied = renderHaproxyConfig({
     appPort: 80,
     healthPath: "/healthz",
+    healthHost: "health-check",
     drainSeconds: 75,
     servers: [{ name: "web-0", address: "10.0.0.2" }],
 });

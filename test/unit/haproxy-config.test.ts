@@ -11,6 +11,7 @@ import {
 const args: RenderHaproxyOptions = {
     appPort: 8080,
     healthPath: "/healthz",
+    healthHost: "health-check",
     drainSeconds: 75,
     servers: [
         { name: "web-10", address: "10.10.0.13" },
@@ -97,6 +98,7 @@ describe("renderHaproxyConfig", () => {
         const settings = fc.record({
             appPort: fc.constantFrom(80, 8080),
             healthPath: fc.constantFrom("/", "/healthz"),
+            healthHost: fc.constantFrom("health-check", "www.example.com:8000"),
             drainSeconds: fc.integer({ min: 65, max: 67 }),
             servers: fc.subarray([...args.servers]),
         });
@@ -106,6 +108,12 @@ describe("renderHaproxyConfig", () => {
                 const [a, b] = [renderHaproxyConfig(one), renderHaproxyConfig(other)];
                 expect(generation(a) === generation(b)).toBe(rest(a) === rest(b));
             }),
+        );
+    });
+
+    test("asks for the health path under the name that the app answers", () => {
+        expect(render({ healthHost: "www.example.com:8000" })).toContain(
+            "http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host www.example.com:8000\n",
         );
     });
 
@@ -119,6 +127,7 @@ describe("renderHaproxyConfig", () => {
         [{ healthPath: "/a\nserver x 1.2.3.4:80" }, "healthPath should be a path"],
         [{ healthPath: "healthz" }, "healthPath should be a path"],
         [{ healthPath: "/$HOME" }, "healthPath should be a path"],
+        [{ healthHost: "a\nserver x 1.2.3.4:80" }, "healthHost should be a host name"],
         [{ appPort: 65_536 }, "appPort should be a port from 1 to 65535, got 65536"],
         [{ drainSeconds: 7.5 }, "drainSeconds should be a whole number above 0, got 7.5"],
         [

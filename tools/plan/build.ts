@@ -112,6 +112,7 @@ interface Config {
     userDataFile: string;
     appPort: number;
     healthPath: string;
+    healthHost: string;
     drainSeconds: number;
 }
 
@@ -134,6 +135,7 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         userDataFile: `userdata/${raw.userdata ?? ""}`,
         appPort: Number(raw.appPort),
         healthPath: raw.healthPath ?? "",
+        healthHost: raw.healthHost ?? "",
         drainSeconds: Number(raw.drainSeconds),
     };
 }

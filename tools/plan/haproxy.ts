@@ -10,6 +10,7 @@ import { dropletType } from "./servers";
 export interface HaproxySettings {
     appPort: number;
     healthPath: string;
+    healthHost: string;
     drainSeconds: number;
 }
 

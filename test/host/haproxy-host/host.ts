@@ -47,11 +47,12 @@ defaults
 /** The configuration for these servers, each on port 8080: `{ 0: "127.0.1.1" }` is web-0. */
 export function configFor(
     servers: Readonly<Record<number, string>>,
-    settings: { healthPath?: string; drainSeconds?: number } = {},
+    settings: { healthPath?: string; healthHost?: string; drainSeconds?: number } = {},
 ): string {
     return renderHaproxyConfig({
         appPort: 8080,
         healthPath: "/healthz",
+        healthHost: "health-check",
         drainSeconds: 20,
         ...settings,
         servers: Object.entries(servers).map(([slot, address]) => ({ name: `web-${slot}`, address })),
