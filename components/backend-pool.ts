@@ -2,6 +2,7 @@ import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { refusal } from "../refusal";
 import { describeUserData, renderBackendUserData } from "../userdata/render";
+import { restartsAsInput } from "../userdata/restarts";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 import { serverName, slots } from "./slots";
@@ -69,6 +70,7 @@ export class BackendPool extends pulumi.ComponentResource {
                 size,
                 userData: describeUserData(args.userData),
                 generation,
+                ...restartsAsInput(args.userData),
             },
             opts,
         );

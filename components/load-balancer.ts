@@ -3,6 +3,7 @@ import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { expectHostKey, reachableFrom } from "./admin-access";
 import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
+import { restartsAsInput } from "../userdata/restarts";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
@@ -47,7 +48,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
         super(
             "dropscale:index:LoadBalancer",
             name,
-            { region, image, size, userData: describeUserData(userData) },
+            { region, image, size, userData: describeUserData(userData), ...restartsAsInput(userData) },
             opts,
         );
         const droplet = new digitalocean.Droplet(

@@ -1,5 +1,6 @@
 import { checkCloudConfig, type CloudConfigFindings } from "./cloud-config";
 import { userDataFiles } from "./files";
+import { plannedRestarts } from "./restarts";
 
 /**
  * What cloud-init or the API would not take, each with the file's name.
@@ -19,6 +20,17 @@ export function checkUserData(
     } catch (error) {
         problems.push((error as Error).message);
     }
+    if (problems.length === 0) warnings.push(...restartWarnings(text));
     const named = (line: string) => `userdata/${userDataFiles(name).join()}: ${line}`;
     return { problems: problems.map(named), warnings: warnings.map(named) };
+}
+
+/** A server joins as soon as its set-up has ended, and nobody knows whether that is before or after it goes down. */
+function restartWarnings(text: string): string[] {
+    const planned = plannedRestarts(text);
+    if (planned.length === 0) return [];
+    return [
+        `plans a restart (${planned.join("; ")}): where that comes after the set-up has ended, requests are lost; ` +
+            "let the set-up end after it, or build an image that needs none",
+    ];
 }

@@ -177,16 +177,26 @@ describe("a stack on droplets that boot", () => {
         await up();
     });
 
-    it("lets no server in whose cloud-init failed: names it and its last answer, the old ones serve", async () => {
-        writeFileSync(path.join(world.folder, "userdata/broken.yaml"), "#cloud-config\nruncmd: [exit 1]\n");
-        await world.configure({ userdata: "broken", readySeconds: 20 });
+    it("lets no server in whose cloud-init failed: names it and the end of its log, the old ones serve", async () => {
+        // The package's default page answers before the set-up fails, and root may not log in.
+        const broken = {
+            packages: ["nginx"],
+            write_files: [
+                { path: "/etc/ssh/sshd_config.d/00-no-root.conf", content: "PermitRootLogin no\n" },
+            ],
+            runcmd: ["sleep 5; echo 'out of füel' >&2; exit 1"],
+        };
+        const file = path.join(world.folder, "userdata/broken.yaml");
+        writeFileSync(file, `#cloud-config\n${JSON.stringify(broken)}\n`);
+        await world.configure({ userdata: "broken", healthPath: "/" });
         const before = (await backends()).map(({ id }) => id);
         const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview"]);
-        await world.configure({ userdata: undefined, readySeconds: undefined });
+        await world.configure({ userdata: undefined, healthPath: undefined });
         expect(code).not.toBe(0);
         expect(text).toMatch(
-            /no good answer within 2\d s, nothing was changed: web-0 \(.*connect.*\), web-2 \(/,
+            /the set-up of web-\d.* failed, nothing was changed\. The end of\s+\/var\/log\/cloud-init-out/,
         );
+        expect(text).toContain("out of füel");
         expect((await backends()).map(({ id }) => id)).toEqual(expect.arrayContaining(before));
         expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
         await up();

@@ -177,6 +177,114 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         expect((await host.call("request", "/")).body).toBe(a);
     });
 
+    test("lets no server in while its set-up runs, however well it answers; asks now and then", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        // As after the installation of a package: its default page.
+        await host.call("serve", b);
+        await host.setUp(b, "set-up runs");
+        const ended = await host.apply(configFor({ 0: a, 1: b }), 13, (text) => {
+            // The set-up closes the port and ends.
+            if (!text.includes("no good answer after")) return;
+            void host.call("setHealth", b, 503).then(() => host.setUp(b, "set-up ended"));
+        });
+        await expectUnchanged(host, before, ended);
+        expect(ended.stdout).toMatch(/no good answer after 1\d s: web-1 \(HTTP 200; set-up runs\)\n/);
+        expect(ended.stdout).not.toContain("answered");
+        expect(ended.stderr).toMatch(/nothing was changed: web-1 \(HTTP 503; set-up (ended|runs)\)\.\n/);
+        const asked = (await host.file("/run/set-up-asked")).match(/127\.0\.1\.2$/gm);
+        expect(asked?.length).toBeLessThan(6);
+    });
+
+    test("lets a server in that answers after its set-up has ended", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        await host.call("serve", b);
+        await host.setUp(b, "set-up runs");
+        setTimeout(() => void host.setUp(b, "set-up ended"), 1500);
+        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 30);
+        expect(code).toBe(0);
+        expect(stdout).toMatch(
+            /^asking 1 new server\(s\): web-1\nweb-1 answered after [2-9] s \(HTTP 200\)\n/,
+        );
+    });
+
+    test("ends at once when a set-up has failed, and shows the end of its log", async (context) => {
+        const before = configFor({ 0: a });
+        const host = await servingHost(context, before, a);
+        await host.call("serve", b);
+        for (const address of [b, c])
+            await host.setUp(
+                address,
+                "Welcome!\nset-up failed\nE: no package\u001b[31m nginks\nset-up ended: no\n",
+            );
+        const began = Date.now();
+        const ended = await host.apply(configFor({ 0: a, 1: b, 2: c }), 60);
+        expect(Date.now() - began).toBeLessThan(30_000);
+        await expectUnchanged(host, before, ended);
+        expect(ended.stderr).toMatch(
+            /^the set-up of web-[12](, web-2)? failed, nothing was changed\. The end of\n\/var\/log\/cloud-init-output\.log on web-[12]:\nE: no package\[31m nginks\nset-up ended: no\nMend the user data/,
+        );
+    });
+
+    test("lets no server in whose set-up failed or runs, on a new host too", async (context) => {
+        const host = await newHost(context);
+        const config = configFor({ 0: a, 1: b });
+        for (const address of [a, b]) await host.call("serve", address);
+        await host.setUp(b, "set-up runs");
+        const running = await host.apply(config, 4);
+        expect(running.code).not.toBe(0);
+        expect(running.stderr).toMatch(/nothing was changed: web-1 \(HTTP 200; set-up runs\)\./);
+        await host.setUp(b, "set-up failed\nE: no package");
+        const failed = await host.apply(config, 60);
+        expect(failed.code).not.toBe(0);
+        expect(failed.stderr).toContain("the set-up of web-1 failed, nothing was changed.");
+        expect(await host.file(cfg)).toBe(debianDefault);
+    });
+
+    test("says what has to be allowed where SSH is refused; on a new host it is a warning", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        await host.call("serve", b);
+        await host.setUp(b, "dropscale@127.0.1.2: Permission denied (publickey).");
+        const ended = await host.apply(configFor({ 0: a, 1: b }), 3);
+        await expectUnchanged(host, configFor({ 0: a }), ended);
+        expect(ended.stderr).toContain(
+            "web-1 (HTTP 200; set-up not known, SSH says: dropscale@127.0.1.2: Permission denied (publickey).)",
+        );
+        expect(ended.stderr).toMatch(
+            /asks over SSH as dropscale, .*\nallow that there \(port 22 .*AllowUsers/,
+        );
+        await host.run("systemctl stop haproxy; rm /etc/haproxy/haproxy.cfg*");
+        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 3);
+        expect(code).toBe(0);
+        expect(stdout).toContain(
+            "warning: no good answer, left to HAProxy's own check: web-1 (HTTP 200; set-up not known",
+        );
+    });
+
+    test("asks no server that serves already for its set-up, whatever the question is", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        await host.setUp(a, "set-up failed");
+        await host.run("rm /run/set-up-asked");
+        expect(await host.apply(configFor({ 0: a }, { healthPath: "/" }))).toMatchObject({
+            code: 0,
+            stderr: "",
+        });
+        expect(await host.file("/run/set-up-asked")).toBe("");
+    });
+
+    test("asks under the name that the app answers, and shows the whole question and what came", async (context) => {
+        const host = await servingHost(context, configFor({ 0: a }), a);
+        await host.call("serve", b, 301);
+        const settings = { healthPath: "/healthz?a=1", healthHost: "www.example.com:8000" };
+        const ended = await host.apply(configFor({ 0: a, 1: b }, settings), 2);
+        await expectUnchanged(host, configFor({ 0: a }), ended);
+        expect(ended.stderr).toContain(
+            "web-1: GET http://127.0.1.2:8080/healthz?a=1 with Host: www.example.com:8000 gets HTTP 301, Location: /elsewhere, first line: 127.0.1.2\n",
+        );
+        const hosts = (await host.call("seen", b)).map(({ headers }) => headers.host?.join());
+        expect(new Set(hosts)).toEqual(new Set(["www.example.com:8000"]));
+    });
+
     test("asks every server again when the question or the port is another", async (context) => {
         const before = configFor({ 0: a });
         const host = await servingHost(context, before, a);

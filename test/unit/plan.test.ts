@@ -9,6 +9,7 @@ import { planAsText } from "../../tools/plan/text";
 import { about, difference, dollars } from "../../tools/plan/words";
 import { parsePreview } from "../../tools/preview-json";
 import { parseState } from "../../tools/state";
+import { joinUserData } from "../../userdata/multipart";
 import {
     deployed,
     haproxy,
@@ -180,6 +181,60 @@ describe("a plan", () => {
         expect(planAsText(plan, plain)).toContain(
             "+ data                     digitalocean:index/volume:Volume, new",
         );
+    });
+
+    const setupKey = "ssh-ed25519 AAAA dropscale-prod-setup";
+    const sent = (text: string, generation = "", key = setupKey) =>
+        server(0, { userData: joinUserData({ text, generation }, key) });
+    const [nginx, caddy] = [
+        "#cloud-config\npackages: [nginx]\n",
+        "#cloud-config\npackages: [Käddy]\n",
+    ] as const;
+
+    it.each([
+        [
+            "the text",
+            sent(nginx),
+            sent(caddy),
+            ["-packages: [nginx]", "+packages: [Käddy]"],
+            /^user data .*\+1 -1 lines/,
+        ],
+        ["the generation", sent(nginx), sent(nginx, "7"), ["+# generation: 7"], /^generation \(empty\) → 7$/],
+        [
+            "what an earlier version of the program sent",
+            server(0, { userData: "#cloud-config\n# generation: 6\npackages: [nginx]\n" }),
+            sent(nginx, "7"),
+            ["-# generation: 6", "+# generation: 7"],
+            /^generation 6 → 7$/,
+        ],
+        [
+            "the program's part",
+            sent(nginx),
+            sent(nginx, "", "ssh-ed25519 BBBB"),
+            [],
+            /^what the program adds to the user data changed$/,
+        ],
+    ])("shows what differs in the user data, whatever is around it: %s", (_, before, after, lines, why) => {
+        const plan = buildPlan(sources([step("replace", after, before, ["userData"])]));
+        expect(plan.userDataDiff.match(/^[-+].*/gm) ?? []).toEqual(lines);
+        expect(plan.servers.list[0]?.why).toEqual([expect.stringMatching(why)]);
+    });
+
+    it("does not say that no request is lost where the user data plans a restart", () => {
+        const planned = pool([0, 1, 2, 3], { plannedRestarts: ["power_state"] });
+        const steps = [step("update", planned, pool([0, 1, 2]), ["replicas"]), step("create", server(3))];
+        const { lostRequests, summary } = buildPlan(sources(steps, { replicas: "4" }));
+        expect(lostRequests).toEqual({
+            which: "unknown",
+            why: "the user data plans a restart, nobody knows when: power_state",
+        });
+        expect(summary).toContain("lost requests can't be ruled out");
+        // Nothing new is made of it.
+        const shrinks = [
+            step("update", pool([0, 1], { plannedRestarts: ["power_state"] }), pool([0, 1, 2]), ["replicas"]),
+            step("delete", web2),
+        ];
+        expect(buildPlan(sources(shrinks, { replicas: "2" })).lostRequests.which).toBe("none");
     });
 
     it("takes an operation that it does not know for a change", () => {

@@ -1,3 +1,4 @@
+import { slotOf } from "../batches";
 import { compareTexts } from "../canonical";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
@@ -99,15 +100,35 @@ export function lossOf(
     { servers, loadBalancer }: Pick<Plan, "servers" | "loadBalancer">,
     drainSeconds: number,
 ): Loss {
-    if (loadBalancer.action === "create") return { which: "none", why: "nothing serves yet" };
+    const restarts = plannedRestart(changes);
+    if (loadBalancer.action === "create") return restarts[0] ?? { which: "none", why: "nothing serves yet" };
     if (servers.before > 0 && servers.after === 0)
         return { which: "all", why: "without a server every request gets the 503 page" };
-    const found = changes.filter((change) => change.action !== "same" && !isOwn(change)).map(costOf);
+    const happens = changes.filter((change) => change.action !== "same" && !isOwn(change));
+    const found = [...happens.map(costOf), ...restarts];
     const worst = costs.findLast((cost) => found.some(({ which }) => which === cost)) ?? "none";
     const reasons = [...new Set(found.filter(({ which }) => which === worst).map(({ why }) => why))];
     if (worst !== "none") return { which: worst, why: some(reasons, 4, "; ") };
     const bound = `what takes longer than drainSeconds (${drainSeconds} s), and tunnels such as WebSockets, are cut`;
     return { which: "none", why: loadBalancer.haproxyRuns ? bound : "" };
+}
+
+/** New machines whose user data has them restart: nobody knows whether that is before they serve or while they do. */
+function plannedRestart(changes: readonly Change[]): Loss[] {
+    const made = changes.filter(
+        ({ type, action }) => type === dropletType && (action === "create" || action === "replace"),
+    );
+    const planned = changes.flatMap(({ type, after }) => {
+        const isMade =
+            type === "dropscale:index:LoadBalancer"
+                ? made.some(({ name }) => name === "load-balancer")
+                : made.some((droplet) => slotOf(droplet) !== undefined);
+        const lines = after?.inputs?.plannedRestarts;
+        return isMade && Array.isArray(lines) ? lines.map(String) : [];
+    });
+    if (planned.length === 0) return [];
+    const why = `the user data plans a restart, nobody knows when: ${some(planned, 4, "; ")}`;
+    return [{ which: "unknown", why }];
 }
 
 function costOf(change: Change): Loss {

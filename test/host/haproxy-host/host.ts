@@ -235,6 +235,11 @@ export class Host {
         return town.call(call, ...args);
     }
 
+    /** What the server says from now on when it is asked whether its set-up has ended; at first that it has. */
+    async setUp(address: string, words: string): Promise<void> {
+        await this.run(`mkdir -p /run/set-up && cat >/run/set-up/${address}`, `${words}\n`);
+    }
+
     /** The generation that HAProxy serves by its own word. */
     async generation(): Promise<string> {
         const { stdout } = await this.run(

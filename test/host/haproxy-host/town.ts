@@ -65,8 +65,9 @@ const calls = {
                 url.pathname === "/healthz"
                     ? own.healthStatus
                     : Number(url.searchParams.get("status") ?? 200);
+            const moved = status >= 300 && status < 400 ? { location: "/elsewhere" } : {};
             setTimeout(
-                () => response.writeHead(status).end(url.searchParams.has("large") ? large : address),
+                () => response.writeHead(status, moved).end(url.searchParams.has("large") ? large : address),
                 Number(url.searchParams.get("ms") ?? 0),
             );
         });
