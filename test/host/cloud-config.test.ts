@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { ensureBaseImage } from "../../sandbox/droplets/base-image.ts";
 import { defaultImage, releaseOf } from "../../sandbox/releases.ts";
 import { checkCloudConfig } from "../../userdata/cloud-config";
+import { joinUserData } from "../../userdata/multipart";
+import { readUserData } from "../../userdata/render";
 
 /** Run in the image that boots: for each text of stdin's list what cloud-init's own schema refuses, and all its keys. */
 const validator = `
@@ -21,18 +23,32 @@ keys = sorted({key for top in tops for key in schema["$defs"][top].get("properti
 print(json.dumps({"errors": [errors(text) for text in json.load(sys.stdin)], "keys": keys}))
 `;
 
+/** Run there, too: what cloud-init makes of user data as it is sent, its parts by their types. */
+const splitter = `
+import json, sys
+from cloudinit import helpers, user_data, util
+def parts(sent):
+    message = user_data.UserDataProcessor(helpers.Paths({})).process(sent.encode())
+    return [[part.get_content_type(), util.fully_decoded_payload(part)] for part in message.walk() if not part.is_multipart()]
+print(json.dumps([parts(sent) for sent in json.load(sys.stdin)]))
+`;
+
 let root: string;
 /** What it says of each of `refused`, and the keys that it knows. */
 let answers: string[][];
 let keys: string[];
 
-/** What the image's cloud-init refuses of each text, and the keys that it knows. */
-function realSchema(texts: string[]): { errors: string[][]; keys: string[] } {
+/** What one of these programs says of the texts. */
+function inTheImage(program: string, texts: string[]): unknown {
     const options = { input: JSON.stringify(texts), encoding: "utf8", maxBuffer: 1 << 28 } as const;
-    const { status, stdout, stderr } = spawnSync("chroot", [root, "python3", "-c", validator], options);
+    const { status, stdout, stderr } = spawnSync("chroot", [root, "python3", "-c", program], options);
     if (status !== 0) throw new Error(stderr);
-    return JSON.parse(stdout) as ReturnType<typeof realSchema>;
+    return JSON.parse(stdout);
 }
+
+/** What the image's cloud-init refuses of each text, and the keys that it knows. */
+const realSchema = (texts: string[]) =>
+    inTheImage(validator, texts) as { errors: string[][]; keys: string[] };
 
 const document = (content: unknown) => `#cloud-config\n${JSON.stringify(content)}\n`;
 
@@ -115,5 +131,49 @@ describe("our table and the schema of the image's cloud-init", () => {
         expect(texts.filter((text) => checkCloudConfig(text).problems.length > 0).length).toBeGreaterThan(
             300,
         );
+    });
+});
+
+describe("user data as it is sent", () => {
+    beforeAll(async () => {
+        root = (await ensureBaseImage(releaseOf(defaultImage), { log: console.error })).lowerdir;
+    });
+
+    test("comes to the image's cloud-init as it was written, whatever it is written in", () => {
+        const piece = fc.oneof(
+            fc.string({ unit: "binary" }),
+            fc.constantFrom(
+                "Grüße → 日本 😀",
+                "=3D",
+                "=\n",
+                " \n",
+                "\t\n",
+                "\r\n",
+                "\n\n",
+                "\\u00e9",
+                "\u0085",
+                "\u2028",
+            ),
+            fc.constantFrom(
+                "--=dropscale=--\n",
+                "\nMIME-Version: 1.0\n",
+                "Content-Type: text/plain\n\n",
+                "From me\n",
+            ),
+        );
+        const text = fc
+            .tuple(fc.constantFrom("#!/bin/sh\n", "#cloud-config\n"), fc.array(piece))
+            .map(([first, pieces]) => Buffer.from(first + pieces.join("")).toString());
+        const texts = ["nginx", "haproxy"]
+            .map(readUserData)
+            .concat(fc.sample(text, { numRuns: 300, seed: 11 }));
+        const sent = texts.map((own, i) =>
+            joinUserData({ text: own, generation: i % 2 === 0 ? "" : "2026-11" }, "ssh-ed25519 AAAA"),
+        );
+        const parts = inTheImage(splitter, sent) as [string, string][][];
+        expect(parts.map((found) => found.slice(1))).toEqual(
+            texts.map((own) => [[own.startsWith("#!") ? "text/x-shellscript" : "text/cloud-config", own]]),
+        );
+        for (const [ours] of parts) expect(ours).toEqual(["text/cloud-boothook", parts[0]?.[0]?.[1]]);
     });
 });
