@@ -5,7 +5,7 @@ import { ensureBaseImage } from "../../sandbox/droplets/base-image.ts";
 import { defaultImage, releaseOf } from "../../sandbox/releases.ts";
 import { checkCloudConfig } from "../../userdata/cloud-config";
 import { joinUserData } from "../../userdata/multipart";
-import { readUserData } from "../../userdata/render";
+import { readUserData } from "../../userdata/files";
 
 /** Run in the image that boots: for each text of stdin's list what cloud-init's own schema refuses, and all its keys. */
 const validator = `
@@ -165,7 +165,7 @@ describe("user data as it is sent", () => {
             .tuple(fc.constantFrom("#!/bin/sh\n", "#cloud-config\n"), fc.array(piece))
             .map(([first, pieces]) => Buffer.from(first + pieces.join("")).toString());
         const texts = ["nginx", "haproxy"]
-            .map(readUserData)
+            .map((name) => readUserData(name))
             .concat(fc.sample(text, { numRuns: 300, seed: 11 }));
         const sent = texts.map((own, i) =>
             joinUserData({ text: own, generation: i % 2 === 0 ? "" : "2026-11" }, "ssh-ed25519 AAAA"),

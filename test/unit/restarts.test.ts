@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readUserData } from "../../userdata/render";
+import { readUserData } from "../../userdata/files";
 import { plannedRestarts } from "../../userdata/restarts";
 
 describe("restarts that user data plans", () => {
