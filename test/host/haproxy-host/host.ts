@@ -197,7 +197,7 @@ export class Host {
     /** Runs a shell command on the host. */
     async run(command: string, input = "", onOutput?: OnOutput): Promise<Ended> {
         const child = spawn("nsenter", [...into(this.initPid), "bash", "-c", command], {
-            env: { ...process.env, PATH: `${__dirname}:${process.env.PATH}` },
+            env: { ...process.env, PATH: `/run/bin:${__dirname}:${process.env.PATH}` },
         });
         child.stdin.on("error", () => undefined); // it may end without reading
         child.stdin.end(input);
