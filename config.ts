@@ -3,7 +3,7 @@ import { type Account, lookUpAccount } from "./account/lookup";
 import type { Findings } from "./account/availability";
 import { openSources, readBackendSources } from "./components/backend-sources";
 import { maxDrainSeconds } from "./components/haproxy-apply";
-import { healthHostForm, healthPathForm, serverTimeoutSeconds } from "./components/haproxy-config";
+import { healthHostForm, healthPathForm } from "./components/haproxy-config";
 import { identityOf } from "./components/identity";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
 import { slots } from "./components/slots";
@@ -21,6 +21,9 @@ const imageSlug = matching(
     "an image's slug such as debian-12-x64, or a snapshot's number",
 );
 const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu-1gb");
+
+/** How much longer than a server may take to answer its drain lasts, in seconds: or a reload cuts what still may run. */
+const drainMargin = 5;
 
 /** One rule for every key. Meanings and defaults stand in Pulumi.yaml. */
 const rules = {
@@ -44,10 +47,12 @@ const rules = {
     healthPath: matching(healthPathForm.pattern, healthPathForm.description),
     healthHost: matching(healthHostForm.pattern, healthHostForm.description),
     readySeconds: wholeNumber(10, 3600),
-    // Shorter, and HAProxy would cut requests that it still lets run.
-    drainSeconds: wholeNumber(serverTimeoutSeconds + 5, maxDrainSeconds),
+    serverTimeoutSeconds: wholeNumber(1, maxDrainSeconds - drainMargin),
+    drainSeconds: wholeNumber(1 + drainMargin, maxDrainSeconds),
+    trustedProxies: ipv4Ranges("of the proxies and CDNs in front"),
+    logOneIn: wholeNumber(0, 1_000_000),
     backendSources: (raw) => readBackendSources(jsonList(raw)),
-    adminCidrs: ipv4Ranges,
+    adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
 } satisfies Record<string, Rule<unknown>>;
 
@@ -143,14 +148,20 @@ export function parseSettings(
     problems.push(...userData.flatMap((found) => found.problems));
     const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values };
     if (settings.namePrefix !== undefined) settings.prefix = `${settings.namePrefix}-${stack}`;
-    problems.push(...openAccess(settings));
+    problems.push(...openAccess(settings), ...shortDrain(settings));
     const warnings = [...unlikely(settings), ...userData.flatMap((found) => found.warnings)];
     return { settings, problems, warnings };
 }
 
 /** What is legal, and likely not meant. */
-function unlikely({ replicas, retired, hold, adminCidrs, sshFromAnywhere }: Partial<Settings>): string[] {
+function unlikely(settings: Partial<Settings>): string[] {
+    const { replicas, retired, hold, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
     const warnings: string[] = [];
+    if (trustedProxies && isOpenToAll(trustedProxies))
+        warnings.push(
+            `'trustedProxies' has ${addressCount(trustedProxies)} addresses, more than any CDN: who sends requests from one of them ` +
+                "can pass for anybody, in the log, towards the servers and against the limits",
+        );
     if (adminCidrs && sshFromAnywhere && isOpenToAll(adminCidrs))
         warnings.push(
             "SSH to the load balancer is open to the whole Internet: 'sshFromAnywhere' is set, and 'adminCidrs' covers it",
@@ -185,6 +196,16 @@ function openAccess({
         `'adminCidrs' should hold at most ${mostAdminAddresses} addresses in all, got ${JSON.stringify(adminCidrs)}, with ` +
             `${addressCount(adminCidrs)}: that is SSH for everybody; name the addresses that run pulumi ` +
             "(pulumi config set --path 'adminCidrs[0]' ADDRESS/32), or say so: pulumi config set sshFromAnywhere true",
+    ];
+}
+
+function shortDrain({ serverTimeoutSeconds, drainSeconds }: Partial<Settings>): string[] {
+    if (serverTimeoutSeconds === undefined || drainSeconds === undefined) return [];
+    const least = serverTimeoutSeconds + drainMargin;
+    if (drainSeconds >= least) return [];
+    return [
+        `'drainSeconds' should be at least ${least}, ${drainMargin} more than 'serverTimeoutSeconds' (${serverTimeoutSeconds}), got ${drainSeconds}: ` +
+            `a reload would cut requests that may still run; pulumi config set drainSeconds ${least}`,
     ];
 }
 
@@ -233,7 +254,16 @@ function slotNumbers(raw: string): number[] {
     return list;
 }
 
-function ipv4Ranges(raw: string): string[] {
+function ipv4Ranges(whose: string): Rule<string[]> {
+    return (raw) => {
+        const list = jsonList(raw);
+        if (!list?.every(isIpv4Range))
+            throw new Error(`a list of IPv4 ranges ${whose}, such as ["203.0.113.0/24"]`);
+        return list;
+    };
+}
+
+function adminRanges(raw: string): string[] {
     const list = jsonList(raw);
     if (!list?.length || !list.every(isIpv4Range)) {
         throw new Error(

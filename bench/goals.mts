@@ -95,15 +95,20 @@ function times({ rows, bootSeconds }: Measured): Goal[] {
 
 function throughput({ throughput: found = [] }: Measured): Goal[] {
     const of = (name: string) => found.find(({ configuration }) => configuration === name);
-    const [plain, ours, quiet] = [of("ten lines"), of("ours"), of("ours, without its log")];
-    if (!plain || !ours || !quiet) return [];
+    const [plain, ours] = [of("ten lines"), of("ours")];
+    if (!plain || !ours) return [];
     const cpu = (of: typeof plain) => of.cpuMicrosecondsPerRequest.toFixed(1);
+    const variants = found
+        .filter((one) => one !== plain && one !== ours)
+        .map(
+            (one) => `${one.configuration.replace("ours, ", "")} ${one.ratio.toFixed(2)} and ${cpu(one)} µs`,
+        );
     return [
         {
             what: "throughput of our haproxy.cfg over ten lines",
             found:
                 `${ours.ratio.toFixed(2)} (${ours.requestsPerSecond} and ${plain.requestsPerSecond} requests a second; ` +
-                `without its log ${quiet.ratio.toFixed(2)}; CPU a request ${cpu(ours)}, ${cpu(plain)} and ${cpu(quiet)} µs)`,
+                `CPU a request ${cpu(ours)} and ${cpu(plain)} µs; ${variants.join("; ")})`,
             wanted: "at least 0.95",
             met: ours.ratio >= 0.95,
         },

@@ -11,7 +11,7 @@ export interface Sample {
 /** Every half second a line: seconds since 1970, then name, state and requests of each server, tab-separated. */
 const loop = `while sleep 0.5; do
 echo 'show stat -1 4 -1' | timeout 2 socat - /run/haproxy/admin.sock |
-awk -F, -v at="$(date +%s.%N)" '/^[^#]/ { line = line "\\t" $2 "\\t" $18 "\\t" $8 } END { print at line }'
+awk -F, -v at="$(date +%s.%N)" '/^pool,/ { line = line "\\t" $2 "\\t" $18 "\\t" $8 } END { print at line }'
 done`;
 
 /** Asks a load balancer over one SSH session how its servers are, until {@link stop}. */

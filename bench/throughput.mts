@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { renderHaproxyConfig } from "../components/haproxy-config.ts";
 import type { Progress } from "../sandbox/progress.ts";
 import { connects } from "../test/e2e/client.ts";
+import { declaredKeys } from "../test/stack-config.ts";
 
 /** One configuration under as much load as wrk can make. */
 export interface Throughput {
@@ -24,9 +25,9 @@ const rounds = 9;
 const secondsPerRound = 2;
 
 /**
- * Requests a second through our haproxy.cfg, through a ten-line one, and through ours without its log, in turn, on
- * loopback: one HAProxy as the proxy under test, one as the server behind it. In ours only what the machine dictates
- * differs: port, socket and `/dev/log`, which is a socket that somebody reads, as journald would.
+ * Requests a second through our haproxy.cfg, through a ten-line one, and through variants of ours, in turn, on loopback:
+ * one HAProxy as the proxy under test, one as the server behind it. In ours only what the machine dictates differs: port,
+ * socket and `/dev/log`, which is a socket that somebody reads, as journald would.
  */
 export async function benchThroughput(say: Progress): Promise<Throughput[]> {
     // HAProxy gives up its rights to a user of its own, who has to come in here.
@@ -110,18 +111,27 @@ frontend web
 backend pool
     server web-0 127.0.0.1:${behind}
 `,
-    ours,
+    ours: (place) => ours(place),
     "ours, without its log": (place) => ours(place).replace(/^ {4}log .*\n/m, ""),
+    "ours, every request logged": (place) => ours(place, { logOneIn: 1 }),
+    // With another server to go to, HAProxy keeps a copy of each request until its answer begins.
+    "ours, two servers": (place) => ours(place, { addresses: ["127.0.0.1", "127.0.0.2"] }),
 };
 
-function ours({ port, behind, logSocket, folder }: Place): string {
-    const servers = [{ name: "web-0", address: "127.0.0.1" }];
+/** As the stack's config makes it where it sets nothing. */
+function ours(
+    { port, behind, logSocket, folder }: Place,
+    { logOneIn = Number(declaredKeys.logOneIn?.default), addresses = ["127.0.0.1"] } = {},
+): string {
     const text = renderHaproxyConfig({
         appPort: behind,
         healthPath: "/healthz",
         healthHost: "health-check",
-        drainSeconds: 75,
-        servers,
+        serverTimeoutSeconds: Number(declaredKeys.serverTimeoutSeconds?.default),
+        drainSeconds: Number(declaredKeys.drainSeconds?.default),
+        trustedProxies: [],
+        logOneIn,
+        servers: addresses.map((address, slot) => ({ name: `web-${slot}`, address })),
     });
     return text
         .replace("bind :80", `bind 127.0.0.1:${port}`)
@@ -134,7 +144,7 @@ defaults
     mode http
     timeout client 60s
 frontend web
-    bind 127.0.0.1:${port}
+    bind :${port}
     http-request return status 200 content-type text/plain string "${"x".repeat(600)}"
 `;
 

@@ -22,6 +22,7 @@ readonly NEW=$CFG.new   # what is to run, until it is moved
 readonly PREV=$CFG.prev # what ran before; a second name of the same file, so it needs no room
 readonly MASTER=/run/haproxy-master.sock
 readonly LOCK=/run/dropscale-haproxy.lock
+readonly STATES=/run/dropscale-servers.state # what a new worker knows of servers; empty but during a reload
 readonly RESTAGE="\`pulumi up --replace '**:Command::haproxy-staged'\` brings it anew."
 export SETUP_USER=dropscale SETUP_KEY=/etc/dropscale/setup-key # to ask a server whether its set-up has ended
 readonly LOCK_SECONDS=${LOCK_SECONDS:-120} ANSWER_SECONDS=10 RELOADS=3 PROGRESS_SECONDS=10
@@ -31,6 +32,7 @@ generation=''   # of the text to apply
 serving_pid=''  # the worker that serves before the change; empty: none
 running=''      # its generation; empty: no worker, or its configuration is not ours
 running_file='' # the file that holds the running text; empty: lost, or not ours
+lasting=''      # "<name> <address>:<port>" of the servers that stay, one a line
 before=()       # <pid>:<start time> of each worker that must end before servers may be deleted
 why=''          # why the new text was not loaded
 answers=''      # folder with what servers have said of their set-up
@@ -242,7 +244,8 @@ prepare() {
     # A lost connection must not leave a step half done.
     trap '' HUP PIPE
     trap 'printf "ended by a signal: a later run has taken over, or somebody has stopped it.\n" >&2; exit 143' TERM INT
-    trap 'rm -f "$NEW"' EXIT
+    trap 'rm -f "$NEW"; forget_states' EXIT
+    forget_states
     # Debian makes both, at boot and when the package is installed.
     if [[ ! -d /run/haproxy ]]; then install -d -o haproxy -g haproxy -m 2775 /run/haproxy; fi
     mkdir -p /var/lib/haproxy
@@ -256,10 +259,10 @@ now() { printf 'pid %s, %s since %s' "$$" "$1" "$(date --utc +%TZ)" >"$LOCK"; }
 # "<name> <address>:<port>" of the servers that the running text doesn't have; all when it asks them another question.
 new_servers() {
     if [[ -n $running_file && $(check_request "$running_file") == "$(check_request "$NEW")" ]]; then
-        awk '$1 != "server" { next } NR == FNR { known[$3]; next } !($3 in known) { print $2, $3 }' \
+        awk '$1 != "server" { next } NR == FNR { known[$3]; next } !($3 in known) && !told[$3]++ { print $2, $3 }' \
             "$running_file" "$NEW"
     else
-        awk '$1 == "server" { print $2, $3 }' "$NEW"
+        awk '$1 == "server" && !told[$3]++ { print $2, $3 }' "$NEW"
     fi
 }
 
@@ -449,12 +452,32 @@ await_new_servers() {
 
 # --- the reload ------------------------------------------------------------------------------------------------------
 
+# "<name> <address>:<port>" of the servers that stay as they are: only for them does an old state hold. By its name alone a
+# new machine would get the old one's state, and its port.
+lasting_servers() {
+    [[ -n $running_file && $(check_request "$running_file") == "$(check_request "$NEW")" ]] || return 0
+    awk '$1 != "server" { next } NR == FNR { known[$2, $3]; next } ($2, $3) in known && !told[$2]++ { print $2, $3 }' \
+        "$running_file" "$NEW"
+}
+
+# A new worker begins with what this one knows, or it would send requests to servers that are DOWN. Fields:
+# https://docs.haproxy.org/2.6/management.html#9.3-show%20servers%20state
+save_states() {
+    master '@1 show servers state pool' | awk -v lasting="$lasting" '
+        BEGIN { print 1; for (n = split(lasting, servers, "\n"); n > 0; n--) stays[servers[n]] }
+        ($4 " " $5 ":" $19) in stays' >"$STATES"
+}
+
+# For a start, and for a reload that is not this script's: every server begins as a new one does.
+forget_states() { printf '1\n' >"$STATES"; }
+
 # Success: the new text serves. Otherwise `why`, and haproxy.cfg is still the new one.
 reload() {
     local attempt failed words
     failed=$(failed_reloads)
     for ((attempt = 1; attempt <= RELOADS; attempt++)); do
         if ((attempt > 1)); then say "no worker with the new text after $ANSWER_SECONDS s: reloading again"; fi
+        save_states
         words=$(unit reload haproxy) || { why="systemctl reload: $words" && return 1; }
         await_generation "$generation" "${failed:-0}"
         case $? in 0) return 0 ;; 2) return 1 ;; esac
@@ -476,6 +499,7 @@ roll_back() { # seconds since 1970 when it began
     local words reason=$why state='the old text is in place'
     words=$(haproxys_words "$1")
     put_back
+    forget_states
     if [[ -n $running ]]; then
         # After a port that is taken, the old worker takes 3 s to listen again.
         await_generation "$running" 1000000 any || { unit_is_down && unit restart haproxy >/dev/null; } ||
@@ -568,6 +592,7 @@ apply() {
     check_text
     await_new_servers
     now 'applying'
+    lasting=$(lasting_servers)
     mapfile -t before < <(workers)
     began=$(date +%s)
     move_into_place

@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
+import { backendSections } from "./haproxy-backends";
+import { bufferKiB, frontendSection, maxConnections } from "./haproxy-frontend";
+import { isIpv4Range } from "./ipv4-ranges";
 
 /** Inputs of {@link renderHaproxyConfig}. */
 export interface RenderHaproxyOptions {
@@ -12,29 +15,17 @@ export interface RenderHaproxyOptions {
      * app may answer its own names alone.
      */
     healthHost: string;
+    /** How long a server may take until it begins to answer, and pause within an answer, in seconds. */
+    serverTimeoutSeconds: number;
     /** How long a leaving worker may go on with its requests, in seconds; then it is cut off. */
     drainSeconds: number;
+    /** IPv4 ranges of the proxies and CDNs in front, whose word about clients counts. */
+    trustedProxies: readonly string[];
+    /** Of the requests that end well the log has one in so many: 1 all, 0 none. Of those that fail it has all. */
+    logOneIn: number;
     /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
     servers: readonly { readonly name: string; readonly address: string }[];
 }
-
-/**
- * How long a server may take to answer, in seconds: `timeout server`. `drainSeconds` must be longer, or a reload
- * would cut requests that are still allowed to run.
- */
-export const serverTimeoutSeconds = 60;
-
-/**
- * How long the first 15 KB of a body may take, in seconds. 20 is Apache's rule for slow clients, too:
- * https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html
- */
-const bodySeconds = 20;
-
-/** Requests that a server gets at the same time; others wait their turn. */
-const serverSlots = 200;
-
-/** From so many connections on, a source gets no more when others would go short. */
-const greedyConnections = 50;
 
 /** What a health path may be: it becomes one word of haproxy.cfg, and a URL in a file that curl reads. */
 export const healthPathForm = {
@@ -74,15 +65,10 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     const servers = [...args.servers].sort(
         (a, b) => slotOf(a.name) - slotOf(b.name) || (a.name < b.name ? -1 : 1),
     );
-    // `tcp-ut` stands on each line: HAProxy 2.6.12 ignores it in `default-server`. It ends connections to a machine
-    // that is gone and answers nothing, which would otherwise hang until `timeout server`.
-    const serverLines = servers.map(
-        ({ name, address }) => `    server ${name} ${address}:${args.appPort} tcp-ut 3s\n`,
-    );
-    return markGeneration(`${globalSection(args.drainSeconds)}
-${defaultsSection}
-${frontendSection(servers.length)}
-${backendSection(args)}${serverLines.join("")}`);
+    return markGeneration(`${globalSection(args)}
+${defaultsSection(args)}
+${frontendSection(args)}
+${backendSections({ ...args, servers })}`);
 }
 
 /**
@@ -103,16 +89,14 @@ export function generationIn(text: string): string | undefined {
 }
 
 /**
- * Connections of all clients together: a busy connection costs two buffers of 16 KiB, so 8,000 cost about 280 MB of a
- * 1 GB droplet; computed from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own
- * file limit to two a connection, 16,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
+ * Server states: apply-haproxy.sh writes them for the time of a reload, or a new worker would send requests to servers
+ * that were DOWN, until its first check. In between the file is empty but for its version; after a boot it is missing, and
+ * HAProxy says so.
  */
-const maxConnections = 8000;
-
-const globalSection = (drainSeconds: number): string => `\
+const globalSection = ({ drainSeconds, logOneIn }: RenderHaproxyOptions): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
 global
-    log /dev/log local0 info
+    log /dev/log local0 ${logOneIn === 1 ? "info" : "notice"}
     chroot /var/lib/haproxy
     user haproxy
     group haproxy
@@ -120,9 +104,11 @@ global
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
     maxconn ${maxConnections}
+    tune.bufsize ${bufferKiB * 1024}
+    server-state-file /run/dropscale-servers.state
 `;
 
-const defaultsSection = `\
+const defaultsSection = ({ serverTimeoutSeconds }: RenderHaproxyOptions): string => `\
 defaults
     mode http
     log global
@@ -137,9 +123,9 @@ defaults
     # Names of letters, digits and dashes, as nginx takes them: for CGI and WSGI \`_\` is \`-\`, and a way around rules.
     option http-restrict-req-hdr-names delete
     option redispatch 1
-    retries 3
-    # Not 500 and 504: that would multiply slow calls and bugs.
-    retry-on conn-failure empty-response junk-response 502 503
+    retries 1
+    # No status: what a server answers is for the client, and a retry would multiply an overload.
+    retry-on conn-failure empty-response junk-response
     # Slow clients; also how long a connection without a request holds a leaving worker.
     timeout http-request 5s
     # How long an idle one holds it.
@@ -149,69 +135,8 @@ defaults
     timeout client 60s
     timeout server ${serverTimeoutSeconds}s
     timeout client-fin 10s
-    timeout tunnel 1h
     timeout check 2s
     http-error status 503 content-type "text/html; charset=utf-8" string '${unavailablePage}' hdr Retry-After 10 hdr Cache-Control no-store
-`;
-
-/**
- * Limits are for who has more than {@link greedyConnections}, and only where others would go short; mod_qos has the
- * same idea (QS_SrvMaxConnPerIP, http://mod-qos.sourceforge.net). 50 is what eight busy browsers have, at six each
- * (https://www.rfc-editor.org/rfc/rfc9112#section-9.4 leaves the number to them). An office behind one address, or a
- * CDN, may have thousands while there is room. Who has a private address is a proxy of one's own and speaks for many.
- *
- * - Connections: {@link maxConnections}, of which a quarter is left to others.
- * - Requests at the servers: slow answers and slow bodies hold a slot for minutes; a tenth is left to others.
- *
- * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
- *
- * What a client says about itself in X-Forwarded-… and the like is a lie or another proxy's business. `Proxy`:
- * https://httpoxy.org. Headers of a CDN in front (CF-Connecting-IP, …) pass.
- */
-const frontendSection = (servers: number): string => `\
-frontend web
-    bind :80
-    stick-table type ip size 100k expire 1m store conn_cur
-    tcp-request connection track-sc0 src unless { src 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 }
-    # When connections run short, who has many gets no more.
-    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${maxConnections * 0.75} }
-    # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
-    http-request deny deny_status 405 if { method CONNECT TRACE }
-    # HAProxy 2.6 reads 2^64 + 3 as 3, and sends it on: a server may see another end of the request.
-    http-request deny deny_status 400 if { req.hdr(content-length),length gt 18 }
-    # Control characters in a header: RFC 9110, section 5.5.
-    http-request deny deny_status 400 if { req.hdrs -m reg '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]' }
-    # A body, or as much of it as fits a buffer (15 KB), has to be here before it takes a server's time; else 408.
-    http-request wait-for-body time ${bodySeconds}s
-    # When the servers' slots run short, who has many connections gets no more.
-    http-request deny deny_status 429 if { sc0_conn_cur gt ${greedyConnections} } { nbsrv(pool) gt 0 } { be_conn_free(pool) lt ${Math.round(servers * serverSlots * 0.1)} }
-    # \`Connection\` is between client and HAProxy (RFC 9110, section 7.6.1): passed on, it could name headers for the
-    # server to forget. Of upgrades WebSocket is left; h2c would be a tunnel around these rules.
-    http-request set-header Upgrade websocket if { req.hdr(Upgrade) -i websocket }
-    http-request set-header Connection upgrade if { req.hdr(Upgrade) -i websocket }
-    http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }
-    http-request del-header Connection unless { req.hdr(Upgrade) -i websocket }
-    http-request del-header ^(forwarded|proxy|x-real-ip|x-forwarded(-.*)?)$ -m reg
-    http-request set-header X-Forwarded-For %[src]
-    http-request set-header X-Forwarded-Proto http
-    default_backend pool
-`;
-
-const backendSection = ({ healthPath, healthHost }: RenderHaproxyOptions): string => `\
-backend pool
-    # A machine that vanishes with a request on it sends nothing, not even a reset: asked every second by TCP itself,
-    # it is given up after 3 s (\`tcp-ut\`), and a GET is asked again at another one, not after \`timeout server\`.
-    option srvtcpka
-    srvtcpka-idle 2s
-    srvtcpka-intvl 1s
-    # A server that fails fast looks idle: leastconn would send it nine requests of ten.
-    balance random(2)
-    option httpchk
-    http-check send meth GET uri ${healthPath} ver HTTP/1.1 hdr Host ${healthHost}
-    http-check expect status 200-299
-    # What may have had an effect is never sent twice.
-    http-request disable-l7-retry unless { method GET HEAD OPTIONS }
-    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn ${serverSlots}
 `;
 
 function slotOf(name: string): number {
@@ -219,7 +144,8 @@ function slotOf(name: string): number {
 }
 
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
-function check({ appPort, healthPath, healthHost, drainSeconds, servers }: RenderHaproxyOptions): void {
+function check(options: RenderHaproxyOptions): void {
+    const { appPort, healthPath, healthHost, servers, trustedProxies } = options;
     const wrong = (what: string, found: unknown, allowed: string): never => {
         throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
     };
@@ -227,8 +153,15 @@ function check({ appPort, healthPath, healthHost, drainSeconds, servers }: Rende
         wrong("appPort", appPort, "a port from 1 to 65535");
     if (!healthPathForm.pattern.test(healthPath)) wrong("healthPath", healthPath, healthPathForm.description);
     if (!healthHostForm.pattern.test(healthHost)) wrong("healthHost", healthHost, healthHostForm.description);
-    if (!Number.isInteger(drainSeconds) || drainSeconds < 1)
-        wrong("drainSeconds", drainSeconds, "a whole number above 0");
+    for (const [key, least] of [
+        ["drainSeconds", 1],
+        ["serverTimeoutSeconds", 1],
+        ["logOneIn", 0],
+    ] as const) {
+        if (!Number.isInteger(options[key]) || options[key] < least)
+            wrong(key, options[key], `a whole number from ${least}`);
+    }
+    if (!trustedProxies.every(isIpv4Range)) wrong("trustedProxies", trustedProxies, "IPv4 ranges");
     for (const { name, address } of servers) {
         if (!/^[a-z][a-z0-9-]*-\d+$/.test(name))
             wrong("a server's name", name, "a word, a dash and a number");

@@ -2,23 +2,15 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { BackendPool } from "./backend-pool";
 import { applyCommand, commandNames, haproxyScript, installCommand, stageCommand } from "./haproxy-apply";
-import { renderHaproxyConfig } from "./haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "./haproxy-config";
 import type { LoadBalancer } from "./load-balancer";
 
 /** Inputs of {@link HaproxyConfig}. */
-export interface HaproxyConfigArgs {
+export interface HaproxyConfigArgs extends Omit<RenderHaproxyOptions, "servers"> {
     loadBalancer: LoadBalancer;
     pool: BackendPool;
-    /** TCP port of every backend. */
-    appPort: number;
-    /** Path that a healthy backend answers with 200-299. */
-    healthPath: string;
-    /** Host header of that question. */
-    healthHost: string;
     /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
-    /** How long requests of a leaving backend may still run, in seconds. */
-    drainSeconds: number;
 }
 
 /**
@@ -33,25 +25,28 @@ export class HaproxyConfig extends pulumi.ComponentResource {
     readonly text: pulumi.Output<string>;
 
     constructor(name: string, args: HaproxyConfigArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { pool, appPort, healthPath, healthHost, readySeconds, drainSeconds } = args;
+        const { pool, appPort, healthPath, healthHost, readySeconds } = args;
+        const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn } = args;
+        const settings = {
+            appPort,
+            healthPath,
+            healthHost,
+            serverTimeoutSeconds,
+            drainSeconds,
+            trustedProxies,
+            logOneIn,
+        };
         // While one address is unknown, so is the whole text; here the preview still shows which servers come and go.
         const addresses = Object.fromEntries(
             pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
         );
-        super(
-            "dropscale:index:HaproxyConfig",
-            name,
-            { servers: addresses, appPort, healthPath, healthHost, readySeconds, drainSeconds },
-            opts,
-        );
+        super("dropscale:index:HaproxyConfig", name, { servers: addresses, ...settings, readySeconds }, opts);
         const servers = pool.servers.map(({ name, privateIp }) =>
             privateIp.apply((address) => ({ name, address })),
         );
         this.text = pulumi
             .all(servers)
-            .apply((known) =>
-                renderHaproxyConfig({ appPort, healthPath, healthHost, drainSeconds, servers: known }),
-            );
+            .apply((known) => renderHaproxyConfig({ ...settings, servers: known }));
         this.applied = this.apply(name, args);
         this.registerOutputs({});
     }

@@ -89,7 +89,15 @@ export function haproxy(
     servers: { name: string; address: string }[] | "unknown",
     { appPort = 80, word = "1-0123abcd", appliedWord = "1-0123abcd" } = {},
 ): StateResource[] {
-    const settings = { appPort, healthPath: "/healthz", healthHost: "health-check", drainSeconds: 75 };
+    const settings = {
+        appPort,
+        healthPath: "/healthz",
+        healthHost: "health-check",
+        drainSeconds: 75,
+        serverTimeoutSeconds: 60,
+        trustedProxies: [],
+        logOneIn: 100,
+    };
     const stdin = servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...settings, servers });
     const connection = "[secret]";
     return [
@@ -140,6 +148,7 @@ const config = {
         healthHost: "health-check",
         drainSeconds: "75",
     },
+    ...{ serverTimeoutSeconds: "60", trustedProxies: "[]", logOneIn: "100" },
 };
 
 const account: AccountFacts = {

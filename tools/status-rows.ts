@@ -39,20 +39,29 @@ interface StatisticsField {
     value: { value: string | number };
 }
 
-/** Takes the servers out of `show stat json`. */
+/**
+ * Takes the servers out of `show stat json`. A server stands in each backend: its state is that of the first one, which
+ * has the checks; requests are those of all.
+ */
 export function parseStatistics(json: string): HaproxyServer[] {
     const objects = JSON.parse(json) as StatisticsField[][];
-    return objects
-        .filter(([first]) => first?.objType === "Server")
-        .map((fields) => new Map(fields.map(({ field, value }) => [field.name, value.value])))
-        .map((field) => ({
-            name: String(field.get("svname")),
-            status: String(field.get("status")),
-            check: String(field.get("check_status") ?? ""),
-            current: Number(field.get("scur") ?? 0),
-            total: Number(field.get("stot") ?? 0),
-            failed: Number(field.get("econ") ?? 0) + Number(field.get("eresp") ?? 0),
-        }));
+    const servers = new Map<string, HaproxyServer>();
+    for (const fields of objects.filter(([first]) => first?.objType === "Server")) {
+        const values = new Map(fields.map(({ field, value }) => [field.name, value.value]));
+        const number = (name: string): number => Number(values.get(name) ?? 0);
+        const name = String(values.get("svname"));
+        const server = servers.get(name) ?? {
+            name,
+            status: String(values.get("status")),
+            check: String(values.get("check_status") ?? ""),
+            ...{ current: 0, total: 0, failed: 0 },
+        };
+        server.current += number("scur");
+        server.total += number("stot");
+        server.failed += number("econ") + number("eresp");
+        servers.set(name, server);
+    }
+    return [...servers.values()];
 }
 
 /**

@@ -50,7 +50,7 @@ describe("a second client is served while another one", () => {
     /** The most requests that the servers had at the same time, since the last call. */
     const mostAtServers = async (): Promise<number> => {
         const { stdout } = await host.run(
-            "echo 'show stat' | socat - /run/haproxy/admin.sock | awk -F, '/^pool,web/ { sum += $6 } END { print sum }'; " +
+            "echo 'show stat' | socat - /run/haproxy/admin.sock | awk -F, '/^[a-z]+,web/ { sum += $6 } END { print sum }'; " +
                 "echo 'clear counters all' | socat - /run/haproxy/admin.sock",
         );
         return Number(stdout);

@@ -375,7 +375,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
             "\npeers all\n    peer me 127.0.0.1:90\n\nbackend pool\n",
         );
         const ended = await host.apply(
-            edited(withPeer, "maxconn 8000\n", "maxconn 8000\n    localpeer me\n"),
+            edited(withPeer, "maxconn 6000\n", "maxconn 6000\n    localpeer me\n"),
         );
         await expectUnchanged(host, before, ended);
         expect(ended.stderr).toContain(

@@ -13,6 +13,8 @@ import {
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
 
+const others = { healthHost: "health-check", serverTimeoutSeconds: 60, trustedProxies: [], logOneIn: 100 };
+
 const pool = (count: number): RenderHaproxyOptions["servers"] =>
     Array.from({ length: count }, (_, slot) => ({
         name: `web-${slot}`,
@@ -39,7 +41,9 @@ describe.each([
 
     const check = (text: string): { code: number | null; words: string } => {
         const path = join(folder, "haproxy.cfg");
-        writeFileSync(path, text);
+        // As the apply script leaves it: HAProxy warns where there is none.
+        writeFileSync(join(folder, "states"), "1\n");
+        writeFileSync(path, text.replace(/(?<=server-state-file ).*/, join(folder, "states")));
         // -dW: a warning is an error
         const { status, stdout, stderr } = spawnSync(haproxy ?? "", ["-dW", "-c", "-f", path], {
             encoding: "utf8",
@@ -48,43 +52,22 @@ describe.each([
     };
 
     test.each<[string, RenderHaproxyOptions]>([
-        [
-            "no server",
-            {
-                appPort: 80,
-                healthPath: "/healthz",
-                healthHost: "health-check",
-                drainSeconds: 75,
-                servers: [],
-            },
-        ],
+        ["no server", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, ...others, servers: [] }],
         [
             "three servers",
-            {
-                appPort: 80,
-                healthPath: "/healthz",
-                healthHost: "health-check",
-                drainSeconds: 75,
-                servers: pool(3),
-            },
+            { appPort: 80, healthPath: "/healthz", drainSeconds: 75, ...others, servers: pool(3) },
         ],
         [
             "1,000 servers",
-            {
-                appPort: 65_535,
-                healthPath: "/",
-                healthHost: "health-check",
-                drainSeconds: 3600,
-                servers: pool(1000),
-            },
+            { appPort: 65_535, healthPath: "/", drainSeconds: 3600, ...others, servers: pool(1000) },
         ],
         [
             "every character of a path",
             {
                 appPort: 1,
                 healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-",
-                healthHost: "health-check",
                 drainSeconds: 65,
+                ...others,
                 servers: pool(1),
             },
         ],
@@ -101,6 +84,11 @@ describe.each([
             healthPath: fc.stringMatching(healthPathForm.pattern),
             healthHost: fc.stringMatching(healthHostForm.pattern),
             drainSeconds: fc.integer({ min: 65, max: 3600 }),
+            serverTimeoutSeconds: fc.integer({ min: 1, max: 3595 }),
+            trustedProxies: fc
+                .nat({ max: 300 })
+                .map((count) => pool(count).map(({ address }) => `${address}/32`)),
+            logOneIn: fc.nat({ max: 1_000_000 }),
             servers: fc.nat({ max: 30 }).map(pool),
         });
         fc.assert(
@@ -115,8 +103,8 @@ describe.each([
         const text = renderHaproxyConfig({
             appPort: 80,
             healthPath: "/",
-            healthHost: "health-check",
             drainSeconds: 75,
+            ...others,
             servers: pool(1),
         });
         expect(check(text.replace("redispatch", "redespatch")).code).toBe(1);

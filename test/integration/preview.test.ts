@@ -93,7 +93,7 @@ describe("a preview", () => {
         const message = text.slice(text.lastIndexOf("the stack's config is wrong:")).split("\n", 7);
         expect(message.map((line) => line.trim())).toEqual([
             "the stack's config is wrong:",
-            "'drainSeconds' should be a whole number from 65 to 3600, got 5",
+            "'drainSeconds' should be a whole number from 6 to 3600, got 5",
             expect.stringMatching(
                 /^'size' should be a size that is to be had in fra1 now, got s-2vcpu-3gb; the nearest: s-2vcpu-[24]gb \(\$\d+\), /,
             ),

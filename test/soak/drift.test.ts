@@ -33,12 +33,12 @@ describe("haproxy.cfg edited on the load balancer", () => {
         const visitors = new Visitors(url);
         await onLoadBalancer(
             world,
-            "sed -i 's/maxconn 8000/maxconn 7000/' /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
+            "sed -i 's/maxconn 6000/maxconn 7000/' /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
         );
         const found = await drift();
         expect(found.code, found.text).toBe(2);
         expect(found.text).toContain("haproxy.cfg load balancer was edited on the host");
-        expect(found.text).toContain("-    maxconn 8000\n    +    maxconn 7000");
+        expect(found.text).toContain("-    maxconn 6000\n    +    maxconn 7000");
         expect(found.text).toContain(`pulumi up --replace '${mend[1] ?? ""}' --stack test`);
 
         await upEndsWell(world);
@@ -46,7 +46,7 @@ describe("haproxy.cfg edited on the load balancer", () => {
         await upEndsWell(world, ...mend);
         const mended = await drift();
         expect(mended.code, mended.text).toBe(0);
-        expect(await onLoadBalancer(world, running)).toContain("Maxconn: 8000");
+        expect(await onLoadBalancer(world, running)).toContain("Maxconn: 6000");
         await visitors.stop();
         expect(visitors.failures).toEqual([]);
         expect(visitors.requests).toBeGreaterThan(100);

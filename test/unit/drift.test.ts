@@ -38,6 +38,9 @@ const applied = renderHaproxyConfig({
     healthPath: "/healthz",
     healthHost: "health-check",
     drainSeconds: 75,
+    serverTimeoutSeconds: 60,
+    trustedProxies: [],
+    logOneIn: 100,
     servers: [{ name: "web-0", address: "10.0.0.2" }],
 });
 const generation = generationIn(applied);
@@ -133,13 +136,13 @@ describe("haproxy.cfg", () => {
 
     it("was edited on the host, with HAProxy reloaded or not: the diff is shown, passwords are not", () => {
         const edited = applied.replace(
-            "maxconn 8000\n",
+            "maxconn 6000\n",
             "maxconn 10\n    user me insecure-password hunter2\n",
         );
         for (const running of [generation, undefined]) {
             const [drift] = haproxyDrift(applied, { text: edited, generation: running }, "prod");
             expect(drift?.says).toBe("was edited on the host");
-            expect(drift?.diff).toContain("-    maxconn 8000\n+    maxconn 10\n");
+            expect(drift?.diff).toContain("-    maxconn 6000\n+    maxconn 10\n");
             expect(drift?.diff).toContain("insecure-password [secret]");
             expect(drift?.diff).not.toContain("hunter2");
             expect(drift?.mend).toContain("pulumi up --replace '**:Command::haproxy-staged' --stack prod");

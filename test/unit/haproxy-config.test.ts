@@ -12,7 +12,10 @@ const args: RenderHaproxyOptions = {
     appPort: 8080,
     healthPath: "/healthz",
     healthHost: "health-check",
+    serverTimeoutSeconds: 60,
     drainSeconds: 75,
+    trustedProxies: [],
+    logOneIn: 100,
     servers: [
         { name: "web-10", address: "10.10.0.13" },
         { name: "web-2", address: "10.10.0.12" },
@@ -45,34 +48,60 @@ describe("renderHaproxyConfig", () => {
         "    timeout server 60s",
         "    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host health-check",
         "    http-check expect status 200-299",
-        "    http-request set-header X-Forwarded-For %[src]",
-        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        "    option forwardfor",
+        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }",
         "    bind :80",
     ])("has the line %s", (line) => {
         expect(render().split("\n")).toContain(line);
     });
 
-    test("sorts servers by slot number, each with its user timeout", () => {
+    test("sorts servers by slot number, each once in a backend, checked once", () => {
+        const lines = ["web-0 10.10.0.11", "web-2 10.10.0.12", "web-10 10.10.0.13"];
+        const tracking = lines.map((line) => `    server ${line}:8080 track pool/${line.split(" ")[0]}`);
         expect(serverLines(render())).toEqual([
-            "    server web-0 10.10.0.11:8080 tcp-ut 3s",
-            "    server web-2 10.10.0.12:8080 tcp-ut 3s",
-            "    server web-10 10.10.0.13:8080 tcp-ut 3s",
+            ...lines.map((line) => `    server ${line}:8080 tcp-ut 3s`),
+            ...tracking,
+            ...tracking,
         ]);
     });
 
     test("ends with one newline, and drops what a client says of itself before it adds its own", () => {
         const text = render();
         expect(text).toMatch(/[^\n]\n$/);
-        expect(text.indexOf("del-header ^(forwarded|")).toBeLessThan(
-            text.indexOf("set-header X-Forwarded-For"),
+        expect(text.indexOf("del-header ^(proxy|")).toBeLessThan(
+            text.indexOf("add-header X-Forwarded-Proto"),
         );
     });
 
-    test("leaves a tenth of the servers' slots to those who have few connections", () => {
-        const slots = (text: string): string | undefined => /be_conn_free\(pool\) lt (\d+)/.exec(text)?.[1];
-        expect(slots(render())).toBe("60");
-        expect(slots(render({ servers: args.servers.slice(1) }))).toBe("40");
-        expect(render()).toContain("check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200\n");
+    test("leaves a tenth of the slots of the servers that are UP to those who have few connections", () => {
+        const text = render();
+        for (const [backend, slots] of [
+            ["pool", 200],
+            ["uploads", 200],
+            ["streams", 1000],
+        ] as const) {
+            expect(text).toContain(`nbsrv(${backend}),mul(${slots / 10})`);
+            expect(text).toContain(`be_conn_free(${backend}),sub(txn.reserve) lt 0`);
+        }
+        expect(text).toContain("check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200\n");
+    });
+
+    test("names at most 20 proxies a line, and none where none is trusted", () => {
+        const ranges = Array.from({ length: 45 }, (_, n) => `192.0.2.${n}/32`);
+        const lines = render({ trustedProxies: ranges }).match(/^ {4}acl from_proxy src .*$/gm) ?? [];
+        expect(lines).toHaveLength(3);
+        expect(lines.join(" ").match(/[\d.]+\/32/g)).toEqual(ranges);
+        expect(render()).not.toContain("from_proxy");
+    });
+
+    test.each([
+        [1, "info", undefined],
+        [0, "notice", "if { status 400:499 }"],
+        [50, "notice", "if { status 400:499 } || { rand(50) eq 0 } { status lt 500 }"],
+    ])("logs one success in %d at level %s", (logOneIn, level, condition) => {
+        const text = render({ logOneIn });
+        expect(text).toContain(`    log /dev/log local0 ${level}\n`);
+        expect(/set-log-level notice (.*)/.exec(text)?.[1]).toBe(condition);
     });
 
     test("is the same for any order of servers, with each of them once", () => {
@@ -84,7 +113,11 @@ describe("renderHaproxyConfig", () => {
                 ([pool, shuffled]) => {
                     const text = render({ servers: pool });
                     expect(render({ servers: shuffled })).toBe(text);
-                    expect(serverLines(text).toSorted()).toEqual(
+                    expect(
+                        serverLines(text)
+                            .filter((line) => !line.includes(" track "))
+                            .toSorted(),
+                    ).toEqual(
                         pool
                             .map(({ name, address }) => `    server ${name} ${address}:8080 tcp-ut 3s`)
                             .toSorted(),
@@ -100,6 +133,9 @@ describe("renderHaproxyConfig", () => {
             healthPath: fc.constantFrom("/", "/healthz"),
             healthHost: fc.constantFrom("health-check", "www.example.com:8000"),
             drainSeconds: fc.integer({ min: 65, max: 67 }),
+            serverTimeoutSeconds: fc.constantFrom(30, 60),
+            trustedProxies: fc.subarray(["10.0.0.0/8", "192.0.2.0/24"]),
+            logOneIn: fc.constantFrom(0, 1, 100),
             servers: fc.subarray([...args.servers]),
         });
         const rest = (text: string): string => text.replace(/^ {4}description gen=.*\n/m, "");
@@ -129,7 +165,10 @@ describe("renderHaproxyConfig", () => {
         [{ healthPath: "/$HOME" }, "healthPath should be a path"],
         [{ healthHost: "a\nserver x 1.2.3.4:80" }, "healthHost should be a host name"],
         [{ appPort: 65_536 }, "appPort should be a port from 1 to 65535, got 65536"],
-        [{ drainSeconds: 7.5 }, "drainSeconds should be a whole number above 0, got 7.5"],
+        [{ serverTimeoutSeconds: 0 }, "serverTimeoutSeconds should be a whole number from 1, got 0"],
+        [{ logOneIn: -1 }, "logOneIn should be a whole number from 0, got -1"],
+        [{ trustedProxies: ["10.0.0.1/8"] }, `trustedProxies should be IPv4 ranges, got ["10.0.0.1/8"]`],
+        [{ drainSeconds: 7.5 }, "drainSeconds should be a whole number from 1, got 7.5"],
         [
             { servers: [{ name: "web", address: "10.0.0.1" }] },
             "a server's name should be a word, a dash and a number",

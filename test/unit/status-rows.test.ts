@@ -65,9 +65,10 @@ describe("the status table", () => {
                 eresp: 2,
             }),
             object("Backend", { svname: "BACKEND", status: "UP", stot: 9 }),
+            object("Server", { svname: "web-0", status: "no check", scur: 1, stot: 1, econ: 0, eresp: 1 }),
         ]);
         expect(parseStatistics(json)).toEqual([
-            { name: "web-0", status: "UP", check: "L7OK", current: 2, total: 9, failed: 3 },
+            { name: "web-0", status: "UP", check: "L7OK", current: 3, total: 10, failed: 4 },
         ]);
     });
 });

@@ -3,7 +3,7 @@ import { loadBalancerFile } from "../../userdata/files";
 import type { PreviewDocument } from "../preview-json";
 import type { StackState } from "../state";
 import { type Change, find, listChanges } from "./changes";
-import { planHaproxy } from "./haproxy";
+import { type HaproxySettings, planHaproxy } from "./haproxy";
 import { judgePlan, roomProblem } from "./limits";
 import type { Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
@@ -102,7 +102,7 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
     };
 }
 
-interface Config {
+interface Config extends HaproxySettings {
     replicas: number;
     retired: number[];
     hold: number[];
@@ -110,33 +110,32 @@ interface Config {
     image: string;
     /** Without its ending, as in the config. */
     userDataFile: string;
-    appPort: number;
-    healthPath: string;
-    healthHost: string;
-    drainSeconds: number;
 }
 
 /** Whatever can't be read, the program has refused. */
 function readConfig(raw: Readonly<Record<string, string>>): Config {
-    const slots = (key: string): number[] => {
+    const list = (key: string): unknown[] => {
         try {
-            const list: unknown = JSON.parse(raw[key] ?? "[]");
-            return Array.isArray(list) ? list.map(Number) : [];
+            const value: unknown = JSON.parse(raw[key] ?? "[]");
+            return Array.isArray(value) ? value : [];
         } catch {
             return [];
         }
     };
     return {
         replicas: Number(raw.replicas),
-        retired: slots("retired"),
-        hold: slots("hold"),
+        retired: list("retired").map(Number),
+        hold: list("hold").map(Number),
         size: raw.size ?? "",
         image: raw.image ?? "",
         userDataFile: `userdata/${raw.userdata ?? ""}`,
         appPort: Number(raw.appPort),
         healthPath: raw.healthPath ?? "",
         healthHost: raw.healthHost ?? "",
+        serverTimeoutSeconds: Number(raw.serverTimeoutSeconds),
         drainSeconds: Number(raw.drainSeconds),
+        trustedProxies: list("trustedProxies").map(String),
+        logOneIn: Number(raw.logOneIn),
     };
 }
 

@@ -1,5 +1,5 @@
 import { commandNames } from "../../components/haproxy-apply";
-import { renderHaproxyConfig } from "../../components/haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy-config";
 import { slotOf } from "../batches";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";
@@ -7,18 +7,13 @@ import { stagedHaproxy } from "../state";
 import { dropletType } from "./servers";
 
 /** The config as far as haproxy.cfg depends on it. */
-export interface HaproxySettings {
-    appPort: number;
-    healthPath: string;
-    healthHost: string;
-    drainSeconds: number;
-}
+export type HaproxySettings = Omit<RenderHaproxyOptions, "servers">;
 
 /** What happens to haproxy.cfg. */
 export interface HaproxyPlan {
     /** The command that applies it runs. */
     runs: boolean;
-    /** Unified diff of its text, the line that names its generation left out; empty: the same text. */
+    /** Unified diff of its text, a server named once, and the generation's name left out; empty: the same text. */
     diff: string;
     /** An earlier run staged a text and did not apply it to the end: what HAProxy runs is that one, or the one before. */
     interrupted: boolean;
@@ -38,7 +33,7 @@ export function planHaproxy(changes: readonly Change[], settings: HaproxySetting
     const text = after?.text ?? render(changes, settings);
     return {
         runs: true,
-        diff: unifiedDiff(withoutMarker(before?.text ?? ""), withoutMarker(text)),
+        diff: unifiedDiff(essence(before?.text ?? ""), essence(text)),
         interrupted: before?.applied === false,
     };
 }
@@ -61,4 +56,6 @@ function render(changes: readonly Change[], settings: HaproxySettings): string {
     return text.replace(/\b255\.0\.\d+\.\d+\b/g, (address) => unknown.get(address) ?? address);
 }
 
-const withoutMarker = (text: string): string => text.replace(/^ {4}description gen=.*\n/m, "");
+/** Without the generation's name, and the lines that say the same of a server for each further backend. */
+const essence = (text: string): string =>
+    text.replace(/^ {4}(description gen=|server .* track pool\/).*\n/gm, "");

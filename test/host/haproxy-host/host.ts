@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { renderHaproxyConfig } from "../../../components/haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy-config";
 import type { Calls } from "./town";
 
 /** How a command ended. */
@@ -47,13 +47,16 @@ defaults
 /** The configuration for these servers, each on port 8080: `{ 0: "127.0.1.1" }` is web-0. */
 export function configFor(
     servers: Readonly<Record<number, string>>,
-    settings: { healthPath?: string; healthHost?: string; drainSeconds?: number } = {},
+    settings: Partial<RenderHaproxyOptions> = {},
 ): string {
     return renderHaproxyConfig({
         appPort: 8080,
         healthPath: "/healthz",
         healthHost: "health-check",
+        serverTimeoutSeconds: 60,
         drainSeconds: 20,
+        trustedProxies: [],
+        logOneIn: 1,
         ...settings,
         servers: Object.entries(servers).map(([slot, address]) => ({ name: `web-${slot}`, address })),
     });

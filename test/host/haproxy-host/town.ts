@@ -46,11 +46,20 @@ let loadRuns = false;
 let load: Promise<Load> | undefined;
 let attack: Attack | undefined;
 let secondClient: SecondClient | undefined;
+const held: net.Socket[] = [];
 
 const calls = {
-    /** A web server on address:8080: /healthz has the status given, ?ms=N waits, ?large is long; everything tells its address. */
+    /**
+     * A web server on address:8080: /healthz has the status given; everything tells its address. `?ms=N` waits before it
+     * answers, `?pause=N` before it reads the body, `?large` is long, `?header=N` has a header so long, `?close` closes
+     * without an answer, `?cut` in the middle of one, `?events` begins and never ends.
+     */
     serve: (address: string, healthStatus = 200): Promise<void> => {
-        const own: WebServer = { seen: [], healthStatus, server: http.createServer() };
+        const own: WebServer = {
+            seen: [],
+            healthStatus,
+            server: http.createServer({ maxHeaderSize: 131_072 }),
+        };
         const note = (request: http.IncomingMessage): Seen => {
             const { method = "", url = "" } = request;
             const seen = { method, url, headers: headersOf(request), body: "" };
@@ -59,17 +68,32 @@ const calls = {
         };
         own.server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
             const seen = note(request);
-            request.on("data", (data: Buffer) => (seen.body += data.toString("latin1")));
             const url = new URL(request.url ?? "", "http://town");
+            const asked = (name: string): number => Number(url.searchParams.get(name) ?? 0);
+            setTimeout(() => {
+                request.on("data", (data: Buffer) => (seen.body += data.toString("latin1")));
+            }, asked("pause"));
+            if (url.searchParams.has("close")) return void request.socket.destroy();
+            if (url.searchParams.has("cut")) {
+                response.writeHead(200, { "content-length": 1000 }).write("x");
+                return void setTimeout(() => request.socket.destroy(), 200);
+            }
+            if (url.searchParams.has("events"))
+                return void response
+                    .writeHead(200, { "content-type": "text/event-stream" })
+                    .write("data: 1\n\n");
+            if (asked("header") > 0) response.setHeader("x-long", "x".repeat(asked("header")));
             const status =
                 url.pathname === "/healthz"
                     ? own.healthStatus
                     : Number(url.searchParams.get("status") ?? 200);
             const moved = status >= 300 && status < 400 ? { location: "/elsewhere" } : {};
-            setTimeout(
-                () => response.writeHead(status, moved).end(url.searchParams.has("large") ? large : address),
-                Number(url.searchParams.get("ms") ?? 0),
-            );
+            setTimeout(() => {
+                const answer = (): unknown =>
+                    response.writeHead(status, moved).end(url.searchParams.has("large") ? large : address);
+                if (asked("pause") === 0) answer();
+                else request.once("end", answer);
+            }, asked("ms"));
         });
         // WebSocket's handshake, and then an echo. https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         own.server.on("upgrade", (request: http.IncomingMessage, socket: net.Socket) => {
@@ -134,6 +158,27 @@ const calls = {
                 resolve(text);
             });
         }),
+    /** Opens so many connections with these bytes, and keeps them: the status of each one's answer, 0 for none. */
+    hold: (bytes: string, count: number): Promise<number[]> =>
+        Promise.all(
+            Array.from({ length: count }, () => {
+                const socket = net.connect(80, "127.0.0.1", () => socket.write(bytes));
+                held.push(socket);
+                return new Promise<number>((resolve) => {
+                    socket.once("data", (data) => {
+                        resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(data.toString("latin1"))?.[1] ?? 0));
+                    });
+                    socket.on("error", () => undefined);
+                    socket.once("close", () => {
+                        resolve(0);
+                    });
+                });
+            }),
+        ),
+    /** Says good-bye on all that {@link hold} has opened, as a client does that leaves. */
+    leave: () => {
+        for (const socket of held.splice(0)) socket.end();
+    },
     /** Holds connections from {@link attacker} until {@link endAttack}. */
     startAttack: (method: Method) => {
         attack = new Attack({ host: "127.0.0.1", from: attacker }, method);

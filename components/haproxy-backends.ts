@@ -1,0 +1,82 @@
+import { greedyConnections, maxStreams, serverSlots, streamSlots } from "./haproxy-frontend";
+
+/** What {@link backendSections} depends on. */
+export interface BackendOptions {
+    /** TCP port of every server. */
+    appPort: number;
+    /** Path of the health check. */
+    healthPath: string;
+    /** Host header of the health check. */
+    healthHost: string;
+    /** In order. */
+    servers: readonly { readonly name: string; readonly address: string }[];
+}
+
+/**
+ * The same servers three times, for what holds for one kind of request ruins another:
+ *
+ * - `pool` has what is short, and the health checks. \`tcp-ut\` ends a connection to a machine that is gone after 3 s. It
+ *   would do the same where a server is only slow to read a long body, for it runs while the receive window is shut, too.
+ *   It stands on each line: HAProxy 2.6.12 ignores it in \`default-server\`.
+ * - `uploads` has long bodies: they last as long as \`timeout server\` lets them.
+ * - `streams` has WebSockets and event streams, which hold a slot for hours.
+ */
+export function backendSections({ appPort, healthPath, healthHost, servers }: BackendOptions): string {
+    const lines = (options: (name: string) => string): string =>
+        servers
+            .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${options(name)}\n`)
+            .join("");
+    const tracking = lines((name) => `track pool/${name}`);
+    return `\
+backend pool
+    load-server-state-from-file global
+${shared("pool", serverSlots)}\
+    http-request del-header Upgrade
+    option httpchk
+    http-check send meth GET uri ${healthPath} ver HTTP/1.1 hdr Host ${healthHost}
+    http-check expect status 200-299
+    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn ${serverSlots}
+${lines(() => "tcp-ut 3s")}
+# Bodies that do not fit a receive window: a server may take its time to read them.
+backend uploads
+${shared("uploads", serverSlots)}\
+    http-request del-header Upgrade
+    default-server maxconn ${serverSlots}
+${tracking}
+# WebSockets and event streams. Of upgrades WebSocket is left; h2c would be a tunnel around the rules.
+backend streams
+${shared("streams", streamSlots)}\
+    # Half of all connections are left to requests.
+    http-request deny deny_status 503 if { be_conn gt ${maxStreams} }
+    acl websocket req.hdr(Upgrade) -i websocket
+    http-request set-header Upgrade websocket if websocket
+    http-request set-header Connection upgrade if websocket
+    http-request del-header Upgrade unless websocket
+    # A client that leaves takes its stream along, though the server has not noticed.
+    option abortonclose
+    timeout server-fin 5s
+    timeout tunnel 1h
+    default-server maxconn ${streamSlots}
+${tracking}`;
+}
+
+/**
+ * A retry goes to another server, once, or it would multiply an overload: with no other there is none, and an answer
+ * that says "overloaded" (429, 503, a proxy's 502) is an answer.
+ *
+ * Of the slots of the servers that are UP a tenth is left to those who have few connections.
+ */
+const shared = (backend: string, slots: number): string => `\
+    # Asked every second by TCP itself, a machine that is gone is found out after 5 s.
+    option srvtcpka
+    srvtcpka-idle 2s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
+    # A server that fails fast looks idle: leastconn would send it nine requests of ten.
+    balance random(2)
+    # When the servers' slots run short, who has many connections gets no more.
+    http-request set-var(txn.reserve) nbsrv(${backend}),mul(${slots / 10}) if { sc0_conn_cur gt ${greedyConnections} }
+    http-request deny deny_status 429 if { sc0_conn_cur gt ${greedyConnections} } { nbsrv gt 0 } { be_conn_free(${backend}),sub(txn.reserve) lt 0 }
+    # What may have had an effect is never sent twice, and nothing to the same server.
+    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }
+`;

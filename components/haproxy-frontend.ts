@@ -1,0 +1,148 @@
+/** Requests that a server gets at the same time; others wait their turn. As many uploads come beside them. */
+export const serverSlots = 200;
+
+/** WebSockets and event streams that a server has at the same time: they wait more than they work. */
+export const streamSlots = 1000;
+
+/**
+ * A buffer, in KiB. The headers of a request or of an answer have to fit into one, beside 1 KiB for those that are added
+ * here and what HAProxy notes of each: so 32 KiB of headers pass.
+ */
+export const bufferKiB = 34;
+
+/**
+ * Connections of all clients together: a busy connection costs two buffers, so 6,000 cost at most 420 MB of a 1 GB
+ * droplet; computed from the file limit, as without this line, it would be 262,000 on Debian. HAProxy raises its own file
+ * limit to two a connection, 12,041, and does not start where it can't; systemd's hard limit on Debian is 524,288.
+ */
+export const maxConnections = 6000;
+
+/** WebSockets and event streams of all clients together: half of {@link maxConnections} is left to requests. */
+export const maxStreams = maxConnections / 2;
+
+/** From so many connections on, a source gets no more when others would go short. */
+export const greedyConnections = 50;
+
+/**
+ * How long the body, or as much of it as fits a buffer, may take, in seconds. 20 is Apache's rule for slow clients, too:
+ * https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html
+ */
+const bodySeconds = 20;
+
+/**
+ * A body up to this, in bytes, is in the server's kernel at once, whatever the server does: Linux begins with a receive
+ * window of 64 KiB. https://docs.kernel.org/networking/ip-sysctl.html (tcp_rmem)
+ */
+const shortBodyBytes = 16_384;
+
+/** Nobody on the Internet: https://www.rfc-editor.org/rfc/rfc1918 */
+const privateRanges = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16";
+
+/**
+ * Names of headers by which a proxy tells who its client is and what it asked for: address, port, protocol, certificate,
+ * user, host, path. A kind and no list, for every product has names of its own.
+ */
+const proxysWord = [
+    "(^|-)forwarded(-|$)",
+    "(^|-)(client|connect(ing|ion)|real|true|remote|user|viewer|peer|src|source|socket|origin(al|ating)?|cluster|edge)-?(ip|ipv[46]|addr|address|port|cert)(-|$)",
+    "^x-(original|rewrite|override|http)-(url|uri|path|host|method|args|port|proto|scheme)$",
+    "^x-(url-)?(host|url|uri|port|scheme|proto|protocol|https?)$",
+    "^(x-)?remote-|^x-(proxy(user)?|accel|sendfile)-|(^|-)(ssl|tls)(-|$)|^front-end-https$",
+    "^(x-)?(cf|cloudfront|fastly|akamai|azure|fd|envoy|appengine|arr|nf|vercel|sucuri|incap)-",
+].join("|");
+
+/** `Proxy`: https://httpoxy.org. `Connection` is between client and HAProxy: RFC 9110, section 7.6.1. */
+const neverPassed = "^(proxy|connection)$";
+
+/** What {@link frontendSection} depends on. */
+export interface FrontendOptions {
+    /** IPv4 ranges of the proxies and CDNs in front. */
+    trustedProxies: readonly string[];
+    /** Of the requests that end well the log has one in so many; 0: none. */
+    logOneIn: number;
+}
+
+/**
+ * Limits are for who has more than {@link greedyConnections}, and only where others would go short; mod_qos has the
+ * same idea (QS_SrvMaxConnPerIP, http://mod-qos.sourceforge.net). 50 is what eight busy browsers have, at six each
+ * (https://www.rfc-editor.org/rfc/rfc9112#section-9.4 leaves the number to them). An office behind one address may have
+ * thousands while there is room. Who has a private address is a proxy of one's own and speaks for many; of a trusted
+ * proxy's clients each counts by itself, with the requests that it has at the same time.
+ *
+ * - Connections: {@link maxConnections}, of which a quarter is left to others.
+ * - Requests at the servers, in the backends: slow answers and slow bodies hold a slot for minutes.
+ *
+ * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
+ */
+export function frontendSection({ trustedProxies, logOneIn }: FrontendOptions): string {
+    const trusting = trustedProxies.length > 0;
+    return `\
+frontend web
+    bind :80
+${logRules(logOneIn)}\
+    stick-table type ipv6 size 100k expire 1m store conn_cur
+    acl private src ${privateRanges}
+${proxyAcls(trustedProxies)}\
+    tcp-request connection track-sc0 src unless private${trusting ? " || from_proxy" : ""}
+    # When connections run short, who has many gets no more.
+    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${maxConnections * 0.75} }
+    # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
+    http-request deny deny_status 405 if { method CONNECT TRACE }
+    # HAProxy 2.6 reads 2^64 + 3 as 3, and sends it on: a server may see another end of the request.
+    http-request deny deny_status 400 if { req.hdr(content-length),length gt 18 }
+    # Control characters in a header: RFC 9110, section 5.5.
+    http-request deny deny_status 400 if { req.hdrs -m reg '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]' }
+    # A body, or as much of it as fits a buffer (${bufferKiB - 1} KB), has to be here before it takes a server's time; else 408.
+    http-request wait-for-body time ${bodySeconds}s
+${trusting ? headersOfTrusted : headersOfAnybody}\
+    # What lasts has slots of its own, or it would take the place of requests.
+    use_backend streams if { req.hdr(Upgrade) -i websocket } || { req.hdr(Accept) -i -m beg text/event-stream }
+    use_backend uploads if { req.body_size gt ${shortBodyBytes} }
+    default_backend pool
+`;
+}
+
+/** Level \`notice\` is what reaches the log: see \`log\` in the global section. HAProxy gives \`err\` to what fails. */
+function logRules(logOneIn: number): string {
+    if (logOneIn === 1) return "";
+    const sample = logOneIn === 0 ? "" : ` || { rand(${logOneIn}) eq 0 } { status lt 500 }`;
+    return `\
+    # Of what ends well one request in ${logOneIn === 0 ? "none" : logOneIn} is logged; of what fails, all: an answer of 400 and above, a retry, a cut.
+    option log-separate-errors
+    http-response set-log-level notice if { status 400:499 }${sample}
+`;
+}
+
+/** A line of haproxy.cfg may have 64 words; values of ACLs with one name add up. */
+function proxyAcls(ranges: readonly string[]): string {
+    const perLine = 20;
+    const lines = Array.from({ length: Math.ceil(ranges.length / perLine) }, (_, index) =>
+        ranges.slice(index * perLine, (index + 1) * perLine),
+    );
+    return lines.map((some) => `    acl from_proxy src ${some.join(" ")}\n`).join("");
+}
+
+const headersOfAnybody = `\
+    # What a client says about itself in a proxy's headers is a lie, or another proxy's business.
+    http-request del-header ${neverPassed}|${proxysWord} -m reg
+    option forwardfor
+    http-request add-header X-Forwarded-Proto http
+`;
+
+/** How many trusted proxies may stand behind each other. */
+const hops = 5;
+
+const headersOfTrusted = `\
+    # What a client says about itself in a proxy's headers is a lie; what a trusted proxy says of it is passed on.
+    http-request set-var(txn.proxied) bool(true) if from_proxy
+    acl proxied var(txn.proxied) -m bool
+    http-request del-header ${neverPassed} -m reg
+    http-request del-header ${proxysWord} -m reg unless proxied
+    acl one_line req.fhdr_cnt(X-Forwarded-For) eq 1
+    http-request replace-header X-Forwarded-For (.*) "\\1, %[src]" if proxied one_line
+    http-request add-header X-Forwarded-For %[src] unless proxied one_line
+    http-request add-header X-Forwarded-Proto http unless { req.hdr(X-Forwarded-Proto) -m found }
+    # The client is the last address there that is no trusted proxy's: for the log and for the limits.
+${Array.from({ length: hops }, (_, hop) => `    http-request set-src req.hdr_ip(X-Forwarded-For,${-2 - hop}) if from_proxy\n`).join("")}\
+    http-request track-sc0 src if proxied !from_proxy !private
+`;
