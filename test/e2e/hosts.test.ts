@@ -59,6 +59,11 @@ describe("the hosts", () => {
         }
     });
 
+    it("find out how large a packet may be where nobody tells them", async () => {
+        for (const id of Object.values(ids))
+            expect(await inDroplet(world, id, "cat /proc/sys/net/ipv4/tcp_mtu_probing")).toBe("1\n");
+    });
+
     it("offer no other way in, to whoever asks for one", async () => {
         const ask = (host: string) => [
             ...["ssh", "-v", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"],

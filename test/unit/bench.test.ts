@@ -181,7 +181,9 @@ describe("goals", () => {
         expect(text).toContain("1.50 times (+8: 60.0 s");
         expect(text).toContain("- NOT MET: DOProxy's +8 over ours: 2.00 times");
         expect(text).toContain("4.92 times (128.0 and 26.0 s)");
-        expect(text).toContain("0.90 (9000 and 10000 requests a second; CPU a request 60.0 and 50.0 µs; without its log 0.98 and 52.0 µs)");
+        expect(text).toContain(
+            "0.90 (9000 and 10000 requests a second; CPU a request 60.0 and 50.0 µs; without its log 0.98 and 52.0 µs)",
+        );
     });
     it("stand in RESULTS.md with the command, the date and the machine", () => {
         const machine = { cores: 2, memoryGiB: 24, versions: { wrk: "4.1.0" } };
