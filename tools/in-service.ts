@@ -79,12 +79,12 @@ const noHaproxy = "no HAProxy runs";
 /** A shell command whose output {@link parseServersState} reads. */
 export const askHaproxy = `if pgrep -x haproxy >/dev/null; then echo 'show servers state' | socat - /run/haproxy/admin.sock; else echo '${noHaproxy}'; fi`;
 
-/** Takes the addresses out of what HAProxy answers to `show servers state`. @throws Error if it is anything else. */
+/** Takes the addresses, each once, out of what HAProxy answers to `show servers state`. @throws Error if it is anything else. */
 export function parseServersState(text: string): string[] {
     if (text.trim() === noHaproxy) return [];
     const header = text.split("\n").find((line) => line.startsWith("# "));
     const column = header?.slice(2).split(" ").indexOf("srv_addr") ?? -1;
     if (column < 0) throw new Error("HAProxy did not answer `show servers state` as expected");
     const lines = text.split("\n").filter((line) => /^\d+ \S+ \d+ /.test(line));
-    return lines.map((line) => line.split(" ")[column] ?? "");
+    return [...new Set(lines.map((line) => line.split(" ")[column] ?? ""))];
 }

@@ -382,6 +382,7 @@ describe("the load balancers to ask", () => {
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state
 3 pool 1 web-0 10.0.0.5 2 0
 3 pool 2 web-1 10.0.0.6 0 0
+4 uploads 1 web-0 10.0.0.5 2 0
 
 `;
         expect(parseServersState(text)).toEqual(["10.0.0.5", "10.0.0.6"]);
