@@ -76,8 +76,16 @@ export function frontsOf({ reservedIps }: Pick<Inventory, "reservedIps">): Reado
 /** What {@link askHaproxy} prints where no HAProxy runs. */
 const noHaproxy = "no HAProxy runs";
 
-/** A shell command whose output {@link parseServersState} reads. */
-export const askHaproxy = `if pgrep -x haproxy >/dev/null; then echo 'show servers state' | socat - /run/haproxy/admin.sock; else echo '${noHaproxy}'; fi`;
+/**
+ * A shell command whose output {@link parseServersState} reads; it fails where it can't tell. Only exit 1 of pgrep means that
+ * nothing matched: https://man7.org/linux/man-pages/man1/pgrep.1.html
+ */
+export const askHaproxy = `pgrep -x haproxy >/dev/null
+case $? in
+0) echo 'show servers state' | socat - /run/haproxy/admin.sock ;;
+1) echo '${noHaproxy}' ;;
+*) exit 1 ;;
+esac`;
 
 /** Takes the addresses, each once, out of what HAProxy answers to `show servers state`. @throws Error if it is anything else. */
 export function parseServersState(text: string): string[] {

@@ -1,4 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
     dropletsInTheMaking,
     knownTo,
@@ -6,7 +10,7 @@ import {
     pendingOf,
     strangeAccount,
 } from "../../tools/deployment";
-import { loadBalancersToAsk, parseServersState } from "../../tools/in-service";
+import { askHaproxy, loadBalancersToAsk, parseServersState } from "../../tools/in-service";
 import type { Inventory } from "../../tools/inventory";
 import { type Case, type Finding, judge } from "../../tools/orphans";
 
@@ -390,6 +394,36 @@ describe("the load balancers to ask", () => {
         expect(parseServersState("no HAProxy runs\n")).toEqual([]);
         expect(() => parseServersState("Unknown command")).toThrow("show servers state");
         expect(() => parseServersState("")).toThrow("show servers state");
+    });
+});
+
+describe("the question that a load balancer is asked", () => {
+    let folder: string;
+    beforeEach(() => {
+        folder = mkdtempSync(path.join(tmpdir(), "dropscale-ask-"));
+    });
+    afterEach(() => {
+        rmSync(folder, { recursive: true });
+    });
+    /** On a host with these commands alone. */
+    const ask = (commands: Record<string, string>) => {
+        for (const [name, body] of Object.entries(commands))
+            writeFileSync(path.join(folder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+        return spawnSync("/bin/sh", ["-c", askHaproxy], { env: { PATH: folder }, encoding: "utf8" });
+    };
+
+    it("has no servers as its answer only where no HAProxy runs", () => {
+        const { status, stdout } = ask({ pgrep: "exit 1" });
+        expect({ status, addresses: parseServersState(stdout) }).toEqual({ status: 0, addresses: [] });
+    });
+
+    it.each([
+        ["it can't be told whether one runs", {}],
+        ["pgrep fails", { pgrep: "exit 3" }],
+        ["HAProxy does not answer", { pgrep: "exit 0", socat: "exit 1" }],
+        ["there is no socat", { pgrep: "exit 0" }],
+    ])("fails where %s", (_why, commands) => {
+        expect(ask(commands).status).not.toBe(0);
     });
 });
 
