@@ -464,9 +464,9 @@ describe("a state", () => {
             },
         ];
         expect(pendingOf({ pending_operations })).toEqual([
+            "creating v",
             "creating web-3-2bc9182",
             "deleting web-3",
-            "creating v",
         ]);
         expect(pendingOf({})).toEqual([]);
         expect(dropletsInTheMaking({ pending_operations })).toEqual(new Set(["web-3-2bc9182"]));
