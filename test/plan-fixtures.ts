@@ -128,7 +128,11 @@ export const deployed: StackState = {
         ...["load-balancer", "backend"].map((role) =>
             resource(firewall, `network-${role}`, {
                 tags: [`dropscale-prod-${role}`],
-                inboundRules: [{ protocol: "tcp", portRange: "80", sourceAddresses: ["0.0.0.0/0"] }],
+                inboundRules: [
+                    role === "backend"
+                        ? { protocol: "tcp", portRange: "all", sourceTags: ["dropscale-prod-load-balancer"] }
+                        : { protocol: "tcp", portRange: "80", sourceAddresses: ["0.0.0.0/0"] },
+                ],
             }),
         ),
         loadBalancer(),

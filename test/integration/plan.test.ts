@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -85,6 +85,17 @@ describe("a plan", () => {
             others: [],
             warnings: [],
         });
+    });
+
+    it("writes nothing where the state is: a key that only reads is enough", async () => {
+        const files = () =>
+            readdirSync(stateBackend(world.instance), { recursive: true, encoding: "utf8" }).map((name) => {
+                const { size, mtimeMs, ctimeMs } = statSync(path.join(stateBackend(world.instance), name));
+                return [name, size, mtimeMs, ctimeMs];
+            });
+        const before = files();
+        await planOf({ replicas: 4 }, "--refresh", "--markdown", path.join(world.folder, "plan.md"));
+        expect(files()).toEqual(before);
     });
 
     it("shows servers that come, with placeholders for addresses that are not known yet", async () => {
