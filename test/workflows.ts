@@ -61,7 +61,7 @@ const rules: Record<string, (workflow: Workflow) => string[]> = {
         on,
         jobs = {},
     }) => {
-        if (!/"pull_request"/.test(JSON.stringify(on ?? {}))) return [];
+        if (!JSON.stringify(on ?? {}).includes(`"pull_request"`)) return [];
         // `secrets[…]` and `toJSON(secrets)` name none.
         const named = [...JSON.stringify(jobs).matchAll(/\$\{\{[^}]*?\bsecrets\b\.?(\w*)/g)];
         return named.map(([, name = ""]) => name).filter((name) => !name.startsWith("PREVIEW_"));
