@@ -45,10 +45,16 @@ export async function lookUpAccount(settings: Partial<Settings>): Promise<Accoun
             warnings: found.warnings,
         };
     } catch (error) {
-        const reason = (error as Error).message.replace(/\s*\n\s*/g, " ");
-        const what = [`the account could not be read: ${reason}`, tokenAdvice(reason) ?? []].flat();
-        throw refusal(what.join("; "));
+        const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, " ");
+        const advice = tokenAdvice(reason) ?? endpointAdvice(reason, process.env.DIGITALOCEAN_API_URL);
+        throw refusal([`the account could not be read: ${reason}`, advice ?? []].flat().join("; "));
     }
+}
+
+/** What to do where nothing listens at an address that somebody chose. */
+function endpointAdvice(reason: string, endpoint: string | undefined): string | undefined {
+    if (!endpoint || !reason.includes("connection refused")) return undefined;
+    return `nothing answers at DIGITALOCEAN_API_URL, ${endpoint}: \`make up\` starts the local one; unset it for the real one`;
 }
 
 async function lookUpImages(settings: Partial<Settings>): Promise<Pick<Offer, "images" | "allImages">> {

@@ -69,7 +69,10 @@ export function missingScope(method: string, resource: string): string {
  */
 export function tokenAdvice(message: string): string | undefined {
     if (/: 401\b/.test(message)) {
-        return "set DIGITALOCEAN_TOKEN to a token of the account, or `pulumi config set --secret digitalocean:token`";
+        return (
+            "set DIGITALOCEAN_TOKEN to a token of the account, or `pulumi config set --secret digitalocean:token`, " +
+            "which goes before it"
+        );
     }
     // Other words for 403 are about the thing: "Can not delete default VPCs".
     const refused =

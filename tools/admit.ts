@@ -14,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { identityOf } from "../components/identity";
 import { admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
-import { askApi, deleteFromApi, listAll, postToApi } from "./api";
+import { askApi, deleteFromApi, listAll, postToApi, useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { readStack } from "./doctor-stack";
 
@@ -49,6 +49,7 @@ interface Firewall {
 const applySeconds = 60;
 
 async function main(options: Options): Promise<void> {
+    useAccountOf(options.stack);
     const { prefix } = await readStack(options.stack, () => Promise.resolve(false));
     if (options.sweep) {
         await sweep(prefix);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { missingScope } from "../account/token-scopes";
+import { readPulumi } from "./stack";
 
 /** Waits before another try, in seconds: a busy or failing API gets a quarter of a minute. */
 const retrySeconds = [1, 2, 4, 8];
@@ -7,6 +8,28 @@ const retrySeconds = [1, 2, 4, 8];
 const perPage = 200;
 /** How long a deletion may have to wait for what is under way: a droplet is made, or leaves its VPC, in less. */
 const pendingSeconds = 60;
+
+/** Set by {@link useAccountOf}. */
+let account: Promise<void> | undefined;
+
+/**
+ * From now on requests go where the stack's resources are: a `digitalocean:token` or `digitalocean:apiEndpoint` of its
+ * config goes before the environment, as it does for the provider. They are put into this process's environment, for
+ * what it starts and what masks secrets.
+ */
+export function useAccountOf(stack: string): void {
+    account = adoptConfig(stack);
+    // Whoever makes a request hears of it.
+    account.catch(() => undefined);
+}
+
+async function adoptConfig(stack: string): Promise<void> {
+    const json = await readPulumi("config", "--json", "--show-secrets", "--stack", stack);
+    const config = JSON.parse(json) as Record<string, { value?: string } | undefined>;
+    const { "digitalocean:token": token, "digitalocean:apiEndpoint": endpoint } = config;
+    if (token?.value) process.env.DIGITALOCEAN_TOKEN = token.value;
+    if (endpoint?.value) process.env.DIGITALOCEAN_API_URL = endpoint.value;
+}
 
 /** The API refused a request. */
 export class ApiRefusal extends Error {
@@ -19,7 +42,8 @@ export class ApiRefusal extends Error {
 }
 
 /**
- * A GET of DigitalOcean's API (DIGITALOCEAN_API_URL for another one) with DIGITALOCEAN_TOKEN.
+ * A GET of DigitalOcean's API (DIGITALOCEAN_API_URL for another one) with DIGITALOCEAN_TOKEN; see
+ * {@link useAccountOf} for a stack's own.
  *
  * @param resource Path behind /v2/, and query.
  * @returns The body; `undefined` if there is no such thing (404).
@@ -107,10 +131,12 @@ const baseUrl = () => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitaloc
 
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
 async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
+    await account;
     const token = process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
     if (!token)
         throw new Error(
-            "there is no DIGITALOCEAN_TOKEN in the environment: set it to a token of the stack's account",
+            "there is no DIGITALOCEAN_TOKEN in the environment, and no digitalocean:token in the stack's config: set " +
+                "one of them to a token of the stack's account",
         );
     try {
         return await fetch(`${baseUrl()}/v2/${resource}`, {

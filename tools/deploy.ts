@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { type Failure, requireOrder, requirePlan, runUp } from "./up";
 
@@ -24,6 +25,7 @@ interface Options {
 const lookSeconds = 10;
 
 async function main({ stack, waitMinutes, ...how }: Options): Promise<void> {
+    useAccountOf(stack);
     const deadline = Date.now() + waitMinutes * 60_000;
     let waits = false;
     for (;;) {

@@ -10,7 +10,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import { deleteFromApi } from "./api";
+import { deleteFromApi, useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays, whatWaits } from "./doctor-report";
 import { describeLock, readStack, readUnseenLocks, type Stack } from "./doctor-stack";
@@ -53,6 +53,7 @@ async function main(options: Options): Promise<number> {
     const say = (text: string) => {
         if (!options.quiet && text !== "") console.log(text);
     };
+    useAccountOf(options.stack);
     const consent = async (question: string) => (options.yes ? options.killed : confirm(question));
     const stack = await readStack(options.stack, consent);
     if (stack.backend === undefined)

@@ -8,6 +8,7 @@
  * Exit 0: no drift. 2: drift. 1: it could not be told.
  */
 import { parseArgs } from "node:util";
+import { useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "./doctor-stack";
 import {
@@ -42,6 +43,7 @@ interface Options extends ReportOptions {
 }
 
 async function main({ stack: name, ...options }: Options): Promise<number> {
+    useAccountOf(name);
     const stack = await readStack(name, () => Promise.resolve(false));
     // What a run is just making would look like drift.
     const [lock] = await readUnseenLocks(stack);

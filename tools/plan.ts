@@ -7,6 +7,7 @@
  * Exit 0: it can be applied. 1: refused by the program, the engine or a limit; files are written all the same.
  */
 import { parseArgs } from "node:util";
+import { useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { mask, maskAll } from "./mask";
 import { readableEngineDiff } from "./plan/diffs";
@@ -28,6 +29,7 @@ interface Options extends ReportOptions {
 
 async function main(options: Options): Promise<number> {
     const { stack, markdown } = options;
+    useAccountOf(stack);
     const flags = options.refresh ? ["--refresh"] : [];
     const { plan: made, document } = await readPlan(stack, flags);
     const plan = maskAll(made);

@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { readDropletRoom } from "./api";
+import { readDropletRoom, useAccountOf } from "./api";
 import { holdDuring, limitProblem, planBatches, readPreview } from "./batches";
 import { runCommand } from "./command";
 import { roomProblem } from "./plan/limits";
@@ -145,5 +145,6 @@ function duration(since: number): string {
 
 runCommand(usage, readOptions, async (options) => {
     const stack = options.stack ?? (await readPulumi("stack", "--show-name")).trim();
+    useAccountOf(stack);
     await main({ ...options, stack });
 });

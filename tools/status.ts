@@ -6,6 +6,7 @@
  */
 import Table from "cli-table3";
 import type { Colors } from "picocolors/types";
+import { useAccountOf } from "./api";
 import { readStack } from "./doctor-stack";
 import { readDroplets, readTaggedDroplets } from "./inventory";
 import { mask } from "./mask";
@@ -15,6 +16,7 @@ import { coloursFor } from "./terminal";
 import { describeUpdates, readUpdates, takeUpdates, type Updates } from "./updates";
 
 async function main(name: string): Promise<void> {
+    useAccountOf(name);
     const [outputs, { prefix }] = await Promise.all([
         readOutputs(name),
         readStack(name, () => Promise.resolve(false)),

@@ -43,7 +43,7 @@ export function check(
         const given = request.news[name] ?? undefined;
         if (given !== undefined) {
             const value = insideSecret(given, (plain) => convert(plain, property.type, property.items));
-            inputs[name] = resource.bridge ? withDefaults(value) : markProperty(property, value);
+            inputs[name] = markProperty(property, resource.bridge ? withDefaults(value) : value);
             const found = problem(property, reveal(value));
             const reason =
                 found !== undefined && containsSecret(value) ? "not valid (its value is secret)" : found;

@@ -19,6 +19,7 @@ import {
 
 const never = () => Promise.reject(new Error("not called by a check or a diff"));
 const resource: Resource = {
+    bridge: {},
     inputs: {
         name: { type: "string", autoName: true },
         image: { type: "string", required: true, forceNew: true },
@@ -31,7 +32,8 @@ const resource: Resource = {
         port: { type: "integer", validate: (value) => (value === 0 ? "not 0" : undefined) },
         backups: { type: "boolean", default: false },
         ipv6: { type: "boolean", default: false },
-        connection: { type: "map", secret: true },
+        agent: { type: "boolean", absent: false },
+        connection: { type: "map", secret: true, secretKeys: ["key"] },
     },
     outputs: ["address"],
     create: never,
@@ -79,6 +81,24 @@ describe("check", () => {
         expect(reasons.colour).toMatch(/^unknown property "colour"; known are name, image/);
         expect(reasons.tags).toBe('expected a list, got "web", for web-0.tags');
         expect(reasons.port).toBe("not 0, for web-0.port");
+    });
+
+    test("what is secret inside an object is marked there, too, and an unknown secret stays one", () => {
+        const { inputs } = checked({ ...given, connection: { host: "h", key: "k" } });
+        expect(inputs.connection).toEqual(secret({ host: "h", key: secret("k") }));
+        expect(checked({ ...given, connection: UNKNOWN }).inputs.connection).toEqual(secret(UNKNOWN));
+        expect(checked({ ...given, connection: inputs.connection ?? null }).inputs.connection).toEqual(
+            inputs.connection,
+        );
+    });
+
+    test("only a bridge from Terraform has `__defaults`, in each object of a list as well", () => {
+        const news = { ...given, rules: [{ port: "1" }] };
+        expect(checked(news).inputs.rules).toEqual([{ port: "1", __defaults: [] }]);
+        const { bridge: _none, ...plain } = resource;
+        const { inputs } = check(plain, { name: "web-0", news, olds: {}, randomSeed: Buffer.from("seed") });
+        expect(inputs.rules).toEqual(news.rules);
+        expect(inputs).not.toHaveProperty("__defaults");
     });
 
     test("a secret's value is not in the message", () => {
@@ -148,6 +168,21 @@ describe("diff", () => {
             { connection: secret({ host: "a", key: "k" }) },
             { connection: { host: "b", key: "k" } },
             ["update connection"],
+        ],
+        [
+            "a secret that becomes unknown: what it will be can't be known either way",
+            { connection: secret({ host: "a", key: secret("k") }) },
+            { connection: secret(UNKNOWN) },
+            [],
+        ],
+        ["one that the service takes for false where it is not given", { agent: false }, {}, []],
+        ["the same, given at last", { agent: false }, { agent: true }, ["update agent"]],
+        ["the same, from before it was in the state", {}, { agent: true }, ["update agent"]],
+        [
+            "what only inputs say",
+            { rules: [{ port: "1" }] },
+            { rules: [{ port: "1", __defaults: ["x"] }] },
+            [],
         ],
         ["a key with a dot", { rules: [] }, { rules: [{ "a.b": 1 }] }, ["add rules"]],
     ];

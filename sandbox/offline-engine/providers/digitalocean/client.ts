@@ -147,15 +147,18 @@ async function send<T>(
     return (answer === "" ? undefined : JSON.parse(answer)) as T;
 }
 
+/** In the words of Go's HTTP client, which name no cure: the program does. */
 function connectionError(error: unknown, method: string, url: URL): ApiError {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const verb = method.charAt(0) + method.slice(1).toLowerCase();
+    const refused = (cause as NodeJS.ErrnoException).code === "ECONNREFUSED";
+    const why = refused ? `dial tcp ${url.host}: connect: connection refused` : messageOf(cause);
     const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
-    if (loopback && (cause as NodeJS.ErrnoException).code === "ECONNREFUSED") {
-        const hint = "connection refused: is the sandbox running? `make up` starts it";
-        // Nothing listens on this machine's own port: waiting long won't help.
-        return new ApiError(`${method} ${url.href}: ${hint}`, { retryAfterSeconds: 0.25 });
-    }
-    return new ApiError(`${method} ${url.href}: ${messageOf(cause)}`);
+    // Nothing listens on this machine's own port: waiting long won't help.
+    return new ApiError(
+        `${verb} "${url.href}": ${why}`,
+        refused && loopback ? { retryAfterSeconds: 0.25 } : {},
+    );
 }
 
 /** In the official client's words: `POST URL: 422 (request "ID") MESSAGE`. */
