@@ -7,11 +7,11 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { explainTokenErrors } from "./refusal";
+import { explainErrors } from "./refusal";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
-    explainTokenErrors();
+    explainErrors();
     const { settings, account } = await readSettings();
     const { prefix, region } = settings;
 

@@ -80,7 +80,8 @@ export class HaproxyConfig extends pulumi.ComponentResource {
             { create: loadBalancer.dropletId.apply(stageCommand), stdin: this.text, logging: quiet },
             [script],
         );
-        const create = staged.stdout.apply((word) => applyCommand(word, readySeconds));
+        // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
+        const create = staged.stdout.apply((word?: string) => applyCommand(word ?? "none", readySeconds));
         return run(names.applied, { create }, [staged]);
     }
 }

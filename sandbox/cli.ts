@@ -85,6 +85,7 @@ ${next.join("\n")}
 /** The real preview of the dev stack, as if nothing had been made yet. */
 async function preview(say: Progress): Promise<void> {
     const engine = await findEngine({ home, log: say.log });
+    say.log(`engine: ${engine.description}`);
     const sandbox = await startSandbox(previewOnly, { port: 0 });
     try {
         const { run, read } = pulumi(stackEnvironment(previewOnly, engine, sandbox));

@@ -127,7 +127,9 @@ describe("when the API fails", () => {
                 expect(next.text).toMatch(
                     /web-[78] \(droplet \d+\) has no address yet: .*`pulumi up --refresh`/,
                 );
-                expect(next.text).toMatch(/\(web-[78]\):\n.*did not exist while updating.*`pulumi refresh`/);
+                expect(next.text).toMatch(
+                    /\(web-[78]\):\n[^]*?did not exist while updating[^]*?`pulumi refresh`/,
+                );
             },
         );
         writeFileSync(timeouts, sensible);

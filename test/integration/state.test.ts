@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { callApi, dropletNamed } from "../faults.mts";
 import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
-import { upEndsWell } from "../world.mts";
+import { up, upEndsWell } from "../world.mts";
 
 /** Marks a secret in a state. https://github.com/pulumi/pulumi (sdk/go/common/resource/sig) */
 const signature = "4dabf18193072939515e22adb298388d";
@@ -58,5 +60,49 @@ describe("a stack's state", () => {
             const { code, text } = await world.pulumi(["preview", "--expect-no-changes", ...more]);
             expect(code, text).toBe(0);
         }
+    });
+
+    it("that has a droplet which is gone can't delete it; the error says what leads out, and it does", async () => {
+        const { id } = await dropletNamed(world, "web-1");
+        await callApi(world, "DELETE", `/v2/droplets/${id}`);
+        while (JSON.stringify(await world.api("droplets")).includes(`"id":${id},`)) await sleep(200);
+        await world.configure({ replicas: 1 });
+        const { code, text } = await up(world);
+        expect(code).not.toBe(0);
+        expect(text).toContain(
+            `Error waiting for droplet to be unlocked for destroy (${id}): unexpected state 'Not Found'`,
+        );
+        expect(text).toContain(
+            `droplet ${id} is gone from the account already: \`pulumi up --refresh\` takes it`,
+        );
+        await upEndsWell(world, "--refresh");
+        await upEndsWell(world, "--expect-no-changes");
+    });
+
+    it("is read by our own commands with the token of its config, which goes before the environment's", async () => {
+        const wrong = { DIGITALOCEAN_TOKEN: "dop_v1_of_another_account" };
+        const set = ["config", "set", "--secret", "digitalocean:token", world.sandbox.token];
+        expect((await world.pulumi(set)).code).toBe(0);
+        for (const [name, ...args] of [
+            ["status", "test"],
+            ["plan", "test"],
+            ["drift", "test"],
+            ["doctor", "test"],
+        ]) {
+            const { text } = await world.tool(name ?? "", args, wrong);
+            expect(text, name).not.toMatch(/401|Unable to authenticate/);
+            expect(text, name).not.toContain(world.sandbox.token);
+        }
+        await world.pulumi(["config", "set", "--secret", "digitalocean:token", "dop_v1_of_another_account"]);
+        for (const name of ["status", "drift", "doctor"]) {
+            const { code, text } = await world.tool(name, ["test"]);
+            expect(code, text).toBe(1);
+            expect(text, name).toMatch(/401/);
+        }
+        const refused = await world.pulumi(["preview"]);
+        expect(refused.text).toMatch(
+            /Unable to authenticate you; set DIGITALOCEAN_TOKEN .*which goes before it/,
+        );
+        await world.pulumi(["config", "rm", "digitalocean:token"]);
     });
 });

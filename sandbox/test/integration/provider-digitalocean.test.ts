@@ -354,6 +354,8 @@ test("getVpc finds by id, and a region's default", async () => {
         "Error retrieving VPC: unable to find default VPC in nyc3 region",
     );
     const { id, state } = await make(plugin.resource(TYPES.Vpc, "net"), { region: "nyc3" });
+    // As the API tells it, without what is the state's alone.
+    for (const key of ["__meta", "__pulumi_raw_state_delta"]) Reflect.deleteProperty(state, key);
     for (const args of [{ region: "nyc3" }, { id }] as Properties[]) {
         expect(await plugin.invoke(token, args)).toEqual({ ...state, id });
     }
@@ -381,7 +383,9 @@ describe("without a service", () => {
             DIGITALOCEAN_TOKEN: "t",
         });
         expect(error.message).toContain(`http://127.0.0.1:${port}/v2/sizes`);
-        expect(error.message).toContain("connection refused: is the sandbox running?");
+        expect(error.message).toMatch(
+            /: Get "http:\S+": dial tcp 127\.0\.0\.1:\d+: connect: connection refused/,
+        );
         expect(error.message).toContain("; giving up after 5 attempt(s)");
         expect(seconds).toBeLessThan(8);
     });

@@ -96,9 +96,9 @@ export function droplet(client: Client): Resource {
             // In the official provider's words.
             if (!found)
                 throw new Error(
-                    "Resource provider reported that the resource did not exist while updating. This is usually a " +
-                        "result of the resource having been deleted outside of Pulumi, and can often be fixed by " +
-                        "running `pulumi refresh` before updating.",
+                    `Resource provider reported that the resource did not exist while updating ${call.name}.\n\n` +
+                        "This is usually a result of the resource having been deleted outside of Pulumi, and can " +
+                        "often be fixed by running `pulumi refresh` before updating.",
                 );
             return state(found);
         },
