@@ -1,5 +1,5 @@
 import type { Bridge, Resource } from "./resource.ts";
-import { isRecord, reveal, type Properties, type Value } from "./values.ts";
+import { insideSecret, isRecord, reveal, type Properties, type Value } from "./values.ts";
 
 /** Of Terraform's SDK: the key of a resource's timeouts in its metadata. */
 const TIMEOUTS_KEY = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0";
@@ -13,13 +13,19 @@ const TIMEOUTS_KEY = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0";
  * @param createSeconds Of this resource's own, instead of the type's.
  */
 export function withBridgeKeys(
-    { bridge }: Resource,
+    { bridge, inputs }: Resource,
     id: string,
     state: Properties,
     createSeconds?: number,
 ): Properties {
     if (!bridge) return state;
-    const { __meta: kept, ...rest } = state;
+    const { __meta: kept, ...unsorted } = state;
+    const rest = Object.fromEntries(
+        Object.entries(unsorted).map(([name, value]) => [
+            name,
+            inputs[name]?.type === "set" ? insideSecret(value, sortedSet) : value,
+        ]),
+    );
     const meta = kept ?? metaOf(bridge, createSeconds);
     return {
         ...rest,
@@ -27,6 +33,20 @@ export function withBridgeKeys(
         ...(meta !== undefined && { __meta: meta }),
         __pulumi_raw_state_delta: rawStateDelta(rest, bridge),
     };
+}
+
+/**
+ * In Terraform's order: an official plugin's diff of a set names elements by their place in it, and the engine shows what
+ * stands there. https://github.com/zclconf/go-cty/blob/main/cty/set_internals.go
+ */
+function sortedSet(set: Value): Value {
+    if (isRecord(set)) {
+        const parts = Object.entries(set).sort(([a], [b]) => (a < b ? -1 : 1));
+        return Object.fromEntries(parts.map(([key, part]) => [key, sortedSet(part)]));
+    }
+    if (!Array.isArray(set)) return set;
+    const texts = set.map((item) => JSON.stringify(sortedSet(item))).sort((a, b) => (a < b ? -1 : 1));
+    return texts.map((text) => JSON.parse(text) as Value);
 }
 
 function metaOf({ timeouts, schemaVersion }: Bridge, createSeconds: number | undefined): string | undefined {

@@ -344,7 +344,7 @@ test("getTag finds by name, and none is an error with the API's status", async (
     expect(await plugin.invoke(token, { name: "env:monitoring" })).toMatchObject({ name: "env:monitoring" });
     await tag.delete(made);
     await expect(plugin.invoke(token, { name: "nobody" })).rejects.toThrow(
-        /^Error retrieving tag: GET .*: 404 /,
+        /Error retrieving tag: GET .*: 404 /,
     );
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { withBridgeKeys } from "../../offline-engine/providers/bridge.ts";
 import { check } from "../../offline-engine/providers/check.ts";
 import { diff, type Difference } from "../../offline-engine/providers/diff.ts";
 import {
@@ -267,5 +268,57 @@ describe("the client", () => {
         [422, false],
     ])("status %i is tried again: %s", (status, retryable) => {
         expect(new ApiError("", { status }).retryable).toBe(retryable);
+    });
+});
+
+describe("what the bridge from Terraform adds to a state", () => {
+    const bridged: Resource = {
+        ...resource,
+        bridge: {
+            renamed: { address: "urn" },
+            single: ["policy"],
+            timeouts: { create: 60 },
+            schemaVersion: "1",
+        },
+    };
+    const state = {
+        tags: ["b", "a"],
+        rules: [
+            { port: "80", sources: ["::/0", "0.0.0.0/0"] },
+            { port: "22", sources: [] },
+        ],
+        address: "192.0.2.1",
+        policy: null,
+        none: null,
+    };
+
+    test("sets in Terraform's order, and the delta that fits them", () => {
+        const { __pulumi_raw_state_delta: delta, ...rest } = withBridgeKeys(bridged, "7", state, 5);
+        expect(rest).toEqual({
+            ...state,
+            id: "7",
+            tags: ["a", "b"],
+            rules: [
+                { port: "22", sources: [] },
+                { port: "80", sources: ["0.0.0.0/0", "::/0"] },
+            ],
+            __meta: '{"e2bfb730-ecaa-11e6-8f88-34363bc7c4c0":{"create":5000000000},"schema_version":"1"}',
+        });
+        const rule = { obj: { ps: { sources: { arr: {} } } } };
+        const ps = {
+            tags: { arr: {} },
+            rules: { arr: { el: { 0: rule, 1: rule } } },
+            policy: { plu: { i: {} } },
+        };
+        expect(delta).toEqual({ obj: { ps, renamed: { address: "urn" } } });
+    });
+
+    test("the delta anew with each state, the timeouts as they were; nothing to what is no bridge", () => {
+        const first = withBridgeKeys(bridged, "7", state, 5);
+        const next = withBridgeKeys(bridged, "7", { ...first, rules: [] });
+        expect(next.__meta).toBe(first.__meta);
+        expect(next.__pulumi_raw_state_delta).toMatchObject({ obj: { ps: { rules: { arr: {} } } } });
+        const { bridge: _none, ...plain } = resource;
+        expect(withBridgeKeys(plain, "7", state)).toBe(state);
     });
 });
