@@ -1,4 +1,4 @@
-import { parse } from "yaml";
+import { readYaml } from "./read-yaml";
 
 /** Commands and settings after which a machine goes down, as words of a script. */
 const restart =
@@ -16,7 +16,7 @@ const restartKeys = ["power_state", "package_reboot_if_required", "apt_reboot_if
  */
 export function plannedRestarts(text: string): string[] {
     if (text.startsWith("#!")) return restartLines(text);
-    const config: unknown = parse(text, { version: "1.1", logLevel: "silent" });
+    const { value: config } = readYaml(text);
     if (typeof config !== "object" || config === null) return [];
     const found = Object.entries(config).flatMap(([key, value]) => {
         if (!restartKeys.includes(key)) return restartsIn(value);

@@ -27,6 +27,7 @@ describe("restarts that user data plans", () => {
             `write_files:\n  - path: /etc/apt/apt.conf.d/60\n    content: 'Unattended-Upgrade::Automatic-Reboot "true";'`,
             ['Unattended-Upgrade::Automatic-Reboot "true";'],
         ],
+        [`a: &id id\nruncmd: [${"*id, ".repeat(150)}reboot]`, ["reboot"]],
         ["runcmd:\n  - echo b > /proc/sysrq-trigger", ["echo b > /proc/sysrq-trigger"]],
     ])("%j", (config, expected) => {
         expect(plannedRestarts(`#cloud-config\n${config}\n`)).toEqual(expected);
