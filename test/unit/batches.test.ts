@@ -128,7 +128,7 @@ describe("a preview", () => {
         ).toEqual({
             replaced: [0, 1, 10],
             notServing: [10],
-            others: ["create web-3", "delete web-4", "update haproxy-staged", "update haproxy"],
+            others: ["create web-3", "delete web-4", "update haproxy", "update haproxy-staged"],
             changes: true,
             dropletsMade: 4,
             dropletsDeleted: 4,
