@@ -275,7 +275,7 @@ list_new_servers() {
     while read -r line; do
         number=${#name[@]}
         name+=("${line%% *}") target+=("${line#* }") pending+=("$number")
-        http[number]='not asked' setup[number]='not asked' due[number]=$SECONDS haste[number]=0
+        http[number]='not asked' setup[number]='not known yet' due[number]=$SECONDS haste[number]=0
         if [[ $served == *" ${target[number]%:*} "* ]]; then setup[number]=ended; fi
     done < <(new_servers)
 }
@@ -402,7 +402,7 @@ not_ready() { # seconds since the first question
     local number
     local -a questions=() hints=()
     for number in "${pending[@]:0:5}"; do questions+=("$(question_and_answer "$number")"); done
-    if [[ ${setup[*]} == *'not known'* ]]; then
+    if [[ ${setup[*]} == *'SSH says'* ]]; then
         hints+=("Whether the set-up has ended, the load balancer asks over SSH as $SETUP_USER, on its servers' private addresses:"
             "allow that there (port 22 in the firewall; AllowUsers, AllowGroups and AuthorizedKeysFile in sshd's configuration).")
     fi

@@ -138,7 +138,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const host = await servingHost(context, before, a);
         await host.call("serve", b, 404);
         await host.call("serve", "127.0.1.9");
-        const ended = await host.apply(configFor({ 0: a, 1: b, 2: c, 3: "127.0.1.9" }), 2);
+        const ended = await host.apply(configFor({ 0: a, 1: b, 2: c, 3: "127.0.1.9" }), 6);
         await expectUnchanged(host, before, ended);
         expect(ended.stdout).toMatch(
             /^asking 3 new server\(s\): web-1, web-2, web-3\nweb-3 answered after \d s \(HTTP 200\)\n$/,
@@ -169,7 +169,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         expect(refused.stderr).toMatch(/nothing was changed: web-0 \(.*\), web-1 \(.*\)\./);
         expect(await host.file(cfg)).toBe(debianDefault);
         await host.call("serve", a);
-        const { code, stdout, stderr } = await host.apply(config, 2);
+        const { code, stdout, stderr } = await host.apply(config, 6);
         expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
         expect(stdout).toMatch(
             /warning: no good answer, left to HAProxy's own check: web-1 \(Failed to connect/,
@@ -231,7 +231,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const config = configFor({ 0: a, 1: b });
         for (const address of [a, b]) await host.call("serve", address);
         await host.setUp(b, "set-up runs");
-        const running = await host.apply(config, 4);
+        const running = await host.apply(config, 8);
         expect(running.code).not.toBe(0);
         expect(running.stderr).toMatch(/nothing was changed: web-1 \(HTTP 200; set-up runs\)\./);
         await host.setUp(b, "set-up failed\nE: no package");
@@ -245,7 +245,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const host = await servingHost(context, configFor({ 0: a }), a);
         await host.call("serve", b);
         await host.setUp(b, "dropscale@127.0.1.2: Permission denied (publickey).");
-        const ended = await host.apply(configFor({ 0: a, 1: b }), 3);
+        const ended = await host.apply(configFor({ 0: a, 1: b }), 6);
         await expectUnchanged(host, configFor({ 0: a }), ended);
         expect(ended.stderr).toContain(
             "web-1 (HTTP 200; set-up not known, SSH says: dropscale@127.0.1.2: Permission denied (publickey).)",
@@ -254,7 +254,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
             /asks over SSH as dropscale, .*\nallow that there \(port 22 .*AllowUsers/,
         );
         await host.run("systemctl stop haproxy; rm /etc/haproxy/haproxy.cfg*");
-        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 3);
+        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 6);
         expect(code).toBe(0);
         expect(stdout).toContain(
             "warning: no good answer, left to HAProxy's own check: web-1 (HTTP 200; set-up not known",
@@ -276,7 +276,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const host = await servingHost(context, configFor({ 0: a }), a);
         await host.call("serve", b, 301);
         const settings = { healthPath: "/healthz?a=1", healthHost: "www.example.com:8000" };
-        const ended = await host.apply(configFor({ 0: a, 1: b }, settings), 2);
+        const ended = await host.apply(configFor({ 0: a, 1: b }, settings), 6);
         await expectUnchanged(host, configFor({ 0: a }), ended);
         expect(ended.stderr).toContain(
             "web-1: GET http://127.0.1.2:8080/healthz?a=1 with Host: www.example.com:8000 gets HTTP 301, Location: /elsewhere, first line: 127.0.1.2\n",

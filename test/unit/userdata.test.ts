@@ -223,7 +223,7 @@ describe("user data of a backend", () => {
         expect(other).toBe(one?.replace("\n\n", "\nGeneration: 2026-11\n\n"));
     });
 
-    it("tells its parts again, whatever they hold", () => {
+    it("tells its parts again, whatever they hold", { timeout: 30_000 }, () => {
         const piece = fc.oneof(
             fc.string({ unit: "binary" }),
             fc.constantFrom(
