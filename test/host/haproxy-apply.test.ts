@@ -509,7 +509,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
     test("writes its text over one that was edited by hand", async (context) => {
         const config = configFor({ 0: a });
         const host = await servingHost(context, config, a);
-        await host.run(`sed -i 's/retries 3/retries 9/' ${cfg} && systemctl reload haproxy && sleep 1`);
+        await host.run(`sed -i 's/retries 1/retries 9/' ${cfg} && systemctl reload haproxy && sleep 1`);
         expect(await host.apply(config)).toMatchObject({ code: 0, stderr: "" });
         expect(await host.file(cfg)).toBe(config);
         expect(await host.file("/run/reloads")).toBe("reload\nreload\n");

@@ -190,12 +190,12 @@ describe("what clients and servers see", () => {
         }
     });
 
-    test("a POST is sent once, a GET again", async () => {
+    test("what a server answers is for the client, and asked for once", async () => {
         await host.call("request", "/post?status=503", { method: "POST" });
         await host.call("request", "/get?status=503");
         const urls = (await host.call("seen", a)).map(({ url }) => url);
         expect(urls.filter((url) => url === "/post?status=503")).toHaveLength(1);
-        expect(urls.filter((url) => url === "/get?status=503").length).toBeGreaterThan(1);
+        expect(urls.filter((url) => url === "/get?status=503")).toHaveLength(1);
     });
 
     test("the same for names in capitals, and when there are three of each", async () => {
@@ -233,7 +233,7 @@ describe("what clients and servers see", () => {
     test.each([
         ["nonsense", "nonsense\r\n\r\n"],
         ["two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"],
-        ["a header that fills the buffer", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`],
+        ["a header that fills the buffer", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(40_000)}\r\n\r\n`],
     ])("%s is answered with 400", async (_, bytes) => {
         const answer = await host.call("raw", bytes);
         expect(answer).toMatch(/^HTTP\/1\.1 400 Bad request\r\n/);
