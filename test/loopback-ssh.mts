@@ -1,47 +1,70 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo } from "node:net";
 import * as path from "node:path";
 import ssh2 from "ssh2";
+import { generationIn } from "../components/haproxy-config.ts";
 import { makeWorld, type World } from "./world.mts";
 
 /** A `loopback` world whose `pulumi up` ends well. */
 export interface DeployableWorld extends World {
-    /** How commands on the load balancer end from now on. */
-    ssh: { exitCode: number };
+    ssh: FakeLoadBalancer;
+}
+
+/** What stands in for the load balancer's host: it keeps what is staged, and says that it runs what was applied. */
+export interface FakeLoadBalancer {
+    /** How commands that apply haproxy.cfg, or wait for cloud-init, end from now on. */
+    exitCode: number;
+    /** Its own addresses. */
+    host: string[];
+    /** haproxy.cfg on its disk; empty: nothing was applied. */
+    text: string;
+    /** What HAProxy runs; `undefined`: none of ours. */
+    generation: string | undefined;
+    /** Its answer to whoever looks at HAProxy. @default as an HAProxy that runs {@link text} */
+    look: (() => string | Error) | undefined;
 }
 
 /**
  * The load balancer of its copy of the program is reached at an SSH server of the test's own, where every command ends as
- * the test says, and nothing is done. So a state is as after a real `up`, without machines; what HAProxy would do is
- * not shown by it.
+ * the test says. So a state is as after a real `up`, without machines; what HAProxy would do with its servers is not
+ * shown by it. `tool` leads our own commands there, too.
  */
-export async function makeDeployableWorld(config: Record<string, unknown> = {}): Promise<DeployableWorld> {
-    const ssh = { exitCode: 0 };
+export async function makeDeployableWorld(
+    config: Record<string, unknown> = {},
+    options: Parameters<typeof makeWorld>[2] = {},
+): Promise<DeployableWorld> {
+    const ssh: FakeLoadBalancer = { exitCode: 0, host: [], text: "", generation: undefined, look: undefined };
     const server = serve(ssh);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
     const stop = async () => {
         server.close();
         await once(server, "close");
     };
     try {
-        const world = await makeWorld("loopback", config);
-        lead(path.join(world.folder, "components/load-balancer.ts"), (server.address() as AddressInfo).port);
+        const world = await makeWorld("loopback", config, options);
+        lead(path.join(world.folder, "components/load-balancer.ts"), port);
         const close = async () => {
             await world.close();
             await stop();
         };
-        return { ...world, ssh, close };
+        const led = {
+            NODE_OPTIONS: `--require ${path.join(import.meta.dirname, "lead-ssh.cjs")}`,
+            DROPSCALE_TEST_SSH_PORT: String(port),
+        };
+        const tool: World["tool"] = (name, args, more) => world.tool(name, args, { ...led, ...more });
+        return { ...world, tool, ssh, close };
     } catch (error) {
         await stop();
         throw error;
     }
 }
 
-function serve(ssh: DeployableWorld["ssh"]): ssh2.Server {
+function serve(ssh: FakeLoadBalancer): ssh2.Server {
     const hostKeys = [ssh2.utils.generateKeyPairSync("ed25519").private];
+    const staged = { text: "", words: 0 };
     return new ssh2.Server({ hostKeys }, (client) => {
         client.on("error", () => undefined);
         client.on("authentication", (context) => {
@@ -50,16 +73,58 @@ function serve(ssh: DeployableWorld["ssh"]): ssh2.Server {
         client.on("session", (accept) => {
             accept().on("exec", (acceptExec, _reject, { command }) => {
                 const channel = acceptExec();
-                channel.resume();
-                channel.once("end", () => {
-                    // What stages a text prints a word, another one each time.
-                    if (/ stage( |$)/.test(command)) channel.write(`${randomUUID()}\n`);
-                    channel.exit(ssh.exitCode);
+                let stdin = "";
+                channel.on("data", (data: Buffer) => (stdin += data.toString()));
+                const end = (code: number, printed = "") => {
+                    channel.write(printed);
+                    channel.exit(code);
                     channel.end();
+                };
+                if (command.includes("haproxy-master.sock")) {
+                    const answer = ssh.look?.() ?? haproxyAnswers(ssh);
+                    end(answer instanceof Error ? 1 : 0, answer instanceof Error ? "" : answer);
+                    // It sends nothing, and so never ends its side.
+                    channel.close();
+                    return;
+                }
+                channel.once("end", () => {
+                    if (/ stage( |$)/.test(command)) {
+                        staged.text = stdin;
+                        end(0, `${++staged.words}-0123abcd\n`);
+                        return;
+                    }
+                    if (ssh.exitCode === 0 && command.includes(" apply ")) {
+                        ssh.text = staged.text;
+                        ssh.generation = generationIn(staged.text);
+                    }
+                    end(ssh.exitCode);
                 });
             });
         });
     });
+}
+
+/** What tools/live-haproxy.ts asks for. */
+export function haproxyAnswers({ host, text, generation }: FakeLoadBalancer): string {
+    const servers = [...text.matchAll(/^ {4}server (\S+) (\S+) /gm)].map(([, svname, addr]) =>
+        Object.entries({ svname, addr, status: "UP", check_status: "L7OK" }).map(([name, value]) => ({
+            objType: "Server",
+            field: { name },
+            value: { value },
+        })),
+    );
+    const parts = {
+        host: `${host.join(" ")} \n`,
+        text,
+        info: generation === undefined ? "" : `Pid: 1\ndescription: gen=${generation}\n`,
+        servers: JSON.stringify(servers),
+        draining: "",
+        applying: "",
+        end: "",
+    };
+    return Object.entries(parts)
+        .map(([name, part]) => `\n-- dropscale: ${name}\n${part}`)
+        .join("");
 }
 
 /** Changes where the copy of the program finds the load balancer; as unknown in a preview as it was. */

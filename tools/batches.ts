@@ -122,6 +122,8 @@ export interface DropletCount {
     first: Pick<Preview, "dropletsMade" | "dropletsDeleted">;
     /** How many servers the batches replace together. */
     replaced: number;
+    /** What the doctor would delete first, since it serves nobody. @default nothing */
+    idle?: { droplets: number; stack: string };
 }
 
 /** What to do where the account has no room for droplets. */
@@ -131,18 +133,49 @@ export const askForMore = "ask for more: https://cloud.digitalocean.com/account/
 export function limitProblem(count: DropletCount, size: number): string | undefined {
     const { limit, existing, replaced } = count;
     if (dropletsAtOnce(count, size) <= limit) return undefined;
-    const fitting = fittingBatch(count, size - 1);
     const what = replaced > 0 ? `a batch of ${Math.min(size, replaced)}` : "this change";
+    const none = `not even --batch 1 fits; delete what is not needed, or ${askForMore}`;
+    const { idle } = count;
+    const advice =
+        idle && dropletsAtOnce(without(count), size) <= limit
+            ? `${doctorFirst(idle)}, then it fits`
+            : adviseBatch(count, size - 1, (batch) => `--batch ${batch}`);
     return (
         `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${dropletsAtOnce(count, size)}: ` +
-        (fitting === undefined
-            ? `not even --batch 1 fits; delete what is not needed, or ${askForMore}`
-            : `--batch ${fitting} fits, or ${askForMore}`)
+        (advice ?? none)
     );
 }
 
+/** When what serves nobody is deleted. */
+const without = (count: DropletCount): DropletCount => ({
+    ...count,
+    existing: count.existing - (count.idle?.droplets ?? 0),
+});
+
+/**
+ * Which batch fits, if need be after the doctor; `undefined`: not even one server.
+ *
+ * @param most Servers in it.
+ */
+export function adviseBatch(
+    count: DropletCount,
+    most: number,
+    say: (batch: number) => string,
+): string | undefined {
+    const [now, then] = [count, without(count)].map((room) => fittingBatch(room, most));
+    if (now !== undefined) return `${say(now)} fits, or ${askForMore}`;
+    return count.idle && then !== undefined
+        ? `${doctorFirst(count.idle)}, then ${say(then)} fits, or ${askForMore}`
+        : undefined;
+}
+
+/** Where it is enough, or helps, to delete first what serves nobody. */
+export function doctorFirst({ droplets, stack }: NonNullable<DropletCount["idle"]>): string {
+    return `\`make doctor STACK=${stack}\` deletes ${droplets} that serve${droplets === 1 ? "s" : ""} nobody`;
+}
+
 /** The largest batch of at most so many servers that fits into the account's limit; `undefined`: not even one. */
-export function fittingBatch(count: DropletCount, most: number): number | undefined {
+function fittingBatch(count: DropletCount, most: number): number | undefined {
     const sizes = Array.from({ length: Math.max(0, most) }, (_, i) => most - i);
     return sizes.find((size) => dropletsAtOnce(count, size) <= count.limit);
 }

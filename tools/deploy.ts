@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { useAccountOf } from "./api";
 import { runCommand } from "./command";
-import { type Failure, requireOrder, requirePlan, runUp } from "./up";
+import { type Failure, requireOrder, requirePlan, upOrClear } from "./up";
 
 const usage = "tsx tools/deploy.ts STACK [--refresh] [--wait-minutes N] [--quiet]";
 
@@ -32,7 +32,7 @@ async function main({ stack, waitMinutes, ...how }: Options): Promise<void> {
         const failure: Failure | undefined =
             (await requireOrder(stack)) ??
             (await requirePlan(stack, how.refresh ? ["--refresh"] : [])) ??
-            (await runUp(stack, how));
+            (await upOrClear(stack, how));
         if (failure === undefined) return;
         if (!failure.locked || Date.now() > deadline) throw new Error(failure.problem);
         if (!waits) console.error(`another run holds ${stack}: waiting for it, at most ${waitMinutes} min`);

@@ -2,7 +2,12 @@ import * as path from "node:path";
 import Table from "cli-table3";
 import pc from "picocolors";
 import type { Stack } from "./doctor-stack";
+import type { HaproxyFinding } from "./haproxy-check";
+import { clearable } from "./leftovers";
+import type { Live } from "./live";
+import { leftOf, partOf } from "./live-words";
 import type { Finding } from "./orphans";
+import { dollars } from "./plan/words";
 import type { Lock, Process } from "./runs";
 
 /** What was found. */
@@ -12,6 +17,9 @@ export interface Examination {
     /** What killed runs were doing. */
     pending: string[];
     orphans: Finding[];
+    live: Live;
+    /** What HAProxy runs that the state does not have. */
+    haproxy: HaproxyFinding | undefined;
 }
 
 /** One line of the table. */
@@ -25,8 +33,15 @@ export interface Row {
     why: string;
 }
 
-/** What was found, as lines of a table. */
-export function rowsOf({ locks, processes, pending, orphans }: Examination): Row[] {
+/**
+ * What was found, as lines of a table.
+ *
+ * @param mayClear Whether what failed runs left is to be cleared, if that is agreed to.
+ */
+export function rowsOf(
+    { locks, processes, pending, orphans, live, haproxy }: Examination,
+    mayClear: boolean,
+): Row[] {
     return [
         ...locks.map(({ pid, username, hostname, timestamp }) => ({
             todo: "clear" as const,
@@ -51,7 +66,44 @@ export function rowsOf({ locks, processes, pending, orphans }: Examination): Row
             why: "cut off in the middle",
         })),
         ...orphans.map(({ verdict, ...rest }) => ({ todo: verdict, ...rest })),
+        ...leftRows(live, mayClear),
+        ...haproxyRows(live, haproxy),
     ];
+}
+
+function leftRows(live: Live, mayClear: boolean): Row[] {
+    const { serving, waiting, idle } = leftOf(live);
+    const goes = mayClear ? clearable(live, "all") : [];
+    return [...serving, ...idle, ...waiting].map((droplet) => {
+        const { name, id, monthlyCost = 0, serves } = droplet;
+        return {
+            todo: goes.includes(droplet) ? ("delete" as const) : ("tell" as const),
+            kind: "droplet",
+            name,
+            id,
+            why:
+                partOf(droplet) +
+                (serves === false && monthlyCost > 0 ? `, ${dollars(monthlyCost)} a month` : ""),
+        };
+    });
+}
+
+function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): Row[] {
+    const row = { todo: "tell" as const, kind: "haproxy.cfg", name: "load balancer", id: "" };
+    if (haproxy instanceof Error) return [{ ...row, why: `can't be looked at: ${haproxy.message}` }];
+    return found ? [{ ...row, why: found.says }] : [];
+}
+
+/** What HAProxy runs, where it is not what the state has. */
+export function whatRuns({ haproxy }: Examination): string | undefined {
+    return haproxy && `haproxy.cfg ${haproxy.says}: ${haproxy.mend}`;
+}
+
+/** The last line where nothing else is to be done. */
+export function nextStep({ name }: Stack, { live, haproxy }: Examination): string {
+    const { serving } = leftOf(live);
+    const isInOrder = serving.length === 0 && haproxy === undefined && !(live.haproxy instanceof Error);
+    return `${isInOrder ? `stack ${name} is in order; ` : ""}next: pulumi up --stack ${name}`;
 }
 
 /** Those that need consent. */

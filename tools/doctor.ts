@@ -1,6 +1,7 @@
 /**
  * `make doctor`: clears what a killed run left of a stack (its lock, its plugins, its pending operations), and deletes
- * what the account has of the stack and its state does not know. What may be somebody else's is told, never deleted.
+ * what the account has of the stack and its state does not know, and of what failed runs left in the state, what serves
+ * nobody. What may be somebody else's is told, never deleted.
  *
  * Two things only a person can know: whether a run lives that can't be seen from here, and so whether what is not an hour
  * old is still being made. A yes on a terminal says so, and `--killed`; `--yes` by itself does not.
@@ -12,10 +13,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { deleteFromApi, useAccountOf } from "./api";
 import { runCommand } from "./command";
-import { type Examination, type Row, rowsOf, tableOf, todoOf, whatStays, whatWaits } from "./doctor-report";
+import {
+    type Examination,
+    nextStep,
+    type Row,
+    rowsOf,
+    tableOf,
+    todoOf,
+    whatRuns,
+    whatStays,
+    whatWaits,
+} from "./doctor-report";
 import { describeLock, readStack, readUnseenLocks, type Stack } from "./doctor-stack";
 import { type Answers, askHaproxy, type Known, loadBalancersToAsk, parseServersState } from "./in-service";
-import { type Inventory, readInventory } from "./inventory";
+import { compareHaproxy } from "./haproxy-check";
+import { type Inventory, readDroplets, readInventory } from "./inventory";
+import { clearable, clearLeftovers, isWhich, type Which } from "./leftovers";
+import { readLive } from "./live";
 import {
     type Deployment,
     dropletsInTheMaking,
@@ -26,13 +40,15 @@ import {
     strangeAccount,
 } from "./deployment";
 import { type Finding, judge } from "./orphans";
+import { refreshState } from "./refresh";
 import { endProcesses, leftOver, listProcesses } from "./runs";
 import { runOverSsh } from "./ssh";
 import { readOutputs, readPulumi } from "./stack";
+import { parseState } from "./state";
 import { confirm, isInteractive } from "./terminal";
-import { isLocked } from "./up";
 
-const usage = "make doctor STACK=NAME ARGS='[--yes] [--killed] [--serving] [--quiet]'";
+const usage =
+    "make doctor STACK=NAME ARGS='[--yes] [--killed] [--serving] [--quiet] [--clear-left marked|all]'";
 
 interface Options {
     stack: string;
@@ -44,6 +60,8 @@ interface Options {
     serving: boolean;
     /** Say nothing but errors, and what stays. */
     quiet: boolean;
+    /** What failed runs left, and serves nobody, is deleted without a question. @default all of it is asked for */
+    clearLeft: Which | undefined;
 }
 
 /** How long a request that a plugin had sent may take until its droplet is in the API's lists. */
@@ -59,28 +77,40 @@ async function main(options: Options): Promise<number> {
     if (stack.backend === undefined)
         say("this state backend's locks can't be read: that a run is under way is seen only from the engine");
     let found = await examine(stack, options);
-    say(tableOf(rowsOf(found)));
-    if (!(await agreed(rowsOf(found), options))) return refused(stack, found, options);
+    const { clearLeft } = options;
+    if (clearLeft !== undefined && !hasRemains(found)) {
+        const left = clearable(found.live, clearLeft);
+        await clearLeftovers(stack, left, say);
+        if (left.length > 0) found = await examine(stack, options);
+    }
+    const rows = (now: Examination) => rowsOf(now, clearLeft === undefined);
+    say(tableOf(rows(found)));
+    if (!(await agreed(rows(found), options))) return refused(stack, found, options);
 
-    const hasRemains = found.locks.length + found.processes.length + found.pending.length > 0;
     const deletes = found.orphans.some(({ verdict }) => verdict === "delete");
     // A refresh takes the lock: where it can't be read, that is how a live run is told from none.
     const refresh = found.pending.length > 0 || (stack.backend === undefined && deletes);
-    if (hasRemains || refresh) {
+    if (hasRemains(found) || refresh) {
         await clear(stack, found, say);
-        const before = new Set(rowsOf(found).map(({ id }) => id));
+        const before = new Set(rows(found).map(({ id }) => id));
         // The refresh takes what was pending out of the state.
         found = await examine(stack, options, { refresh, neverServed: found.neverServed });
         found = { ...found, locks: [], processes: [], pending: [] };
-        say(tableOf(rowsOf(found)));
-        const fresh = rowsOf(found).filter(({ id }) => !before.has(id));
+        say(tableOf(rows(found)));
+        const fresh = rows(found).filter(({ id }) => !before.has(id));
         if (!(await agreed(fresh, options))) return refused(stack, found, options);
     }
     await deleteOrphans(found.orphans, say);
+    if (clearLeft === undefined) await clearLeftovers(stack, clearable(found.live, "all"), say);
     const [stays, waits] = [whatStays(stack, found.orphans), whatWaits(stack, found.orphans)];
-    for (const advice of [waits, stays]) if (advice !== undefined) console.error(advice);
-    if (!stays && !waits) say(`stack ${stack.name} is in order; next: pulumi up --stack ${stack.name}`);
-    return stays === undefined ? 0 : 2;
+    for (const advice of [whatRuns(found), waits, stays]) if (advice !== undefined) console.error(advice);
+    if (!stays && !waits) say(nextStep(stack, found));
+    return stays !== undefined || found.haproxy?.isRisky ? 2 : 0;
+}
+
+/** Of a run that was killed. */
+function hasRemains({ locks, processes, pending }: Examination): boolean {
+    return locks.length + processes.length + pending.length > 0;
 }
 
 /**
@@ -96,7 +126,8 @@ async function examine(
     again?: { refresh: boolean; neverServed: ReadonlySet<string> },
 ): Promise<Examination & Pick<Known, "neverServed">> {
     const { name, prefix, vpcId } = stack;
-    const inventory = await readInventory();
+    const droplets = readDroplets();
+    const inventory = await readInventory(droplets);
     const locks = await readUnseenLocks(stack);
     if (again?.refresh) await refreshState(name);
     const exported = await readPulumi("stack", "export", "--stack", name);
@@ -127,22 +158,10 @@ async function examine(
         noRunLives,
         giveUp: options.serving,
     });
-    return { locks, processes, pending, orphans, neverServed: known.neverServed };
-}
-
-/**
- * Never `--import-pending-creates`: it can't adopt a droplet, for the API does not return user data, and drops it.
- * https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/
- */
-async function refreshState(stack: string): Promise<void> {
-    const options = ["--yes", "--skip-preview", "--clear-pending-creates", "--stack", stack];
-    await readPulumi("refresh", ...options).catch((error: unknown) => {
-        const { message, cause } = error as Error & { cause?: { stdout?: string } };
-        const words = `${message}\n${cause?.stdout ?? ""}`;
-        const locked = isLocked(words);
-        const help = `wait for that run or, if you are sure that it is dead, \`pulumi cancel --stack ${stack}\` and then this again`;
-        throw new Error(locked ? `${message}\n${help}` : words.trim(), { cause: error });
-    });
+    const state = parseState(exported);
+    const live = await readLive(stack, state, droplets);
+    const haproxy = compareHaproxy(name, state, live);
+    return { locks, processes, pending, orphans, live, haproxy, neverServed: known.neverServed };
 }
 
 async function askLoadBalancers(
@@ -230,9 +249,13 @@ function readOptions(args: string[]): Options {
             killed: { type: "boolean", default: false },
             serving: { type: "boolean", default: false },
             quiet: { type: "boolean", default: false },
+            "clear-left": { type: "string" },
         },
     });
-    return { ...values, stack: values.stack ?? positionals[0] ?? "dev" };
+    const { "clear-left": clearLeft, ...flags } = values;
+    if (clearLeft !== undefined && !isWhich(clearLeft))
+        throw new Error(`--clear-left should be marked or all, got ${clearLeft}`);
+    return { ...flags, clearLeft, stack: values.stack ?? positionals[0] ?? "dev" };
 }
 
 runCommand(usage, readOptions, main);

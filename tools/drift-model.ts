@@ -1,15 +1,18 @@
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
-import { generationIn } from "../components/haproxy-config";
 import { canonical } from "./canonical";
-import { kinds } from "./deployment";
+import { findHaproxy } from "./haproxy-check";
+import type { Live, LiveDroplet } from "./live";
+import type { LiveHaproxy } from "./live-haproxy";
+import { leftOf, sayLeft } from "./live-words";
 import { type Finding } from "./orphans";
+import { some } from "./plan/words";
 import type { PreviewStep } from "./preview-json";
-import type { StackState, StateResource } from "./state";
+import type { Leftover, StagedHaproxy } from "./state";
 import { describeUpdates, takeUpdates, type Updates } from "./updates";
 
 /** What a difference may be. */
-export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates";
+export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates" | "unfinished";
 
 /** One thing that is not as Pulumi made it. */
 export interface Drift {
@@ -34,19 +37,6 @@ export interface DriftReport {
     differences: Drift[];
     /** What could not be looked at, and why. */
     untold: string[];
-}
-
-/** What haproxy.cfg is on the load balancer. */
-export interface LiveHaproxy {
-    text: string;
-    /** That HAProxy names as running; `undefined`: it does not answer, or runs a text that is not ours. */
-    generation: string | undefined;
-}
-
-/** A droplet as the API has it. */
-export interface LiveDroplet {
-    id: number;
-    status: string;
 }
 
 const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
@@ -77,14 +67,9 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
 }
 
 /** Droplets that are there but do not run: the provider takes them for unchanged. */
-export function offDrift(
-    state: Pick<StackState, "resources">,
-    live: readonly LiveDroplet[],
-    stack: string,
-): Drift[] {
-    return dropletsOf(state).flatMap(({ urn, name, id = "" }): Drift[] => {
-        const status = live.find((droplet) => String(droplet.id) === id)?.status;
-        if (status !== "off" && status !== "archive") return [];
+export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift[] {
+    return droplets.flatMap(({ urn, name, id, leaves, status }): Drift[] => {
+        if (urn === undefined || leaves || (status !== "off" && status !== "archive")) return [];
         const slot = /^web-(\d+)$/.exec(name)?.[1];
         const instead = slot
             ? `, or add ${slot} to \`retired\`: a new server takes its place`
@@ -116,28 +101,44 @@ export function orphanDrift(findings: readonly Finding[], stack: string): Drift[
         }));
 }
 
-/**
- * How the load balancer's haproxy.cfg differs from the one that Pulumi applied.
- *
- * A plain `pulumi up` does not mend it: the staged text is unchanged, so nothing runs.
- */
-export function haproxyDrift(applied: string, live: LiveHaproxy, stack: string): Drift[] {
-    const expected = generationIn(applied);
-    const same = live.text === applied;
-    if (same && live.generation === expected) return [];
-    const running = live.generation === undefined ? "does not run it" : "runs another one";
+/** How the load balancer's haproxy.cfg differs from the one that the state has. */
+export function haproxyDrift(
+    staged: StagedHaproxy,
+    live: Pick<LiveHaproxy, "text" | "generation">,
+    stack: string,
+): Drift[] {
+    const found = findHaproxy(staged, live, stack);
+    if (found === undefined) return [];
     return [
         {
-            kind: "haproxy",
+            kind: found.verdict === "unfinished" ? "unfinished" : "haproxy",
             type: "haproxy.cfg",
             name: "load balancer",
-            says: same
-                ? `is as Pulumi wrote it, but HAProxy ${running} (${live.generation ?? "none"}, not ${expected ?? "none"})`
-                : "was edited on the host",
+            says: found.says,
+            mend: found.mend,
+            ...(live.text !== staged.text && {
+                diff: withoutPasswords(unified("state", "load balancer", staged.text, live.text)),
+            }),
+        },
+    ];
+}
+
+/** What a run that did not end well left, with what serves and what waits. */
+export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stack: string): Drift[] {
+    const left = leftOf(live);
+    const others = leftovers.filter(({ isDroplet }) => !isDroplet).map(({ name }) => `the old ${name}`);
+    const said = [sayLeft(left), others.length > 0 ? `to be deleted: ${some(others, 10, ", ")}` : undefined];
+    if (said.every((part) => part === undefined)) return [];
+    const clears = left.waiting.length + left.idle.length > 0;
+    return [
+        {
+            kind: "unfinished",
+            type: "Run",
+            name: "of the stack",
+            says: said.filter(Boolean).join("; "),
             mend:
-                `\`pulumi up --replace '**:Command::haproxy-staged' --stack ${stack}\` writes and loads it again, without losing a request; ` +
-                "a plain `pulumi up` does not, for its own text is unchanged",
-            ...(!same && { diff: withoutPasswords(unified("state", "load balancer", applied, live.text)) }),
+                `\`pulumi up --stack ${stack}\` goes on from there` +
+                (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : ""),
         },
     ];
 }
@@ -157,11 +158,6 @@ export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
         ({ kind, type, name }) =>
             type === "Droplet" && name === "load-balancer" && (kind === "gone" || kind === "off"),
     );
-}
-
-/** Droplets that stay. */
-export function dropletsOf(state: Pick<StackState, "resources">): StateResource[] {
-    return state.resources.filter(({ type }) => type === kinds.droplet.type);
 }
 
 /** 0: no difference. 2: some. 1: none was found, but not all could be looked at. */

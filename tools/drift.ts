@@ -17,20 +17,21 @@ import {
     engineDrift,
     exitCode,
     haproxyDrift,
-    type LiveHaproxy,
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
+    unfinishedDrift,
     updatesDrift,
 } from "./drift-model";
 import { driftJson, driftMarkdown, driftText } from "./drift-text";
 import { readDroplets, readInventory } from "./inventory";
+import { type Live, readLive } from "./live";
 import { maskAll } from "./mask";
 import { knownTo } from "./deployment";
 import { judge } from "./orphans";
 import { readPreviewDocument } from "./preview-json";
 import { type ReportOptions, reportOptions, writeReports } from "./reports";
-import { onLoadBalancer, readOutputs, readPulumi } from "./stack";
+import { readOutputs, readPulumi } from "./stack";
 import { parseState, type StackState, stagedHaproxy } from "./state";
 import { strangersIn } from "./strangers";
 import { coloursFor } from "./terminal";
@@ -77,17 +78,24 @@ async function examine(stack: Stack): Promise<DriftReport> {
         }
     };
     const droplets = readDroplets();
+    const live = readLive(stack, state, droplets);
     const differences = (
         await Promise.all([
             part("what Pulumi made", () => engine(stack.name)),
-            part("the account's droplets", async () => offDrift(state, await droplets, stack.name)),
+            part("the account's droplets", async () => {
+                const seen = await live;
+                return [
+                    ...offDrift(seen.droplets, stack.name),
+                    ...unfinishedDrift(seen, state.leftovers, stack.name),
+                ];
+            }),
             part("what the state does not know", () => orphans(stack, state, droplets)),
         ])
     ).flat();
     // Last: where the load balancer is away, nobody needs to hear that it does not answer.
     if (!loadBalancerIsAway(differences))
         differences.push(
-            ...(await part("haproxy.cfg", () => haproxy(stack.name, state))),
+            ...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))),
             ...(await part("updates of the load balancer", () => updates(stack.name, state))),
         );
     return { stack: stack.name, differences, untold };
@@ -113,26 +121,18 @@ async function orphans(
     return orphanDrift(judge({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }), name);
 }
 
-async function haproxy(stack: string, state: StackState): Promise<Drift[]> {
+function haproxy(stack: string, state: StackState, live: Live): Drift[] {
+    if (live.haproxy instanceof Error) throw live.haproxy;
+    if (live.haproxy === undefined) return [];
     const staged = stagedHaproxy(state.resources);
-    return staged ? haproxyDrift(staged.text, await liveHaproxy(stack), stack) : [];
+    if (staged === undefined) throw new Error("the text in the state can't be read");
+    return haproxyDrift(staged, live.haproxy, stack);
 }
 
 async function updates(stack: string, state: StackState): Promise<Drift[]> {
     // Where nothing was ever staged, there may be no load balancer to ask.
     if (!stagedHaproxy(state.resources)) return [];
     return updatesDrift(await readUpdates(await readOutputs(stack)), stack);
-}
-
-/** The file, and what the worker that serves says of itself, as apply-haproxy.sh asks it. */
-async function liveHaproxy(stack: string): Promise<LiveHaproxy> {
-    const separator = "-- what runs:";
-    const ask =
-        `cat /etc/haproxy/haproxy.cfg; echo '${separator}'; ` +
-        "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock || true";
-    const printed = await onLoadBalancer(await readOutputs(stack), ask);
-    const [text = "", running = ""] = printed.split(`${separator}\n`);
-    return { text, generation: /^description: gen=([0-9a-f]{16})$/im.exec(running)?.[1] };
 }
 
 function readOptions(args: string[]): Options {

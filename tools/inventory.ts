@@ -29,7 +29,12 @@ export interface Inventory {
 
 export type Droplet = Inventory["droplets"][number];
 /** A droplet as a list has it. */
-export type ListedDroplet = Droplet & { status: string; size_slug: string };
+export type ListedDroplet = Droplet & {
+    status: string;
+    size_slug: string;
+    /** In USD. */
+    size?: { price_monthly: number };
+};
 export type Firewall = Inventory["firewalls"][number];
 
 interface FirewallRule {

@@ -9,15 +9,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { readDropletRoom, useAccountOf } from "./api";
-import { holdDuring, limitProblem, planBatches, readPreview } from "./batches";
+import { holdDuring, limitProblem, planBatches, type Preview, readPreview, slotOf } from "./batches";
 import { runCommand } from "./command";
+import { kinds } from "./deployment";
+import type { Live } from "./live";
+import { readHaproxy } from "./live-haproxy";
+import { leftOf } from "./live-words";
 import { roomProblem } from "./plan/limits";
 import { readPlan } from "./plan/read";
 import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
-import { readHaproxy, readOutputs, readPulumi } from "./stack";
+import { readOutputs, readPulumi } from "./stack";
 import { StackConfig } from "./stack-config";
 import { confirm } from "./terminal";
-import { refusalOf, requireOrder, runUp } from "./up";
+import { refusalOf, requireOrder, upOrClear } from "./up";
 
 const usage = "npm run rollout -- [--stack NAME] [--batch N] [--pause] [--quiet]";
 
@@ -59,7 +63,8 @@ async function main(options: Options): Promise<void> {
         const stepStarted = Date.now();
         say(`${step.title}${step.hold.length > 0 ? `, ${names(step.hold)} held` : ""}`);
         config.writeHold(step.hold);
-        const problem = (await runUp(options.stack, options))?.problem ?? (await sickServers(options.stack));
+        const problem =
+            (await upOrClear(options.stack, options))?.problem ?? (await sickServers(options.stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
         say(`${step.title}: done in ${duration(stepStarted)}, every server of the stack answers`);
@@ -93,19 +98,23 @@ async function planWhole(
     { stack, batch }: Options,
     say: (text: string) => void,
 ): Promise<Step[]> {
-    const { plan, document, state } = await config.with([], (flags) => readPlan(stack, flags));
+    const { plan, document, state, live } = await config.with([], (flags) => readPlan(stack, flags));
     // For how many droplets there is room depends on the batches: that is counted below.
     const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
     if (refusals.length > 0) throw new Error(refusalOf(refusals));
-    const whole = readPreview(document);
+    const whole = withWaiting(readPreview(document), live);
     const { leftovers } = state;
     const batches = planBatches(whole, config.readHold(), batch);
     const serving = holdDuring(batches, -1);
-    const first = serving.length > 0 ? await config.preview(serving) : whole;
+    const first = serving.length > 0 ? withWaiting(await config.preview(serving), live) : whole;
     const situation = { whole, first, leftovers, batches };
     const steps = planSteps(situation);
     const tooMany = limitProblem(
-        { ...(await readDropletRoom()), ...dropletsNeeded(situation, steps) },
+        {
+            ...(await readDropletRoom()),
+            ...dropletsNeeded(situation, steps),
+            idle: { droplets: wouldGo(live, whole), stack },
+        },
         batch,
     );
     if (tooMany !== undefined) throw new Error(tooMany);
@@ -113,14 +122,32 @@ async function planWhole(
     return steps;
 }
 
+/** The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does. */
+function withWaiting(preview: Preview, live: Live | undefined): Preview {
+    const waiting = waitingSlots(live);
+    const notServing = preview.replaced.filter(
+        (slot) => preview.notServing.includes(slot) || waiting.has(slot),
+    );
+    return { ...preview, notServing };
+}
+
+const waitingSlots = (live: Live | undefined): Set<number | undefined> =>
+    new Set(live ? leftOf(live).waiting.map(({ name }) => slotOf({ type: kinds.droplet.type, name })) : []);
+
+/** How many droplets the doctor would delete that this change does not use. */
+function wouldGo(live: Live | undefined, { replaced }: Preview): number {
+    const slots = waitingSlots(live);
+    return (live ? leftOf(live).idle.length : 0) + replaced.filter((slot) => slots.has(slot)).length;
+}
+
 /** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */
 async function sickServers(stack: string): Promise<string | undefined> {
     const outputs = await readOutputs(stack);
     const deadline = Date.now() + checkSeconds * 1000;
     for (;;) {
-        const haproxy = await readHaproxy(outputs);
-        const sick = outputs.servers.flatMap(({ name }) => {
-            const seen = haproxy.find((server) => server.name === name);
+        const { servers = [] } = await readHaproxy(outputs);
+        const sick = outputs.servers.flatMap(({ name, privateIp }) => {
+            const seen = servers.find(({ address }) => address === privateIp);
             // UP alone is no proof: after a reload HAProxy takes every server for UP until it has asked.
             if (seen?.status.startsWith("UP") && seen.check.endsWith("L7OK")) return [];
             return [`${name} (${seen ? `${seen.status}, last check ${seen.check}` : "not in service"})`];

@@ -2,7 +2,14 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { learnSecret } from "./mask";
 import { runOverSsh } from "./ssh";
-import { type HaproxyServer, parseStatistics, type StackServer } from "./status-rows";
+
+/** A server as the stack's outputs name it. */
+export interface StackServer {
+    name: string;
+    slot: number;
+    dropletId: string;
+    privateIp: string;
+}
 
 /** The outputs of a stack, secrets in plain text. */
 export interface StackOutputs {
@@ -61,15 +68,4 @@ export function onLoadBalancer(
     command: string,
 ): Promise<string> {
     return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
-}
-
-/**
- * HAProxy's own statistics, asked for over SSH.
- *
- * @throws as {@link onLoadBalancer}
- */
-export async function readHaproxy(outputs: StackOutputs): Promise<HaproxyServer[]> {
-    return parseStatistics(
-        await onLoadBalancer(outputs, "echo 'show stat json' | socat - /run/haproxy/admin.sock"),
-    );
 }

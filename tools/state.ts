@@ -13,12 +13,15 @@ export interface StateResource extends ResourceState {
 
 /** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
 export interface Leftover {
+    /** Its successor's too. */
+    urn: string;
     /** Such as `web-0`: its successor's name too. */
     name: string;
     type: string;
     isDroplet: boolean;
     /** In the account. */
     id: string;
+    inputs?: Record<string, unknown>;
     outputs: Record<string, unknown>;
 }
 
@@ -46,11 +49,13 @@ export function parseState(json: string): StackState {
             .map((resource) => ({ ...resource, ...parseUrn(resource.urn) })),
         leftovers: all
             .filter((resource) => resource.delete)
-            .map(({ urn, type, id = "", outputs = {} }) => ({
+            .map(({ urn, type, id = "", inputs, outputs = {} }) => ({
+                urn,
                 name: parseUrn(urn).name,
                 type,
                 isDroplet: type.endsWith(":Droplet"),
                 id,
+                ...(inputs && { inputs }),
                 outputs,
             })),
         pending: pendingOf(deployment ?? {}),

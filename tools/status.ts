@@ -7,51 +7,54 @@
 import Table from "cli-table3";
 import type { Colors } from "picocolors/types";
 import { useAccountOf } from "./api";
+import { kinds } from "./deployment";
 import { readStack } from "./doctor-stack";
-import { readDroplets, readTaggedDroplets } from "./inventory";
+import { type ListedDroplet, readDroplets, readTaggedDroplets } from "./inventory";
+import { type Live, readLive } from "./live";
+import { leftOf, monthlyCostOf, sayLeft } from "./live-words";
 import { mask } from "./mask";
-import { readHaproxy, readOutputs } from "./stack";
-import { type DropletFacts, statusRows } from "./status-rows";
+import { dollars } from "./plan/words";
+import { readOutputs } from "./stack";
+import { readState, type StackState } from "./state";
+import { columns, statusRows } from "./status-rows";
 import { coloursFor } from "./terminal";
 import { describeUpdates, readUpdates, takeUpdates, type Updates } from "./updates";
 
 async function main(name: string): Promise<void> {
     useAccountOf(name);
-    const [outputs, { prefix }] = await Promise.all([
+    const [outputs, stack, state] = await Promise.all([
         readOutputs(name),
         readStack(name, () => Promise.resolve(false)),
+        readState(name),
     ]);
-    const [droplets, haproxy, updates] = await Promise.all([
-        findDroplets(
-            prefix,
-            outputs.servers.map(({ dropletId }) => dropletId),
-        ),
-        // An outage is when people look: what the API says is shown all the same.
-        readHaproxy(outputs).catch((error: unknown) => error as Error),
+    const [live, updates] = await Promise.all([
+        readLive(stack, state, listDroplets(stack.prefix, state)),
         readUpdates(outputs).catch((error: unknown) => error as Error),
     ]);
     const colours = coloursFor(process.stdout);
-    const table = new Table({
-        head: [
-            "server",
-            "droplet",
-            "address",
-            "size",
-            "droplet is",
-            "HAProxy says",
-            "requests now",
-            "in all",
-            "failed",
-        ],
-        style: { head: [], border: [], compact: true },
-    });
-    const seen = haproxy instanceof Error ? undefined : haproxy;
-    for (const { healthy, cells } of statusRows(outputs.servers, droplets, seen)) {
+    const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
+    for (const { healthy, cells } of statusRows(live))
         table.push(healthy ? cells : cells.map((cell) => colours.red(cell)));
-    }
-    console.log(`${outputs.url}   $${outputs.monthlyCost} a month\n${table.toString()}`);
-    if (haproxy instanceof Error) throw haproxy;
+    const left = leftOf(live);
+    const wasted = monthlyCostOf([...left.waiting, ...left.idle]);
+    const more = wasted > 0 ? `, and ${dollars(wasted)} for what serves nobody` : "";
+    console.log(`${outputs.url}   $${outputs.monthlyCost} a month${more}\n${table.toString()}`);
+    const said = sayLeft(left);
+    if (said)
+        console.log(
+            `${said}\nnext: \`make doctor STACK=${name}\` clears what serves nobody, then \`pulumi up\``,
+        );
+    // An outage is when people look: what the API says is shown all the same.
+    const silent = silence(live, name);
+    if (silent) throw silent;
     console.log(updatesLine(updates, name, colours));
+}
+
+/** Why HAProxy says nothing; `undefined` where it does. */
+function silence({ haproxy }: Live, stack: string): Error | undefined {
+    if (haproxy === undefined) return new Error("no haproxy.cfg has been applied yet: nothing serves");
+    if (haproxy instanceof Error) return haproxy;
+    return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
 }
 
 function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
@@ -62,15 +65,13 @@ function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors
         : yellow(`the load balancer ${says}\n  → ${takeUpdates(updates, stack)}`);
 }
 
-/** Size and state of each droplet, in the same order; `undefined` for one that is gone. */
-async function findDroplets(prefix: string, ids: readonly string[]): Promise<(DropletFacts | undefined)[]> {
-    if (ids.length === 0) return [];
+async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
+    const own = [...state.resources, ...state.leftovers].filter(({ type }) => type === kinds.droplet.type);
+    if (own.length === 0) return [];
     const tagged = await readTaggedDroplets(prefix);
     const isThere = new Set(tagged.map(({ id }) => String(id)));
     // One that somebody took the tag off is not gone.
-    const all = ids.every((id) => isThere.has(id)) ? tagged : await readDroplets();
-    const facts = new Map(all.map(({ id, size_slug: size, status }) => [String(id), { size, status }]));
-    return ids.map((id) => facts.get(id));
+    return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
 }
 
 main(process.argv[2] ?? "dev").catch((error: unknown) => {

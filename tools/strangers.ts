@@ -111,7 +111,11 @@ function planted({ type, inputs = {}, outputs = {} }: Exported): string | undefi
 
 /** What is still to be deleted has a successor of its name. */
 function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undefined {
-    const isOurs = stays.has(resource.urn) || slotOf(parseUrn(resource.urn)) !== undefined;
+    const { type, name } = parseUrn(resource.urn);
+    // The doctor deletes a successor that failed, and so leaves what serves without one.
+    const isMachine =
+        slotOf({ type, name }) !== undefined || (type.endsWith(":Droplet") && name === "load-balancer");
+    const isOurs = stays.has(resource.urn) || isMachine;
     return isOurs ? undefined : "is to be deleted, and has no successor: this program did not make it";
 }
 

@@ -2,6 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import * as path from "node:path";
 import { promisify } from "node:util";
+import type { Which } from "./leftovers";
 import { mask, maskingWriter } from "./mask";
 import { readPlan } from "./plan/read";
 
@@ -10,6 +11,8 @@ export interface Failure {
     problem: string;
     /** Nothing was begun, since another run holds the stack: worth another try when that one has ended. */
     locked: boolean;
+    /** Somebody stopped it. @default false */
+    interrupted?: boolean;
 }
 
 /**
@@ -23,23 +26,50 @@ export function isLocked(words: string): boolean {
     return lockWords.test(words);
 }
 
-/** Asks the doctor whether an earlier run has left something half done. Changes nothing. */
+/**
+ * Asks the doctor whether an earlier run has left something half done. What such runs left to delete and serves nobody,
+ * it deletes: no run will use it again, and this one may need the room. It changes nothing else.
+ */
 export async function requireOrder(stack: string): Promise<Failure | undefined> {
+    const { code, words } = await askDoctor(stack, "marked");
+    if (code === 0) return undefined;
+    return {
+        problem: `something is to be cleared first (make doctor):\n${words}`,
+        locked: isLocked(words),
+    };
+}
+
+/**
+ * Runs the doctor. Without a terminal it asks nothing, and so clears nothing else.
+ *
+ * @returns Its exit code, and what it said; of that, what it deleted and what is not as it should be has been printed.
+ */
+async function askDoctor(stack: string, which: Which): Promise<{ code: number; words: string }> {
     // execArgv holds what makes this process understand TypeScript.
-    const args = [...process.execArgv, path.join(__dirname, "doctor.ts"), "--stack", stack];
-    try {
-        // Without a terminal it asks nothing, and so clears nothing.
-        const { stderr } = await promisify(execFile)(process.execPath, args);
-        process.stderr.write(stderr);
-        return undefined;
-    } catch (error) {
-        const { stdout, stderr } = error as { stdout: string; stderr: string };
-        const words = `${stdout}${stderr}`.trim();
-        return {
-            problem: `something is to be cleared first (make doctor):\n${words}`,
-            locked: isLocked(words),
-        };
-    }
+    const script = [...process.execArgv, path.join(__dirname, "doctor.ts")];
+    const args = [...script, "--stack", stack, "--clear-left", which];
+    const run = promisify(execFile)(process.execPath, args);
+    const { code, stdout, stderr } = await run.then(
+        (ended) => ({ code: 0, ...ended }),
+        (error: unknown) => error as { code: number; stdout: string; stderr: string },
+    );
+    for (const line of stdout.match(/^deleted .*$/gm) ?? []) console.log(line);
+    if (code === 0) process.stderr.write(stderr);
+    return { code, words: `${stdout}${stderr}`.trim() };
+}
+
+/**
+ * {@link runUp}; where it fails, what it made and serves nobody is deleted at once: a run that nobody watches leaves what
+ * served before, and nothing else to pay for. Not after an interruption: whoever stopped it may want to go on.
+ */
+export async function upOrClear(
+    stack: string,
+    how: Parameters<typeof runUp>[1],
+): Promise<Failure | undefined> {
+    const failure = await runUp(stack, how);
+    if (failure === undefined || failure.locked || failure.interrupted) return failure;
+    const { code, words } = await askDoctor(stack, "all");
+    return code === 0 ? failure : { ...failure, problem: `${failure.problem}\n${words}` };
 }
 
 /**
@@ -101,7 +131,7 @@ export async function runUp(
         const [code] = (await once(child, "close")) as [number | null];
         stdout.end();
         stderr.end();
-        if (signals.length > 0) return { problem: "it was interrupted", locked: false };
+        if (signals.length > 0) return { problem: "it was interrupted", locked: false, interrupted: true };
         if (code === 0) return undefined;
         if (quiet) process.stderr.write(mask(output + errors));
         return { problem: "`pulumi up` failed", locked: isLocked(errors) };

@@ -75,15 +75,20 @@ describe("a roll-out on droplets that boot", () => {
         expect(text).toContain("stopped at: batch 1 of 2 (web-0 web-1). As before: web-2.");
         expect(hold()).toBe("hold: [2]");
         expect((await droplets())[2]).toBe(before[2]);
+        // What did not get ready costs nothing any more.
+        expect(text.match(/^deleted droplet web-[01] \(\d+\), which served nobody$/gm)).toHaveLength(2);
+        expect(await dropletCount()).toBe(4);
         expect(await serversAnswering(url, 3)).toEqual(["web-0", "web-1", "web-2"]);
     });
 
-    it("rolls back by the old value: what never served is replaced, the held server stays", async () => {
+    it("rolls back by the old value: what never served is made anew, the held server stays", async () => {
         const before = await droplets();
         await world.configure({ userdata: undefined, readySeconds: undefined });
         const { code, text } = await rollout("--batch", "2", "--quiet");
         expect(code, text).toBe(0);
-        expect(text).toContain("replace web-0, which does not serve, replace web-1, which does not serve");
+        for (const slot of [0, 1])
+            for (const words of [`create web-${slot}`, `delete the old web-${slot}`])
+                expect(text).toContain(words);
         expect(hold()).toBeUndefined();
         expect((await droplets())[2]).toBe(before[2]);
         expect(await dropletCount()).toBe(4);

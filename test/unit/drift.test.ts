@@ -12,7 +12,9 @@ import {
     orphanDrift,
 } from "../../tools/drift-model";
 import { parsePreview } from "../../tools/preview-json";
+import { pair } from "../../tools/live";
 import { parseState } from "../../tools/state";
+import { listed } from "../live-fixtures";
 import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
 
 const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";
@@ -44,6 +46,7 @@ const applied = renderHaproxyConfig({
     servers: [{ name: "web-0", address: "10.0.0.2" }],
 });
 const generation = generationIn(applied);
+const staged = { text: applied, applied: true };
 const report = (differences: Drift[], untold: string[] = []): DriftReport => ({
     stack: "prod",
     differences,
@@ -95,10 +98,14 @@ describe("droplets", () => {
         { urn: `${inPool}web-1`, type, id: "14", delete: true },
     ];
     const state = parseState(JSON.stringify({ deployment: { resources } }));
-    const live = [11, 12, 13, 14].map((id) => ({ id, status: id === 12 ? "active" : "off" }));
+    const account = [11, 12, 13, 14].map((id) => ({
+        ...listed(id, `10.0.0.${id}`),
+        status: id === 12 ? "active" : "off",
+    }));
+    const live = (droplets: typeof account) => pair(state, droplets, new Error("not asked"));
 
     it("that are off are named with what to do, but not those that leave, nor those that are gone", () => {
-        const off = offDrift(state, live, "prod");
+        const off = offDrift(live(account), "prod");
         expect(off.map(({ name, id }) => [name, id])).toEqual([
             ["web-0", "11"],
             ["load-balancer", "13"],
@@ -107,7 +114,7 @@ describe("droplets", () => {
             "switch it on (`doctl compute droplet-action power-on 11`), or add 0 to `retired`: a new server takes its place",
         );
         expect(off[1]?.mend).toContain(`pulumi up --replace '${inLoadBalancer}load-balancer'`);
-        expect(offDrift(state, [], "prod")).toEqual([]);
+        expect(offDrift(live([]), "prod")).toEqual([]);
         expect(loadBalancerIsAway(off)).toBe(true);
         expect(loadBalancerIsAway(found)).toBe(false);
     });
@@ -131,7 +138,7 @@ describe("droplets", () => {
 describe("haproxy.cfg", () => {
     it("is in order where text and running generation are", () => {
         expect(generation).toMatch(/^[0-9a-f]{16}$/);
-        expect(haproxyDrift(applied, { text: applied, generation }, "prod")).toEqual([]);
+        expect(haproxyDrift(staged, { text: applied, generation }, "prod")).toEqual([]);
     });
 
     it("was edited on the host, with HAProxy reloaded or not: the diff is shown, passwords are not", () => {
@@ -140,7 +147,7 @@ describe("haproxy.cfg", () => {
             "maxconn 10\n    user me insecure-password hunter2\n",
         );
         for (const running of [generation, undefined]) {
-            const [drift] = haproxyDrift(applied, { text: edited, generation: running }, "prod");
+            const [drift] = haproxyDrift(staged, { text: edited, generation: running }, "prod");
             expect(drift?.says).toBe("was edited on the host");
             expect(drift?.diff).toContain("-    maxconn 6000\n+    maxconn 10\n");
             expect(drift?.diff).toContain("insecure-password [secret]");
@@ -150,9 +157,9 @@ describe("haproxy.cfg", () => {
     });
 
     it("is as it should be, but is not what runs", () => {
-        const other = haproxyDrift(applied, { text: applied, generation: "0".repeat(16) }, "prod");
+        const other = haproxyDrift(staged, { text: applied, generation: "0".repeat(16) }, "prod");
         expect(other[0]?.says).toContain("HAProxy runs another one (0000000000000000, not ");
-        const none = haproxyDrift(applied, { text: applied, generation: undefined }, "prod");
+        const none = haproxyDrift(staged, { text: applied, generation: undefined }, "prod");
         expect(none[0]?.says).toContain("HAProxy does not run it (none, not ");
         expect(none[0]?.diff).toBeUndefined();
     });

@@ -1,10 +1,13 @@
 import * as fc from "fast-check";
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
+import { askForMore, limitProblem } from "../../tools/batches";
+import { pair } from "../../tools/live";
 import { buildPlan, type Sources } from "../../tools/plan/build";
 import { readableEngineDiff } from "../../tools/plan/diffs";
 import { planAsMarkdown } from "../../tools/plan/markdown";
 import { maskSecrets } from "../../tools/mask";
+import type { Plan } from "../../tools/plan/model";
 import { planAsText } from "../../tools/plan/text";
 import { about, difference, dollars } from "../../tools/plan/words";
 import { parsePreview } from "../../tools/preview-json";
@@ -21,6 +24,7 @@ import {
     sources,
     step,
 } from "../plan-fixtures";
+import { emptyState, haproxyOf, leftover, listed, stateDroplet } from "../live-fixtures";
 
 const plain = pc.createColors(false);
 const web0 = server(0, {}, "10.0.0.10");
@@ -91,6 +95,7 @@ const cases: Record<string, Sources> = {
                 ...deployed,
                 leftovers: [
                     {
+                        urn: web0.urn,
                         name: "web-0",
                         type: "digitalocean:index/droplet:Droplet",
                         isDroplet: true,
@@ -102,7 +107,102 @@ const cases: Record<string, Sources> = {
             },
         },
     ),
+    "after-failed-tries": failedTries(7, 8),
 };
+
+/** Two servers serve, two tries have failed, and the old user data is put back. */
+function failedTries(existing: number, limit: number): Sources {
+    const slots = [0, 1];
+    const resources = [
+        pool(slots),
+        ...deployed.resources.filter(({ type }) => type.endsWith(":Firewall")),
+        stateDroplet("load-balancer", "1", "10.0.0.1"),
+        ...slots.map((slot) => stateDroplet(`web-${slot}`, `${slot + 6}`, `10.0.0.${slot + 6}`)),
+        ...haproxy(
+            slots.map((slot) => ({ name: `web-${slot}`, address: `10.0.0.${slot + 6}` })),
+            { word: "3-0123abcd" },
+        ),
+    ];
+    const leftovers = [2, 3, 4, 5].map((id) => leftover(`web-${id % 2}`, `${id}`, `10.0.0.${id}`));
+    const state = { ...emptyState, resources, leftovers };
+    const seen = haproxyOf(["10.0.0.2", "10.0.0.3"]);
+    const serving = new Set([...seen.host, "10.0.0.2", "10.0.0.3"]);
+    const account = [1, 2, 3, 4, 5, 6, 7].map((id) => listed(id, `10.0.0.${id}`));
+    const steps = resources
+        .filter(({ name }) => name.startsWith("web-"))
+        .map((server) => step("replace", server, server, ["userData"]));
+    return sources(
+        [...steps, ...haproxyRuns(haproxy("unknown"), resources.slice(-2))],
+        { replicas: "2" },
+        {
+            state,
+            live: { haproxy: seen, droplets: pair(state, account, serving) },
+            account: { monthlyPrices: new Map([["s-1vcpu-1gb", 6]]), droplets: { existing, limit } },
+        },
+    );
+}
+
+describe("the way out of failed tries", () => {
+    const room = ({ warnings, refusals }: Plan) =>
+        [...warnings, ...refusals]
+            .find((text) => text.startsWith("the account's limit"))
+            ?.split("at once: ")[1];
+
+    it.each([
+        [9, undefined],
+        [8, "`make doctor STACK=prod` deletes 4 that serve nobody, then it fits"],
+        [5, "`make doctor STACK=prod` deletes 4 that serve nobody, then it fits"],
+        [4, `delete what is not needed, or ${askForMore}`],
+    ])("is advised where the account has room for %i droplets", (limit, advice) => {
+        const plan = buildPlan(failedTries(7, limit));
+        expect(room(plan)).toBe(advice);
+        expect(plan.applicable).toBe(limit > 4);
+    });
+
+    it("is the same in a roll-out: never a batch that does not fit", () => {
+        const idle = { droplets: 4, stack: "prod" };
+        const first = { dropletsMade: 2, dropletsDeleted: 6 };
+        const at = (limit: number) =>
+            limitProblem({ limit, existing: 7, first, replaced: 0, idle }, 1)?.split("needs 9: ")[1];
+        expect([9, 8, 5].map(at)).toEqual([
+            undefined,
+            "`make doctor STACK=prod` deletes 4 that serve nobody, then it fits",
+            "`make doctor STACK=prod` deletes 4 that serve nobody, then it fits",
+        ]);
+        expect(at(4)).toContain("not even --batch 1 fits; delete what is not needed");
+        const more = { limit: 8, existing: 8, first: { dropletsMade: 0, dropletsDeleted: 0 }, replaced: 3 };
+        expect(limitProblem({ ...more, idle: { droplets: 1, stack: "prod" } }, 2)).toContain(
+            "`make doctor STACK=prod` deletes 1 that serves nobody, then --batch 1 fits",
+        );
+    });
+
+    it("keeps what serves in the count, also when only its old droplet is in the state", () => {
+        const given = failedTries(3, 8);
+        const state = {
+            ...given.state,
+            resources: given.state.resources.filter(({ name }) => !name.startsWith("web-")),
+            leftovers: given.state.leftovers.slice(0, 2),
+        };
+        const steps = [0, 1].map((slot) => step("create", server(slot)));
+        const live = {
+            ...given.live,
+            droplets: given.live?.droplets.filter(({ id }) => Number(id) < 4) ?? [],
+        };
+        const plan = buildPlan({
+            ...given,
+            state,
+            live: { haproxy: undefined, ...live },
+            document: { ...given.document, steps },
+        });
+        expect(plan.servers).toMatchObject({ before: 2, after: 2 });
+        expect(plan.servers.list.map(({ why }) => why[0])).toEqual([
+            "in place of the old web-0 (2)",
+            "in place of the old web-1 (3)",
+        ]);
+        expect(plan.policy.violations).toEqual([]);
+        expect(plan.lostRequests.which).toBe("none");
+    });
+});
 
 describe.each(Object.entries(cases))("the plan of %s", (name, given) => {
     const built = buildPlan(given);
@@ -152,6 +252,7 @@ describe("a plan", () => {
                 "changes",
                 "droplets",
                 "haproxyDiff",
+                "left",
                 "leftovers",
                 "loadBalancer",
                 "lostRequests",
@@ -476,7 +577,10 @@ describe("what is read", () => {
             { type: "t:u:V", name: "w", inputs: { connection: "[secret]" } },
         ]);
         expect(state.leftovers).toEqual([
-            { name: "web-0", type: "x/d:Droplet", isDroplet: true, id: "7", outputs: {} },
+            {
+                urn: "urn:pulumi:a::b::x/d:Droplet::web-0",
+                ...{ name: "web-0", type: "x/d:Droplet", isDroplet: true, id: "7", outputs: {} },
+            },
         ]);
     });
 

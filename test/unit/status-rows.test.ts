@@ -1,53 +1,69 @@
 import { describe, expect, it } from "vitest";
-import { type HaproxyServer, parseStatistics, statusRows } from "../../tools/status-rows";
+import { type Live, pair } from "../../tools/live";
+import { type HaproxyServer, parseStatistics } from "../../tools/live-haproxy";
+import { statusRows } from "../../tools/status-rows";
+import { emptyState, haproxyOf, listed, stateDroplet } from "../live-fixtures";
 
-const server = (slot: number) => ({
-    name: `web-${slot}`,
-    slot,
-    dropletId: `${100 + slot}`,
-    privateIp: `10.0.0.${slot}`,
-});
-const active = { size: "s-1vcpu-1gb", status: "active" };
-const seen = (name: string, status = "UP"): HaproxyServer => ({
-    name,
+const server = (slot: number) => stateDroplet(`web-${slot}`, `${100 + slot}`, `10.0.0.${slot}`);
+const seen = (address: string, status = "UP"): HaproxyServer => ({
+    name: "some-name",
+    address,
     status,
     check: "L7OK",
     current: 1,
     total: 20,
     failed: 3,
 });
+const active = listed(100, "10.0.0.0");
+
+/** Of one server of the state. */
+function live(droplets: (typeof active)[], servers: HaproxyServer[] | Error): Live {
+    const haproxy = servers instanceof Error ? servers : haproxyOf(servers);
+    const serving = servers instanceof Error ? servers : new Set(servers.map(({ address }) => address));
+    const state = { ...emptyState, resources: [server(0)] };
+    return { haproxy, droplets: pair(state, droplets, serving, servers instanceof Error ? [] : servers) };
+}
 
 describe("the status table", () => {
-    it("shows what the stack, the API and HAProxy say of a server", () => {
-        expect(statusRows([server(0)], [active], [seen("web-0")])).toEqual([
-            {
-                healthy: true,
-                cells: ["web-0", "100", "10.0.0.0", "s-1vcpu-1gb", "active", "UP", "1", "20", "3"],
-            },
-        ]);
+    it("shows what the stack, the API and HAProxy say of a server, paired by its address", () => {
+        const cells = ["web-0", "100", "10.0.0.0", "s-1vcpu-1gb", "active", "serves", "UP", "1", "20", "3"];
+        expect(statusRows(live([active], [seen("10.0.0.0")]))).toEqual([{ healthy: true, cells }]);
     });
 
     it.each([
-        ["is down", active, [seen("web-0", "DOWN")], ["active", "DOWN"]],
-        ["is powered off", { ...active, status: "off" }, [seen("web-0")], ["off", "UP"]],
-        ["is gone", undefined, [seen("web-0", "DOWN 1/2")], ["gone", "DOWN 1/2"]],
-        ["is not in haproxy.cfg", active, [], ["active", "not in service"]],
-    ])("marks a server that %s", (_what, droplet, haproxy, shown) => {
-        const [row] = statusRows([server(0)], [droplet], haproxy);
+        ["is down", [active], [seen("10.0.0.0", "DOWN")], ["active", "serves", "DOWN"]],
+        ["is powered off", [{ ...active, status: "off" }], [seen("10.0.0.0")], ["off", "serves", "UP"]],
+        ["is gone", [], [seen("10.0.0.0", "DOWN 1/2")], ["gone", "gone", "DOWN 1/2"]],
+        ["is not in haproxy.cfg", [active], [], ["active", "waits: gets no request", "not in service"]],
+        [
+            "has its name in haproxy.cfg with the address of another one",
+            [active],
+            [{ ...seen("10.0.0.9"), name: "web-0" }],
+            ["active", "waits: gets no request", "not in service"],
+        ],
+    ])("marks a server that %s", (_what, droplets, haproxy, shown) => {
+        const [row] = statusRows(live(droplets, haproxy));
         expect(row?.healthy).toBe(false);
-        expect(row?.cells.slice(4, 6)).toEqual(shown);
+        expect(row?.cells.slice(4, 7)).toEqual(shown);
     });
 
     it("marks every server where HAProxy could not be asked, and still shows its droplet", () => {
-        const [row] = statusRows([server(0)], [active], undefined);
+        const [row] = statusRows(live([active], new Error("no answer")));
         expect(row?.healthy).toBe(false);
-        expect(row?.cells.slice(3)).toEqual(["s-1vcpu-1gb", "active", "?", "?", "?", "?"]);
+        expect(row?.cells.slice(3)).toEqual(["s-1vcpu-1gb", "active", "may serve", "?", "?", "?", "?"]);
     });
 
     it("shows a server that only HAProxy knows", () => {
-        const rows = statusRows([server(0)], [active], [seen("web-0"), seen("web-7")]);
+        const rows = statusRows(live([active], [seen("10.0.0.0"), { ...seen("10.0.0.7"), name: "web-7" }]));
         expect(rows[1]).toMatchObject({ healthy: false });
-        expect(rows[1]?.cells.slice(0, 5)).toEqual(["web-7", "?", "?", "?", "not in the stack"]);
+        expect(rows[1]?.cells.slice(0, 6)).toEqual([
+            "web-7",
+            "?",
+            "10.0.0.7",
+            "?",
+            "gone",
+            "not in the stack",
+        ]);
     });
 
     it("is made of the servers in HAProxy's statistics, not of its frontends and totals", () => {
@@ -57,6 +73,7 @@ describe("the status table", () => {
             object("Frontend", { svname: "FRONTEND", status: "OPEN", stot: 9 }),
             object("Server", {
                 svname: "web-0",
+                addr: "10.0.0.5:80",
                 status: "UP",
                 check_status: "L7OK",
                 scur: 2,
@@ -67,8 +84,9 @@ describe("the status table", () => {
             object("Backend", { svname: "BACKEND", status: "UP", stot: 9 }),
             object("Server", { svname: "web-0", status: "no check", scur: 1, stot: 1, econ: 0, eresp: 1 }),
         ]);
+        const counts = { current: 3, total: 10, failed: 4 };
         expect(parseStatistics(json)).toEqual([
-            { name: "web-0", status: "UP", check: "L7OK", current: 3, total: 10, failed: 4 },
+            { name: "web-0", address: "10.0.0.5", status: "UP", check: "L7OK", ...counts },
         ]);
     });
 });

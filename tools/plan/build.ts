@@ -1,17 +1,28 @@
 import type { Limits } from "../../policy/limits";
 import { loadBalancerFile } from "../../userdata/files";
+import { type Live, type LiveDroplet, pair, servingByState } from "../live";
+import { type Left, leftOf, partOf, sayLeft } from "../live-words";
 import type { PreviewDocument } from "../preview-json";
 import type { StackState } from "../state";
 import { type Change, find, listChanges } from "./changes";
 import { type HaproxySettings, planHaproxy } from "./haproxy";
 import { judgePlan, roomProblem } from "./limits";
-import type { Plan } from "./model";
+import type { LeftDroplet, Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
-import { dropletAction, dropletType, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
+import {
+    dropletAction,
+    dropletType,
+    namesBefore,
+    planServers,
+    sizeOf,
+    userDataDiff,
+    whyDroplet,
+} from "./servers";
 import { settingsOf } from "./settings";
 import { strangersAmong } from "../strangers";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
+import { leftoverName } from "./words";
 
 /** All that a plan is made of. */
 export interface Sources {
@@ -20,6 +31,8 @@ export interface Sources {
     document: PreviewDocument;
     state: StackState;
     account: AccountFacts;
+    /** The stack as it is; without it, what serves is known from the state, where that says it. */
+    live?: Live;
     /** Of this stack; without them nothing is judged. */
     limits: Limits | undefined;
     /** What keeps another run from starting, such as a lock; each with what to do. */
@@ -35,11 +48,13 @@ export interface AccountFacts {
 }
 
 /** The plan of a change, out of what was read; without side effects. */
-export function buildPlan({ stack, document, state, account, limits, obstacles }: Sources): Plan {
+export function buildPlan(sources: Sources): Plan {
+    const { stack, document, state, account, limits, obstacles } = sources;
     const config = readConfig(document.config);
     // What was refused shows what there is: nothing will be touched.
     const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
-    const list = planServers(changes, config);
+    const left = findLeft(sources);
+    const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config);
     const leftDroplets = state.leftovers.filter(({ isDroplet }) => isDroplet);
     const plan = {
@@ -48,13 +63,14 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
         settings: settingsOf(changes, document.config, config.userDataFile),
         servers: {
-            before: list.filter(({ action }) => action !== "create").length,
+            before: namesBefore(list, left).length,
             after: list.filter(({ action }) => action !== "delete").length,
             list,
         },
         loadBalancer: planLoadBalancer(changes, haproxy.runs),
         others: listOthers(changes),
-        leftovers: state.leftovers.map(({ name, id }) => `the old ${name}${id ? ` (${id})` : ""}`).sort(),
+        leftovers: state.leftovers.map(leftoverName).sort(),
+        left: [...left.serving, ...left.waiting, ...left.idle].map(asLeft),
         monthlyCost: costOf(changes, leftDroplets, account),
         droplets: countDroplets(changes, leftDroplets.length, account),
         haproxyDiff: haproxy.diff,
@@ -62,13 +78,16 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
     };
     const lostRequests = lossOf(changes, plan, config.drainSeconds);
     const refused = document.errors.length > 0;
-    const policy = refused || !limits ? { violations: [], unjudged: [] } : judgePlan(changes, plan, limits);
+    const policy =
+        refused || !limits
+            ? { violations: [], unjudged: [] }
+            : judgePlan(changes, plan, namesBefore(list, left), limits);
     const room = roomProblem(plan);
     const refusals = [
         ...document.errors,
         ...strangersAmong(changes, stack),
         ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
-        ...(room && !room.fitsInBatches ? [room.text] : []),
+        ...(room && !room.canBeMet ? [room.text] : []),
     ];
     const planned = summarize({ ...plan, lostRequests });
     const summary = refusals.length > 0 ? `refused: ${planned}` : planned;
@@ -85,9 +104,10 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
                       "This run applies what the config says before it deletes a droplet",
               ]
             : []),
+        ...leftWarning(left, stack),
         ...(refused ? [] : warningsOf(plan, changes)),
         ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
-        ...(room?.fitsInBatches ? [room.text] : []),
+        ...(room?.canBeMet ? [room.text] : []),
         ...document.warnings,
     ];
     return {
@@ -100,6 +120,32 @@ export function buildPlan({ stack, document, state, account, limits, obstacles }
         warnings,
         policy,
     };
+}
+
+function findLeft({ live, state, account }: Sources): Left {
+    const seen = live ?? { haproxy: undefined, droplets: pair(state, undefined, servingByState(state)) };
+    const priced = seen.droplets.map((droplet) => ({
+        ...droplet,
+        monthlyCost: droplet.monthlyCost ?? account.monthlyPrices.get(droplet.size),
+    }));
+    return leftOf({ ...seen, droplets: priced });
+}
+
+function asLeft(droplet: LiveDroplet): LeftDroplet {
+    const { name, id, leaves, serves = null, monthlyCost = null } = droplet;
+    return { name, id, leaves, serves, what: partOf(droplet), monthlyCost };
+}
+
+function leftWarning(left: Left, stack: string): string[] {
+    const said = sayLeft(left);
+    if (said === undefined) return [];
+    const clears = left.waiting.length + left.idle.length > 0;
+    return [
+        said +
+            (clears
+                ? `. \`make doctor STACK=${stack}\` deletes what serves nobody, before this makes more`
+                : ""),
+    ];
 }
 
 interface Config extends HaproxySettings {

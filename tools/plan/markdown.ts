@@ -33,7 +33,8 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
     let result = start;
     for (const { title, text } of folds) {
         const room = maxCommentLength - result.length - foldLength;
-        if (room > 0) result += `\n\n${fold(title, cut(text, room))}`;
+        // Less would not even hold the words that it was cut.
+        if (room > foldLength) result += `\n\n${fold(title, cut(text, room))}`;
     }
     return `${result}\n`;
 }

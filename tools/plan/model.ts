@@ -34,6 +34,8 @@ export interface Plan {
     others: OtherChange[];
     /** Left of an earlier run that did not end well; deleted at the end of this one. */
     leftovers: string[];
+    /** Droplets that runs left which did not end well, with what each of them does. */
+    left: LeftDroplet[];
     /** In USD a month. `null` where a size has no price. */
     monthlyCost: {
         before: number | null;
@@ -89,6 +91,24 @@ export interface ServerPlan {
     size: string;
     /** It keeps image, size and user data. */
     held: boolean;
+    /** It is there, and gets no request: the run that made it did not end well. */
+    waits: boolean;
+}
+
+/** A droplet that a run left which did not end well. */
+export interface LeftDroplet {
+    /** In the state; one that has a successor has its name. */
+    name: string;
+    /** In the account. */
+    id: string;
+    /** A successor of it is in the state: deleted at the end of the next run that ends well. */
+    leaves: boolean;
+    /** `null`: could not be told, so it may. */
+    serves: boolean | null;
+    /** The same in words, as every command has them. */
+    what: string;
+    /** In USD; `null` where it is not known. */
+    monthlyCost: number | null;
 }
 
 /** Something that is neither a server nor the load balancer. */

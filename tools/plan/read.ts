@@ -3,7 +3,9 @@ import * as path from "node:path";
 import { parse } from "yaml";
 import { readLimits } from "../../policy/limits";
 import { listAll, readDropletRoom } from "../api";
-import { readUnseenLocks } from "../doctor-stack";
+import { readStack, readUnseenLocks } from "../doctor-stack";
+import { readTaggedDroplets } from "../inventory";
+import { type Live, readLive, servingByState } from "../live";
 import { type PreviewDocument, readPreviewDocument } from "../preview-json";
 import { fileBackend } from "../runs";
 import { readPulumi } from "../stack";
@@ -17,6 +19,8 @@ export interface ReadPlan {
     plan: Plan;
     document: PreviewDocument;
     state: StackState;
+    /** Only after a run that did not end well. */
+    live?: Live;
 }
 
 /**
@@ -38,20 +42,32 @@ export async function readPlan(stack: string, flags: readonly string[] = []): Pr
     const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
     const state = exported === undefined ? noState : parseState(exported);
     const strangers = exported === undefined ? [] : strangersIn(exported, stack);
-    const [seen, account, obstacles] = await Promise.all([
+    const [seen, account, obstacles, live] = await Promise.all([
         strangers.length > 0
             ? { ...empty, errors: strangers }
             : readPreviewDocument(["--stack", stack, ...flags]).catch(orProblem(empty)),
         readAccount(),
         readObstacles(stack),
+        strangers.length > 0 ? undefined : readIfUnfinished(stack, state),
     ]);
     const name = path.basename(stack);
     const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
     const document = { ...seen, errors: [...seen.errors, ...new Set(problems)] };
-    return { plan: buildPlan({ stack, document, state, account, limits, obstacles }), document, state };
+    const facts = { stack, document, state, account, limits, obstacles, ...(live && { live }) };
+    return { plan: buildPlan(facts), document, state, ...(live && { live }) };
 }
 
 const noState: StackState = { resources: [], leftovers: [], pending: [] };
+
+/** The load balancer is asked only where the state can't tell what serves: after a run that did not end well. */
+async function readIfUnfinished(stack: string, state: StackState): Promise<Live | undefined> {
+    if (state.leftovers.length === 0 && !(servingByState(state) instanceof Error)) return undefined;
+    const read = async () => {
+        const where = await readStack(stack, () => Promise.resolve(false));
+        return readLive(where, state, readTaggedDroplets(where.prefix));
+    };
+    return read().catch(() => undefined);
+}
 
 /**
  * A lock that a run holds or has left; none for a backend whose locks can't be read. Where the stack can't be read, the

@@ -1,6 +1,6 @@
 import { commandNames } from "../../components/haproxy-apply";
-import type { DropletAction, OtherChange, Plan } from "./model";
-import { about, arrow, count, difference, dollars } from "./words";
+import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
+import { about, arrow, count, difference, dollars, leftoverName } from "./words";
 
 /** A line of the plan's table: things to which the same happens for the same reason. */
 export interface Row {
@@ -30,13 +30,22 @@ const order: DropletAction[] = ["create", "replace", "update", "delete", "keep"]
 /** The table: servers, the load balancer, and whatever else changes. A thousand servers are a few lines. */
 export function rowsOf(plan: Plan): Row[] {
     const servers = plan.servers.list.map(({ action, name, why, size }) => row(action, name, why, size));
-    const left = plan.leftovers.map((name) => row("delete", name, ["left by a run that did not end well"]));
+    const byName = new Map(plan.left.map((droplet) => [leftoverName(droplet), droplet]));
+    const left = plan.leftovers.map((name) => leftoverRow(name, byName.get(name)));
     return [
         ...grouped(servers).sort((a, b) => order.indexOf(a.action) - order.indexOf(b.action)),
         ...loadBalancerRow(plan),
-        ...left.map((leftover) => ({ ...leftover, label: "deleted" })),
+        ...grouped(left),
         ...otherRows(plan),
     ];
+}
+
+function leftoverRow(name: string, droplet: LeftDroplet | undefined): Row {
+    const why = ["left by a run that did not end well"];
+    if (!droplet) return { ...row("delete", name, why), label: "deleted" };
+    const cost = droplet.serves === false ? [`${dollars(droplet.monthlyCost)} a month`] : [];
+    const label = droplet.serves === false ? "deleted" : "deleted last";
+    return { ...row("delete", name, [droplet.what, ...why, ...cost]), label };
 }
 
 const row = (action: DropletAction, name: string, why: string[], size = "", kind = ""): Row => ({

@@ -4,10 +4,12 @@ import { serverName } from "../../components/slots";
 import { unknownValue } from "../../policy/facts";
 import { splitUserData, type UserDataParts } from "../../userdata/multipart";
 import { slotOf } from "../batches";
+import type { Left } from "../live-words";
 import type { ResourceState } from "../preview-json";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";
 import type { DropletAction, ServerPlan } from "./model";
+import { leftoverName } from "./words";
 
 /** The type of every machine. */
 export const dropletType = "digitalocean:index/droplet:Droplet";
@@ -31,7 +33,7 @@ export interface PoolConfig {
 }
 
 /** Every backend that there is or will be, by slot. */
-export function planServers(changes: readonly Change[], config: PoolConfig): ServerPlan[] {
+export function planServers(changes: readonly Change[], config: PoolConfig, left: Left): ServerPlan[] {
     const pool = find(changes, "dropscale:index:BackendPool", "pool");
     const droplets = changes.flatMap((change) => {
         const slot = change.type === dropletType ? slotOf(change) : undefined;
@@ -39,16 +41,31 @@ export function planServers(changes: readonly Change[], config: PoolConfig): Ser
     });
     const servers = droplets.map(({ slot, change }) => {
         const held = config.hold.includes(slot) && change.before !== undefined && change.after !== undefined;
+        const waits = left.waiting.some(({ id }) => id === change.before?.id);
+        const old = left.serving.find(({ name }) => name === change.name);
         return {
             name: serverName(slot),
             slot,
             action: dropletAction(change),
-            why: whyServer(slot, change, pool, config),
+            why: [
+                ...(change.action === "create" && old
+                    ? [`in place of ${leftoverName(old)}`]
+                    : whyServer(slot, change, pool, config)),
+                ...(waits ? ["waits so far: it gets no request"] : []),
+            ],
             size: sizeOf(change.after ?? change.before) ?? "?",
             held,
+            waits,
         };
     });
     return servers.sort((a, b) => a.slot - b.slot);
+}
+
+/** Servers that there are: one that the state has lost serves still, while its old droplet does. */
+export function namesBefore(list: readonly ServerPlan[], { serving }: Left): string[] {
+    const there = list.filter(({ action }) => action !== "create").map(({ name }) => name);
+    const old = serving.filter(({ isLoadBalancer }) => !isLoadBalancer).map(({ name }) => name);
+    return [...new Set([...there, ...old])];
 }
 
 /** What happens to a droplet. */

@@ -40,3 +40,8 @@ export function about({ from, to }: { from: number; to: number }): string {
     if (low === high) return `about ${high}`;
     return `about ${low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${high}`;
 }
+
+/** What has a successor of the same name. */
+export function leftoverName({ name, id }: { name: string; id: string }): string {
+    return `the old ${name}${id ? ` (${id})` : ""}`;
+}

@@ -1,0 +1,60 @@
+import { generationIn, renderHaproxyConfig } from "../components/haproxy-config";
+import type { ListedDroplet } from "../tools/inventory";
+import type { HaproxyServer, LiveHaproxy } from "../tools/live-haproxy";
+import type { Leftover, StackState, StateResource } from "../tools/state";
+import { resource } from "./plan-fixtures";
+
+export const emptyState: StackState = { resources: [], leftovers: [], pending: [] };
+
+/** A droplet as a state has it. */
+export function stateDroplet(name: string, id: string, address: string): StateResource {
+    const inputs = { size: "s-1vcpu-1gb", tags: ["dropscale-prod-backend"] };
+    const outputs = { ipv4AddressPrivate: address, ipv4Address: address.replace(/^10\./, "198.") };
+    return { ...resource("digitalocean:index/droplet:Droplet", name, inputs, outputs), id };
+}
+
+/** The same, with a successor. */
+export function leftover(name: string, id: string, address: string): Leftover {
+    const { urn, type, inputs, outputs = {} } = stateDroplet(name, id, address);
+    return { urn, name, type, isDroplet: true, id, ...(inputs && { inputs }), outputs };
+}
+
+/** A droplet as the API has it. */
+export function listed(id: number, address: string, name = `droplet-${id}`): ListedDroplet {
+    const v4 = [
+        { type: "private", ip_address: address },
+        { type: "public", ip_address: address.replace(/^10\./, "198.") },
+    ];
+    return {
+        ...{ id, name, status: "active", size_slug: "s-1vcpu-1gb", size: { price_monthly: 6 } },
+        ...{ created_at: "2026-01-02T03:04:05Z", tags: ["dropscale-prod-backend"], vpc_uuid: "v" },
+        networks: { v4 },
+    };
+}
+
+/** haproxy.cfg of these servers. */
+export function haproxyText(addresses: readonly string[]): string {
+    const servers = addresses.map((address, slot) => ({ name: `web-${slot}`, address }));
+    return renderHaproxyConfig({
+        ...{ appPort: 80, healthPath: "/healthz", healthHost: "health-check", drainSeconds: 75 },
+        ...{ serverTimeoutSeconds: 60, trustedProxies: [], logOneIn: 100, servers },
+    });
+}
+
+/** An HAProxy that runs what its file says. */
+export function haproxyOf(
+    servers: HaproxyServer[] | readonly string[],
+    more: Partial<LiveHaproxy> = {},
+): LiveHaproxy {
+    const all = servers.map((server) => (typeof server === "string" ? serverAt(server) : server));
+    const text = haproxyText(all.map(({ address }) => address));
+    return {
+        ...{ host: ["198.0.0.1"], text, generation: generationIn(text), servers: all },
+        ...{ draining: [], isApplying: false },
+        ...more,
+    };
+}
+
+function serverAt(address: string): HaproxyServer {
+    return { name: "web-0", address, status: "UP", check: "L7OK", current: 0, total: 0, failed: 0 };
+}
