@@ -26,7 +26,7 @@ describe("make", () => {
         const { code, stdout, stderr } = await make("preview");
         expect(code, stderr).toBe(0);
         expect(stdout).toMatch(/replicas\s*: 3/);
-        expect(stdout).toContain("+ 25 to create");
+        expect(stdout).toContain("+ 26 to create");
         expect(stderr).toMatch(/engine: Pulumi v3\.\S+ .*digitalocean v\S+ and command v\S+/);
         expect(stderr).not.toContain("\u001b[");
     });

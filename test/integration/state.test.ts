@@ -76,28 +76,23 @@ describe("a stack's state", () => {
             `droplet ${id} is gone from the account already: \`pulumi up --refresh\` takes it`,
         );
         await upEndsWell(world, "--refresh");
-        await upEndsWell(world, "--expect-no-changes");
     });
 
     it("is read by our own commands with the token of its config, which goes before the environment's", async () => {
         const wrong = { DIGITALOCEAN_TOKEN: "dop_v1_of_another_account" };
         const set = ["config", "set", "--secret", "digitalocean:token", world.sandbox.token];
         expect((await world.pulumi(set)).code).toBe(0);
-        for (const [name, ...args] of [
-            ["status", "test"],
-            ["plan", "test"],
-            ["drift", "test"],
-            ["doctor", "test"],
-        ]) {
-            const { text } = await world.tool(name ?? "", args, wrong);
-            expect(text, name).not.toMatch(/401|Unable to authenticate/);
-            expect(text, name).not.toContain(world.sandbox.token);
+        const tools = ["status", "drift", "doctor"];
+        const right = await Promise.all(tools.map((name) => world.tool(name, ["test"], wrong)));
+        for (const { text } of right) {
+            expect(text).not.toMatch(/\b401\b/);
+            expect(text).not.toContain(world.sandbox.token);
         }
-        await world.pulumi(["config", "set", "--secret", "digitalocean:token", "dop_v1_of_another_account"]);
-        for (const name of ["status", "drift", "doctor"]) {
-            const { code, text } = await world.tool(name, ["test"]);
+        await world.pulumi([...set.slice(0, -1), wrong.DIGITALOCEAN_TOKEN]);
+        const other = await Promise.all(tools.map((name) => world.tool(name, ["test"])));
+        for (const { code, text } of other) {
             expect(code, text).toBe(1);
-            expect(text, name).toMatch(/401/);
+            expect(text).toMatch(/\b401\b/);
         }
         const refused = await world.pulumi(["preview"]);
         expect(refused.text).toMatch(
