@@ -49,8 +49,8 @@ interface Firewall {
 const applySeconds = 60;
 
 async function main(options: Options): Promise<void> {
-    useAccountOf(options.stack);
     const { prefix } = await readStack(options.stack, () => Promise.resolve(false));
+    await useAccountOf(options.stack);
     if (options.sweep) {
         await sweep(prefix);
     } else if (options.remove) {

@@ -9,21 +9,14 @@ const perPage = 200;
 /** How long a deletion may have to wait for what is under way: a droplet is made, or leaves its VPC, in less. */
 const pendingSeconds = 60;
 
-/** Set by {@link useAccountOf}. */
-let account: Promise<void> | undefined;
-
 /**
  * From now on requests go where the stack's resources are: a `digitalocean:token` or `digitalocean:apiEndpoint` of its
  * config goes before the environment, as it does for the provider. They are put into this process's environment, for
- * what it starts and what masks secrets.
+ * what it starts (a refresh asks with the environment's) and what masks secrets.
+ *
+ * @throws Error in pulumi's words where there is no such stack, or its config can't be read.
  */
-export function useAccountOf(stack: string): void {
-    account = adoptConfig(stack);
-    // Whoever makes a request hears of it.
-    account.catch(() => undefined);
-}
-
-async function adoptConfig(stack: string): Promise<void> {
+export async function useAccountOf(stack: string): Promise<void> {
     const json = await readPulumi("config", "--json", "--show-secrets", "--stack", stack);
     const config = JSON.parse(json) as Record<string, { value?: string } | undefined>;
     const { "digitalocean:token": token, "digitalocean:apiEndpoint": endpoint } = config;
@@ -131,7 +124,6 @@ const baseUrl = () => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitaloc
 
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
 async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
-    await account;
     const token = process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
     if (!token)
         throw new Error(

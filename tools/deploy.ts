@@ -25,7 +25,7 @@ interface Options {
 const lookSeconds = 10;
 
 async function main({ stack, waitMinutes, ...how }: Options): Promise<void> {
-    useAccountOf(stack);
+    await useAccountOf(stack);
     const deadline = Date.now() + waitMinutes * 60_000;
     let waits = false;
     for (;;) {

@@ -71,9 +71,9 @@ async function main(options: Options): Promise<number> {
     const say = (text: string) => {
         if (!options.quiet && text !== "") console.log(text);
     };
-    useAccountOf(options.stack);
     const consent = async (question: string) => (options.yes ? options.killed : confirm(question));
     const stack = await readStack(options.stack, consent);
+    await useAccountOf(options.stack);
     if (stack.backend === undefined)
         say("this state backend's locks can't be read: that a run is under way is seen only from the engine");
     let found = await examine(stack, options);

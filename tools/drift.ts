@@ -44,8 +44,8 @@ interface Options extends ReportOptions {
 }
 
 async function main({ stack: name, ...options }: Options): Promise<number> {
-    useAccountOf(name);
     const stack = await readStack(name, () => Promise.resolve(false));
+    await useAccountOf(name);
     // What a run is just making would look like drift.
     const [lock] = await readUnseenLocks(stack);
     if (lock)

@@ -29,7 +29,8 @@ interface Options extends ReportOptions {
 
 async function main(options: Options): Promise<number> {
     const { stack, markdown } = options;
-    useAccountOf(stack);
+    // What can't be read, the preview says.
+    await useAccountOf(stack).catch(() => undefined);
     const flags = options.refresh ? ["--refresh"] : [];
     const { plan: made, document } = await readPlan(stack, flags);
     const plan = maskAll(made);

@@ -172,6 +172,6 @@ function duration(since: number): string {
 
 runCommand(usage, readOptions, async (options) => {
     const stack = options.stack ?? (await readPulumi("stack", "--show-name")).trim();
-    useAccountOf(stack);
+    await useAccountOf(stack);
     await main({ ...options, stack });
 });

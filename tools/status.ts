@@ -21,7 +21,7 @@ import { coloursFor } from "./terminal";
 import { describeUpdates, readUpdates, takeUpdates, type Updates } from "./updates";
 
 async function main(name: string): Promise<void> {
-    useAccountOf(name);
+    await useAccountOf(name);
     const [outputs, stack, state] = await Promise.all([
         readOutputs(name),
         readStack(name, () => Promise.resolve(false)),

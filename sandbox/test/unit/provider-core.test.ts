@@ -96,7 +96,8 @@ describe("check", () => {
     test("only a bridge from Terraform has `__defaults`, in each object of a list as well", () => {
         const news = { ...given, rules: [{ port: "1" }] };
         expect(checked(news).inputs.rules).toEqual([{ port: "1", __defaults: [] }]);
-        const { bridge: _none, ...plain } = resource;
+        const plain = { ...resource };
+        delete plain.bridge;
         const { inputs } = check(plain, { name: "web-0", news, olds: {}, randomSeed: Buffer.from("seed") });
         expect(inputs.rules).toEqual(news.rules);
         expect(inputs).not.toHaveProperty("__defaults");
@@ -318,7 +319,8 @@ describe("what the bridge from Terraform adds to a state", () => {
         const next = withBridgeKeys(bridged, "7", { ...first, rules: [] });
         expect(next.__meta).toBe(first.__meta);
         expect(next.__pulumi_raw_state_delta).toMatchObject({ obj: { ps: { rules: { arr: {} } } } });
-        const { bridge: _none, ...plain } = resource;
+        const plain = { ...resource };
+        delete plain.bridge;
         expect(withBridgeKeys(plain, "7", state)).toBe(state);
     });
 });
