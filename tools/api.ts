@@ -120,7 +120,8 @@ async function request(method: "GET" | "DELETE" | "POST", resource: string, body
     }
 }
 
-const baseUrl = () => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
+/** Where requests go: see {@link useAccountOf}. */
+export const apiAddress = (): string => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
 
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
 async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
@@ -131,7 +132,7 @@ async function send(method: string, resource: string, body?: object): Promise<Re
                 "one of them to a token of the stack's account",
         );
     try {
-        return await fetch(`${baseUrl()}/v2/${resource}`, {
+        return await fetch(`${apiAddress()}/v2/${resource}`, {
             method,
             headers: {
                 authorization: `Bearer ${token}`,
@@ -144,14 +145,14 @@ async function send(method: string, resource: string, body?: object): Promise<Re
         const { message, cause } = error as Error & { cause?: { code?: string; message?: string } };
         if (cause?.code === "ECONNRESET" || cause?.code === "UND_ERR_SOCKET") return "cut";
         throw new Error(
-            `${baseUrl()} does not answer: ${cause?.message ?? message} (\`make up\` starts the local one)`,
+            `${apiAddress()} does not answer: ${cause?.message ?? message} (\`make up\` starts the local one)`,
             { cause: error },
         );
     }
 }
 
 async function refusal(method: string, resource: string, answer: Response | "cut"): Promise<Error> {
-    if (answer === "cut") return new Error(`${baseUrl()} does not answer: it cuts every connection`);
+    if (answer === "cut") return new Error(`${apiAddress()} does not answer: it cuts every connection`);
     const what = method === "GET" ? resource : `${method} ${resource}`;
     const refused = `the API answered ${answer.status} for ${what}: ${await answer.text()}`;
     return new ApiRefusal(

@@ -8,7 +8,7 @@
  * Exit 0: no drift. 2: drift. 1: it could not be told.
  */
 import { parseArgs } from "node:util";
-import { useAccountOf } from "./api";
+import { apiAddress, useAccountOf } from "./api";
 import { runCommand } from "./command";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "./doctor-stack";
 import {
@@ -65,7 +65,7 @@ async function main({ stack: name, ...options }: Options): Promise<number> {
 async function examine(stack: Stack): Promise<DriftReport> {
     const exported = await readPulumi("stack", "export", "--stack", stack.name);
     // A refresh acts on them as an `up` does.
-    const strangers = strangersIn(exported, stack.name);
+    const strangers = strangersIn(exported, stack.name, apiAddress());
     if (strangers.length > 0) throw new Error(strangers.join("\n"));
     const state = parseState(exported);
     const untold: string[] = [];

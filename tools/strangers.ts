@@ -27,8 +27,8 @@ const commandType = "command:";
 const packages = ["dropscale", ...importedPackages()];
 
 /** Inputs of a provider that say to where the token is sent; each with what it may be. */
-const addresses: Record<string, () => string[]> = {
-    apiEndpoint: () => ["https://api.digitalocean.com", process.env.DIGITALOCEAN_API_URL ?? ""],
+const addresses: Record<string, (api: string) => string[]> = {
+    apiEndpoint: (api) => ["https://api.digitalocean.com", api],
     spacesEndpoint: () => [
         "https://{{.Region}}.digitaloceanspaces.com",
         process.env.SPACES_ENDPOINT_URL ?? "",
@@ -39,15 +39,16 @@ const addresses: Record<string, () => string[]> = {
  * What must not be there when the engine loads a state, so before a preview, too: each with what to do.
  *
  * @param json What `pulumi stack export` printed.
+ * @param api The API of the stack's account: what its config says, or the environment.
  */
-export function strangersIn(json: string, stack: string): string[] {
+export function strangersIn(json: string, stack: string, api: string): string[] {
     const { deployment } = JSON.parse(json) as { deployment: { resources?: Exported[] } | null };
     const resources = deployment?.resources ?? [];
     const stays = new Set(resources.flatMap((resource) => (resource.delete ? [] : [resource.urn])));
     return resources.flatMap((resource) => {
         const foreign = foreignKind(resource);
         if (foreign !== undefined) return [stranger(resource, foreign, stack)];
-        const [why] = [planted(resource), ...(resource.delete ? [nobodys(resource, stays)] : [])].filter(
+        const [why] = [planted(resource, api), ...(resource.delete ? [nobodys(resource, stays)] : [])].filter(
             (found) => found !== undefined,
         );
         return why === undefined ? [] : [edited(resource, why, stack)];
@@ -94,7 +95,7 @@ function foreignKind({ urn, type }: Exported): string | undefined {
 }
 
 /** What its values would have a run do. */
-function planted({ type, inputs = {}, outputs = {} }: Exported): string | undefined {
+function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): string | undefined {
     if (type.startsWith(commandType))
         return isSet(inputs.delete) || isSet(outputs.delete)
             ? "has a command to run when it is deleted (`delete`); none of this program has"
@@ -104,7 +105,7 @@ function planted({ type, inputs = {}, outputs = {} }: Exported): string | undefi
     if (isSet(inputs.pluginDownloadURL) || Object.keys(internal ?? {}).length > 0)
         return "has the engine load another plugin";
     const [key] = Object.entries(addresses).find(
-        ([key, allowed]) => isSet(inputs[key]) && !allowed().includes(String(inputs[key])),
+        ([key, allowed]) => isSet(inputs[key]) && !allowed(api).includes(String(inputs[key])),
     ) ?? [undefined];
     return key === undefined ? undefined : `sends the token elsewhere (\`${key}\`)`;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
 import { readLimits } from "../../policy/limits";
-import { listAll, readDropletRoom } from "../api";
+import { apiAddress, listAll, readDropletRoom } from "../api";
 import { readStack, readUnseenLocks } from "../doctor-stack";
 import { readTaggedDroplets } from "../inventory";
 import { type Live, readLive, servingByState } from "../live";
@@ -41,7 +41,7 @@ export async function readPlan(stack: string, flags: readonly string[] = []): Pr
     // First: the engine acts on what stands in a state as soon as it loads it.
     const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
     const state = exported === undefined ? noState : parseState(exported);
-    const strangers = exported === undefined ? [] : strangersIn(exported, stack);
+    const strangers = exported === undefined ? [] : strangersIn(exported, stack, apiAddress());
     const [seen, account, obstacles, live] = await Promise.all([
         strangers.length > 0
             ? { ...empty, errors: strangers }
