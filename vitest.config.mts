@@ -19,7 +19,7 @@ export default defineConfig({
                     name: "integration",
                     sequence: { groupOrder: 2 },
                     include: ["test/integration/**/*.test.ts", "sandbox/test/integration/**/*.test.ts"],
-                    testTimeout: 120_000,
+                    testTimeout: 240_000,
                     hookTimeout: 900_000,
                     maxWorkers: 2,
                 },

@@ -393,7 +393,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
     ])("a later run takes over from one that only %s", async ([, moment = "", first = ""], context) => {
         const [before, after] = [configFor({ 0: a, 1: b, 2: "127.0.1.9" }), configFor({ 0: a })];
         const host = await servingHost(context, before, a, b, "127.0.1.9");
-        const slow = Array.from({ length: 6 }, () => host.call("request", "/slow?ms=6000"));
+        const slow = Array.from({ length: 6 }, () => host.call("request", "/slow?ms=15000"));
         await sleep(200);
         let later: Promise<Ended> | undefined;
         const ended = await host.apply(first, 60, (text) => {
@@ -447,11 +447,11 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
     test("gives up on a lock that is never free", async (context) => {
         const before = configFor({ 0: a });
         const host = await servingHost(context, before, a);
+        const { stdout: word } = await host.stage(configFor({}));
         const holder = host.run(
-            "echo -n 'pid 7, a test since 00:00:00Z' >/run/dropscale-haproxy.lock; flock /run/dropscale-haproxy.lock sleep 3",
+            "echo -n 'pid 7, a test since 00:00:00Z' >/run/dropscale-haproxy.lock; flock /run/dropscale-haproxy.lock sleep 9",
         );
         await sleep(500);
-        const { stdout: word } = await host.stage(configFor({}));
         const { code, stderr } = await host.run(`LOCK_SECONDS=1 ${applyScript} apply ${word.trim()} 5`);
         expect(code).not.toBe(0);
         expect(stderr).toContain("another run still has the lock after 1 s: pid 7, a test since 00:00:00Z.");

@@ -175,9 +175,12 @@ const calls = {
                 });
             }),
         ),
-    /** Says good-bye on all that {@link hold} has opened, as a client does that leaves. */
-    leave: () => {
-        for (const socket of held.splice(0)) socket.end();
+    /** Ends all that {@link hold} has opened: says good-bye and still listens, or resets. */
+    leave: (how: "end" | "reset" = "end") => {
+        for (const socket of held.splice(0)) {
+            if (how === "end") socket.end();
+            else socket.resetAndDestroy();
+        }
     },
     /** Holds connections from {@link attacker} until {@link endAttack}. */
     startAttack: (method: Method) => {
