@@ -235,6 +235,13 @@ take_lock() {
     done
 }
 
+# However the script ends.
+clean_up() {
+    rm -f "$NEW"
+    forget_states
+    stop_asking_setup
+}
+
 prepare() {
     local tool
     for tool in haproxy curl socat flock systemctl ssh; do
@@ -244,7 +251,7 @@ prepare() {
     # A lost connection must not leave a step half done.
     trap '' HUP PIPE
     trap 'printf "ended by a signal: a later run has taken over, or somebody has stopped it.\n" >&2; exit 143' TERM INT
-    trap 'rm -f "$NEW"; forget_states' EXIT
+    trap clean_up EXIT
     forget_states
     # Debian makes both, at boot and when the package is installed.
     if [[ ! -d /run/haproxy ]]; then install -d -o haproxy -g haproxy -m 2775 /run/haproxy; fi
@@ -347,6 +354,7 @@ start_asking_setup() {
 # What runs now ends by itself within ten seconds, unheard.
 stop_asking_setup() {
     if ((${#asking[@]} > 0)); then kill "${asking[@]}" 2>/dev/null; fi
+    asking=()
     rm -rf "$answers"
 }
 
@@ -425,7 +433,6 @@ await_new_servers() {
     say "asking ${#name[@]} new server(s): $(in_one_line "${name[@]}")"
     answers=$(mktemp -d) || fail 'there is no room in /run, nothing was changed.'
     export answers
-    trap 'rm -f "$NEW"; stop_asking_setup' EXIT
     while :; do
         start_asking_setup
         ask_pending $((SECONDS - started))
@@ -447,7 +454,6 @@ await_new_servers() {
         hear_setup
     done
     stop_asking_setup
-    trap 'rm -f "$NEW"' EXIT
 }
 
 # --- the reload ------------------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ describe("a preview", () => {
             const privateKeys = plain.deployment.resources
                 .filter(({ type }) => type === "command:local:Command")
                 .map(({ outputs }) => JSON.parse(outputs?.stdout?.plaintext ?? '""') as string);
-            expect(privateKeys).toHaveLength(2);
+            expect(privateKeys).toHaveLength(3);
             const seen = [
                 made,
                 await world.pulumi(["preview", "--diff"]),

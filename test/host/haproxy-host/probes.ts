@@ -165,8 +165,12 @@ export const smuggling: Probes = {
         chunks("3\r\nabc\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"),
         both,
     ],
-    // The server says so.
-    "a trailer Content-Length": [chunks("3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n"), "400: POST(abc)"],
+    // The server says so, before or after it has read the chunk.
+    "a trailer Content-Length": [
+        chunks("3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n"),
+        "400: POST(abc)",
+        "400: POST()",
+    ],
     "a trailer without a colon": [chunks("3\r\nabc\r\n0\r\nX\r\n\r\n"), "400"],
     // Not heard of by the server. https://www.rfc-editor.org/rfc/rfc9110#section-7.8
     "an upgrade to h2c": [
