@@ -80,8 +80,8 @@ function serve(ssh: FakeLoadBalancer): ssh2.Server {
                     channel.exit(code);
                     channel.end();
                 };
-                if (command.includes("haproxy-master.sock")) {
-                    const answer = ssh.look?.() ?? haproxyAnswers(ssh);
+                const answer = asked(ssh, command);
+                if (answer !== undefined) {
                     end(answer instanceof Error ? 1 : 0, answer instanceof Error ? "" : answer);
                     // It sends nothing, and so never ends its side.
                     channel.close();
@@ -102,6 +102,13 @@ function serve(ssh: FakeLoadBalancer): ssh2.Server {
             });
         });
     });
+}
+
+/** The answer to a question of our own commands; `undefined` for what the engine runs. */
+function asked(ssh: FakeLoadBalancer, command: string): string | Error | undefined {
+    if (command.includes("haproxy-master.sock")) return ssh.look?.() ?? haproxyAnswers(ssh);
+    // What waits to be installed: nothing.
+    return command.includes("apt list") ? "lists 0\n" : undefined;
 }
 
 /** What tools/live-haproxy.ts asks for. */
