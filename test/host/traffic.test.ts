@@ -141,7 +141,9 @@ describe.each([
         await apply({ 0: a, 1: b }, { healthPath: "/" });
         expect(await status("web-1")).toMatch(/^UP/);
 
+        await host.call("setHealth", b, 200);
         await apply({ 0: a, 1: b });
+        await host.call("setHealth", b, 500);
         await until(async () => (await status("web-1")) === "DOWN", 10_000);
         // A start is no reload.
         await host.run("systemctl restart haproxy");

@@ -51,7 +51,29 @@ describe("the status of a stack", () => {
         hostKey: publicKey,
         servers,
     });
-    const printing = (value: object) => `case "$*" in
+    const droplet = "digitalocean:index/droplet:Droplet";
+    const urn = (type: string, name: string) => `urn:pulumi:prod::dropscale::${type}::${name}`;
+    /** A state in which haproxy.cfg was applied to these. */
+    const deployed = (servers: { name: string; dropletId: string; privateIp: string }[]) => {
+        const command = "command:remote:Command";
+        const resource = (type: string, name: string, more: object) => ({
+            ...{ urn: urn(type, name), type, custom: true, id: name, inputs: {}, outputs: {} },
+            ...more,
+        });
+        const resources = [
+            ...servers.map(({ name, dropletId: id, privateIp }) =>
+                resource(droplet, name, { id, outputs: { ipv4AddressPrivate: privateIp } }),
+            ),
+            resource(command, "haproxy-staged", { inputs: { stdin: "global" }, outputs: { stdout: "1-a" } }),
+            resource(command, "haproxy", { inputs: { create: "apply 1-a 300" } }),
+        ];
+        return { deployment: { resources } };
+    };
+    const printing = (value: object, state: object = value) => `case "$*" in
+"stack export"*) cat <<'EOF'
+${JSON.stringify(state)}
+EOF
+;;
 config*) echo '{"dropscale:namePrefix": {"value": "dropscale"}}' ;;
 whoami*) echo '{"url": "https://app.pulumi.com/ann"}' ;;
 *) cat <<'EOF'
@@ -69,7 +91,7 @@ esac`;
         ["the stack is empty", printing({}), "error: stack prod has no outputs yet: `pulumi up` makes them"],
         [
             "the API does not answer",
-            printing(outputs([{ name: "web-0", slot: 0, dropletId: "7", privateIp: "10.0.0.1" }])),
+            printing(outputs([]), deployed([{ name: "web-0", dropletId: "7", privateIp: "10.0.0.1" }])),
             `error: ${nowhere} does not answer: `,
         ],
     ])("is one line when %s", async (_what, pulumi, message) => {
@@ -80,7 +102,7 @@ esac`;
     });
 
     it("shows the table, and then why HAProxy could not be asked", async () => {
-        const { code, stdout, stderr } = await status(printing(outputs([])));
+        const { code, stdout, stderr } = await status(printing(outputs([]), deployed([])));
         expect(code).toBe(1);
         expect(stdout).toContain("http://203.0.113.9   $24 a month");
         expect(stdout).toContain("HAProxy says");
@@ -88,7 +110,6 @@ esac`;
     });
 
     describe("with 1,000 servers", () => {
-        const type = "digitalocean:index/droplet:Droplet";
         const live = Array.from({ length: 1001 }, (_, i) => ({
             id: i + 1,
             name: i === 1000 ? "load-balancer-0000000" : `web-${i}-0000000`,
@@ -130,7 +151,9 @@ esac`;
         const forDroplets = (asked: string[]) => asked.filter((url) => url.startsWith("/v2/droplets"));
 
         it("needs 6 requests, as 200 fit into an answer", async () => {
-            const [{ stdout }, asked] = await withApi((url) => status(printing(outputs(servers)), { url }));
+            const [{ stdout }, asked] = await withApi((url) =>
+                status(printing(outputs(servers), deployed(servers)), { url }),
+            );
             expect(stdout).toMatch(/web-999 .*1000 .*s-1vcpu-1gb .*active/);
             expect(stdout).toMatch(/web-7 .* off /);
             expect(forDroplets(asked)).toHaveLength(6);
@@ -140,7 +163,7 @@ esac`;
             const [untagged] = live;
             const [{ stdout }, asked] = await withApi(async (url) => {
                 const tags = untagged?.tags.splice(0) ?? [];
-                const seen = await status(printing(outputs(servers)), { url });
+                const seen = await status(printing(outputs(servers), deployed(servers)), { url });
                 untagged?.tags.push(...tags);
                 return seen;
             });
@@ -150,8 +173,8 @@ esac`;
 
         it("needs no more for the drift check", async () => {
             const resources = live.map(({ id, name }) => ({
-                urn: `urn:pulumi:prod::dropscale::dropscale:index:BackendPool$${type}::${name.slice(0, -8)}`,
-                ...{ type, custom: true, id: String(id), inputs: {}, outputs: {} },
+                urn: urn(`dropscale:index:BackendPool$${droplet}`, name.slice(0, -8)),
+                ...{ type: droplet, custom: true, id: String(id), inputs: {}, outputs: {} },
             }));
             const state = { deployment: { resources }, "dropscale:namePrefix": { value: "dropscale" } };
             const [{ stdout, code }, asked] = await withApi((url) =>
