@@ -155,6 +155,8 @@ describe("the policy pack", () => {
         expect(unpinned.code).not.toBe(0);
         expect(named(unpinned)).toEqual([
             "[mandatory] host-key-pinned haproxy",
+            "[mandatory] host-key-pinned haproxy-script",
+            "[mandatory] host-key-pinned haproxy-staged",
             "[mandatory] host-key-pinned load-balancer-ready",
         ]);
         // The line of the private half; the first ones hold the public one.
