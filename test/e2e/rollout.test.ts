@@ -109,29 +109,34 @@ describe("a roll-out on droplets that boot", () => {
         expect(await serversAnswering(url, 3)).toEqual(["web-0", "web-1", "web-2"]);
     });
 
-    it("goes on from there, and stops after a batch where it can't ask", async () => {
+    it("goes on from there: what the interrupted batch left is deleted, and the rest is replaced", async () => {
         const before = await droplets();
-        const { code, text } = await rollout("--batch", "2", "--quiet", "--pause");
+        const { code, text } = await rollout("--batch", "2", "--quiet");
         expect(code, text).toBe(0);
         // The command that asked was let to its end; what comes after it was not begun.
-        expect(text).toContain(
-            "first, without replacing a server that serves: delete the old web-0, delete the old web-1\n",
-        );
         expect(text).toContain("1 batch: web-2\n");
-        expect(hold()).toBe("hold: [2]");
-        expect((await droplets())[2]).toBe(before[2]);
+        expect(hold()).toBeUndefined();
+        const after = await droplets();
+        expect([after.slice(0, 2), after[2] === before[2]]).toEqual([before.slice(0, 2), false]);
+        expect(await dropletCount()).toBe(4);
     });
 
-    it("ends with all servers replaced, nothing held and no droplet left over", async () => {
+    it("stops after a batch where it can't ask, and ends with all servers replaced and no droplet left over", async () => {
         const before = await droplets();
+        await world.configure({ generation: "c" });
+        const paused = await rollout("--batch", "2", "--quiet", "--pause");
+        expect(paused.code, paused.text).toBe(0);
+        expect(paused.text).toContain("2 batches: web-0 web-1 | web-2\n");
+        expect(hold()).toBe("hold: [2]");
+        expect((await droplets())[2]).toBe(before[2]);
+
         const { code, text } = await rollout("--batch", "2", "--quiet");
         expect(code, text).toBe(0);
         expect(text).toMatch(
             /batch 1 of 1 \(web-2\): done in \d+ s, every server of the stack answers\n1 replaced in/,
         );
         expect(hold()).toBeUndefined();
-        const after = await droplets();
-        expect([after.slice(0, 2), after[2] === before[2]]).toEqual([before.slice(0, 2), false]);
+        expect(before).not.toContain((await droplets())[2]);
         expect(await dropletCount()).toBe(4);
     });
 
