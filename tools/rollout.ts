@@ -44,6 +44,7 @@ async function main(options: Options): Promise<void> {
         console.log(text);
     };
     const config = new StackConfig(options.stack);
+    await useAccountOf(options.stack);
     // Before anything that takes time: a wrong `hold` is said at once.
     config.readHold();
     const unfit = await requireOrder(options.stack);
@@ -172,6 +173,5 @@ function duration(since: number): string {
 
 runCommand(usage, readOptions, async (options) => {
     const stack = options.stack ?? (await readPulumi("stack", "--show-name")).trim();
-    await useAccountOf(stack);
     await main({ ...options, stack });
 });
