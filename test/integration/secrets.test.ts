@@ -25,7 +25,7 @@ describe("a preview whose keys exist already", () => {
             const value = JSON.parse(outputs?.stdout?.plaintext ?? "null") as string | null;
             return value === null ? [] : [{ name: urn.split("::").at(-1) ?? "", value }];
         });
-        expect(keys.map(({ name }) => name).sort()).toEqual(["keys-deploy", "keys-host"]);
+        expect(keys.map(({ name }) => name).sort()).toEqual(["keys-deploy", "keys-host", "keys-setup"]);
         // Without the public halves, which are no secret.
         search = new SecretSearch(
             keys.map(({ name, value }) => ({ name, value: value.replace(/^ssh-.*$/m, "") })),
