@@ -44,9 +44,9 @@ async function main(options: Options): Promise<void> {
         console.log(text);
     };
     const config = new StackConfig(options.stack);
-    await useAccountOf(options.stack);
     // Before anything that takes time: a wrong `hold` is said at once.
     config.readHold();
+    await useAccountOf(options.stack);
     const unfit = await requireOrder(options.stack);
     if (unfit) throw new Error(unfit.problem);
     const steps = await planWhole(config, options, say);
