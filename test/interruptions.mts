@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
 import { parseServersState } from "../tools/in-service.ts";
 import type { Plan } from "../tools/plan/model.ts";
 import { get, Visitors } from "./e2e/client.ts";
-import { slowerPath } from "./e2e/site.ts";
+import { serveSlowly, slowerPath } from "./e2e/site.ts";
 import { dropletNamed, inDroplet, onLoadBalancer, withFaults } from "./faults.mts";
 import { disagreements, dropletDeleted } from "./kills.mts";
-import { type Running, up, upEndsWell, type World } from "./world.mts";
+import { makeWorld, type Running, up, upEndsWell, type World } from "./world.mts";
 
 /** When a run ends: while haproxy.cfg is staged, … or when the first droplet is being deleted. */
 export const moments = [
@@ -27,6 +27,33 @@ export type End = (typeof ends)[number];
 /** What config the next run has: the interrupted one's, the one before it, or another one. */
 export const nexts = ["same", "old", "third"] as const;
 export type Next = (typeof nexts)[number];
+
+/** One run that ends in the middle, and the next one. */
+export interface Interruption {
+    end: End;
+    moment: Moment;
+    next: Next;
+}
+
+/** The same world for all of these cases, one after the other: each begins where the last one has put things right. */
+export function describeInterruptions(title: string, cases: readonly Interruption[]): void {
+    describe(title, () => {
+        let world: World;
+        let made: World | undefined;
+
+        beforeAll(async () => {
+            world = made = await makeWorld("nspawn", { replicas: 2 });
+            serveSlowly(world.folder);
+        });
+        afterAll(async () => {
+            await made?.close();
+        });
+
+        it.each(cases)("$end, $moment, then the $next config", async (how) => {
+            expect(await interrupt(world, how)).toEqual([]);
+        });
+    });
+}
 
 interface Config {
     replicas: number;
@@ -53,10 +80,7 @@ const held: Partial<Record<Moment, { lock: string; waiting: string }>> = {
  * @param world A stack that serves, with serveSlowly's site.
  * @returns What does not hold; empty is the only good answer.
  */
-export async function interrupt(
-    world: World,
-    { end, moment, next }: { end: End; moment: Moment; next: Next },
-): Promise<string[]> {
+async function interrupt(world: World, { end, moment, next }: Interruption): Promise<string[]> {
     // Something is deleted only where servers leave.
     const [old, same] = moment === "deleting" ? [four, two] : [two, four];
     await world.configure(old);
