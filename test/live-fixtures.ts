@@ -3,6 +3,7 @@ import type { ListedDroplet } from "../tools/inventory";
 import type { HaproxyServer, LiveHaproxy } from "../tools/live-haproxy";
 import type { Leftover, StackState, StateResource } from "../tools/state";
 import { resource } from "./plan-fixtures";
+import { haproxySettings } from "./haproxy-settings";
 
 export const emptyState: StackState = { resources: [], leftovers: [], pending: [] };
 
@@ -35,10 +36,7 @@ export function listed(id: number, address: string, name = `droplet-${id}`): Lis
 /** haproxy.cfg of these servers. */
 export function haproxyText(addresses: readonly string[]): string {
     const servers = addresses.map((address, slot) => ({ name: `web-${slot}`, address }));
-    return renderHaproxyConfig({
-        ...{ appPort: 80, healthPath: "/healthz", healthHost: "health-check", drainSeconds: 75 },
-        ...{ serverTimeoutSeconds: 60, trustedProxies: [], logOneIn: 100, servers },
-    });
+    return renderHaproxyConfig({ ...haproxySettings, servers });
 }
 
 /** An HAProxy that runs what its file says. */

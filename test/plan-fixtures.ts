@@ -6,6 +6,7 @@ import { unknownValue } from "../policy/facts";
 import type { AccountFacts, Sources } from "../tools/plan/build";
 import type { PreviewDocument, PreviewStep } from "../tools/preview-json";
 import type { StackState, StateResource } from "../tools/state";
+import { haproxySettings } from "./haproxy-settings";
 
 const limits = `limits:
   minReplicas: 2
@@ -89,16 +90,8 @@ export function haproxy(
     servers: { name: string; address: string }[] | "unknown",
     { appPort = 80, word = "1-0123abcd", appliedWord = "1-0123abcd" } = {},
 ): StateResource[] {
-    const settings = {
-        appPort,
-        healthPath: "/healthz",
-        healthHost: "health-check",
-        drainSeconds: 75,
-        serverTimeoutSeconds: 60,
-        trustedProxies: [],
-        logOneIn: 100,
-    };
-    const stdin = servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...settings, servers });
+    const stdin =
+        servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...haproxySettings, appPort, servers });
     const connection = "[secret]";
     return [
         resource("command:remote:Command", "haproxy-staged", { stdin, connection }, { stdout: word }),

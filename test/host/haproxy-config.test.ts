@@ -10,10 +10,9 @@ import {
     type RenderHaproxyOptions,
     renderHaproxyConfig,
 } from "../../components/haproxy-config";
+import { haproxySettings } from "../haproxy-settings";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
-
-const others = { healthHost: "health-check", serverTimeoutSeconds: 60, trustedProxies: [], logOneIn: 100 };
 
 const pool = (count: number): RenderHaproxyOptions["servers"] =>
     Array.from({ length: count }, (_, slot) => ({
@@ -52,22 +51,21 @@ describe.each([
     };
 
     test.each<[string, RenderHaproxyOptions]>([
-        ["no server", { appPort: 80, healthPath: "/healthz", drainSeconds: 75, ...others, servers: [] }],
-        [
-            "three servers",
-            { appPort: 80, healthPath: "/healthz", drainSeconds: 75, ...others, servers: pool(3) },
-        ],
+        ["no server", { ...haproxySettings, servers: [] }],
+        ["three servers", { ...haproxySettings, servers: pool(3) }],
         [
             "1,000 servers",
-            { appPort: 65_535, healthPath: "/", drainSeconds: 3600, ...others, servers: pool(1000) },
+            {
+                ...haproxySettings,
+                ...{ appPort: 65_535, healthPath: "/", drainSeconds: 3600 },
+                servers: pool(1000),
+            },
         ],
         [
             "every character of a path",
             {
-                appPort: 1,
-                healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-",
-                drainSeconds: 65,
-                ...others,
+                ...haproxySettings,
+                ...{ appPort: 1, healthPath: "/aZ09_.~!*+,;=:@%41/?q=1&b-", drainSeconds: 65 },
                 servers: pool(1),
             },
         ],
@@ -101,10 +99,8 @@ describe.each([
 
     test("would refuse a mistake, and a warning", () => {
         const text = renderHaproxyConfig({
-            appPort: 80,
+            ...haproxySettings,
             healthPath: "/",
-            drainSeconds: 75,
-            ...others,
             servers: pool(1),
         });
         expect(check(text.replace("redispatch", "redespatch")).code).toBe(1);

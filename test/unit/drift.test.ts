@@ -16,6 +16,7 @@ import { pair } from "../../tools/live";
 import { parseState } from "../../tools/state";
 import { listed } from "../live-fixtures";
 import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
+import { haproxySettings } from "../haproxy-settings";
 
 const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";
 const inLoadBalancer = inPool.replace("BackendPool", "LoadBalancer");
@@ -36,13 +37,7 @@ const steps = [
 ];
 const found = engineDrift(parsePreview(JSON.stringify({ steps })).steps, "prod");
 const applied = renderHaproxyConfig({
-    appPort: 80,
-    healthPath: "/healthz",
-    healthHost: "health-check",
-    drainSeconds: 75,
-    serverTimeoutSeconds: 60,
-    trustedProxies: [],
-    logOneIn: 100,
+    ...haproxySettings,
     servers: [{ name: "web-0", address: "10.0.0.2" }],
 });
 const generation = generationIn(applied);

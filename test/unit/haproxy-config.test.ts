@@ -7,15 +7,11 @@ import {
     markGeneration,
     renderHaproxyConfig,
 } from "../../components/haproxy-config";
+import { haproxySettings } from "../haproxy-settings";
 
 const args: RenderHaproxyOptions = {
+    ...haproxySettings,
     appPort: 8080,
-    healthPath: "/healthz",
-    healthHost: "health-check",
-    serverTimeoutSeconds: 60,
-    drainSeconds: 75,
-    trustedProxies: [],
-    logOneIn: 100,
     servers: [
         { name: "web-10", address: "10.10.0.13" },
         { name: "web-2", address: "10.10.0.12" },

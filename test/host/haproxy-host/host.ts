@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy-config";
 import type { Calls } from "./town";
+import { haproxySettings } from "../../haproxy-settings";
 
 /** How a command ended. */
 export interface Ended {
@@ -50,13 +51,8 @@ export function configFor(
     settings: Partial<RenderHaproxyOptions> = {},
 ): string {
     return renderHaproxyConfig({
-        appPort: 8080,
-        healthPath: "/healthz",
-        healthHost: "health-check",
-        serverTimeoutSeconds: 60,
-        drainSeconds: 20,
-        trustedProxies: [],
-        logOneIn: 1,
+        ...haproxySettings,
+        ...{ appPort: 8080, drainSeconds: 20, logOneIn: 1 },
         ...settings,
         servers: Object.entries(servers).map(([slot, address]) => ({ name: `web-${slot}`, address })),
     });
