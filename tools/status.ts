@@ -21,11 +21,11 @@ import { coloursFor } from "./terminal";
 import { describeUpdates, readUpdates, takeUpdates, type Updates } from "./updates";
 
 async function main(name: string): Promise<void> {
-    await useAccountOf(name);
     const [outputs, stack, state] = await Promise.all([
         readOutputs(name),
         readStack(name, () => Promise.resolve(false)),
         readState(name),
+        useAccountOf(name),
     ]);
     const [live, updates] = await Promise.all([
         readLive(stack, state, listDroplets(stack.prefix, state)),
