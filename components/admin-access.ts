@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
 import { refusal } from "../refusal";
 import { keyOf, otherHostKey, shownKey } from "./host-key";
+import { admittedVariable } from "./identity";
 import { contains, isIpv4Range, isOpenToAll } from "./ipv4-ranges";
 
 /**
@@ -49,12 +50,6 @@ export async function expectHostKey(address: string, expected: string): Promise<
     }
     return address;
 }
-
-/**
- * Environment variable with the IPv4 ranges, separated by commas, that may reach SSH for the time of one run beside
- * `adminCidrs`: set by what admitted them with a firewall of its own, such as a pipeline on a hosted runner.
- */
-export const admittedVariable = "DROPSCALE_ADMITTED";
 
 /**
  * The ranges in a value of {@link admittedVariable}; none where it is empty.

@@ -29,3 +29,9 @@ export function identityOf(prefix: string): Identity {
 export function isEngineName(resource: string, name: string): boolean {
     return name.startsWith(`${resource}-`) && /^[0-9a-f]{7}$/.test(name.slice(resource.length + 1));
 }
+
+/**
+ * Environment variable with the IPv4 ranges, separated by commas, that may reach SSH for the time of one run beside
+ * `adminCidrs`: set by what admitted them with a firewall of its own, such as a pipeline on a hosted runner.
+ */
+export const admittedVariable = "DROPSCALE_ADMITTED";

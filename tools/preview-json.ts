@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { admittedVariable } from "../components/admin-access";
+import { admittedVariable } from "../components/identity";
 import { compareTexts } from "./canonical";
 import { readPulumiIn } from "./stack";
 

@@ -68,7 +68,7 @@ describe("a roll-out on droplets that boot", () => {
     it("stops at a batch that does not become ready; the others are untouched, and all serve", async () => {
         const before = await droplets();
         writeFileSync(path.join(world.folder, "userdata/broken.yaml"), "#cloud-config\nruncmd: [exit 1]\n");
-        await world.configure({ userdata: "broken", readySeconds: 10 });
+        await world.configure({ userdata: "broken", readySeconds: 120 });
         const { code, text } = await rollout("--batch", "2", "--quiet");
         expect(code, text).toBe(1);
         expect(text).toMatch(/the set-up of web-[01].* failed, nothing was changed/);
