@@ -1,11 +1,13 @@
 /**
- * `make test`: types, lint and format, then every test that this machine can run. Without root on Linux those that
+ * `make test`: types, lint and format, and every test that this machine can run. Without root on Linux those that
  * boot droplets are left out, and the last lines say so; with CI=true that is a failure.
+ * `make test ARGS=--quick`: types, lint, format and unit tests, for the loop while writing.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
+import { parseArgs } from "node:util";
 import {
     ensureHostPackages,
     type HostNeeds,
@@ -14,12 +16,19 @@ import {
 } from "../sandbox/host.ts";
 import { buildGoTool } from "../sandbox/offline-engine/build-cli.ts";
 import { purgeAbandoned } from "../sandbox/process.ts";
-import { progress } from "../sandbox/progress.ts";
+import { duration, progress } from "../sandbox/progress.ts";
 
 interface Counts {
     passed: number;
     failed: number;
     skipped: number;
+    /** What took how long. */
+    times: Time[];
+}
+
+interface Time {
+    title: string;
+    seconds: number;
 }
 
 /** What we read of vitest's JSON report. */
@@ -28,6 +37,8 @@ interface VitestReport {
     numFailedTests: number;
     numFailedTestSuites: number;
     numPendingTests: number;
+    /** One for each file; times in milliseconds. */
+    testResults: { name: string; startTime: number; endTime: number }[];
 }
 
 const root = path.resolve(import.meta.dirname, "..");
@@ -65,54 +76,68 @@ const actionlint = {
     needsMiB: 200,
 };
 
-/** Runs a program of node_modules or of the host; its output goes to the terminal. Resolves with its exit code. */
-function run(command: string, args: string[]): Promise<number> {
+/**
+ * Runs a program of node_modules or of the host. Resolves with its exit code.
+ *
+ * @param beside Something else prints meanwhile: its own output comes in one piece at its end.
+ */
+function run(command: string, args: string[], beside: boolean): Promise<number> {
     const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}` };
-    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+    const output = beside ? "pipe" : "inherit";
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", output, output] });
+    const printed: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr])
+        stream?.on("data", (data: Buffer) => {
+            printed.push(data);
+        });
     return new Promise((resolve) => {
         child.once("error", () => {
             resolve(127);
         });
         child.once("close", (code) => {
+            process.stdout.write(Buffer.concat(printed));
             resolve(code ?? 1);
         });
     });
 }
 
 async function runCheck(title: string, [command = "", ...args]: string[]): Promise<Counts> {
-    const code = await say.step(title, () => run(command, args));
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+    const started = Date.now();
+    const code = await say.step(title, () => run(command, args, true));
+    const times = [{ title, seconds: (Date.now() - started) / 1000 }];
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, times };
 }
 
 /** Runs one of the projects of vitest.config.mts. A run that ends without a report counts as a failure. */
-async function runTests(project: string, folder: string): Promise<Counts> {
+async function runTests(project: string, folder: string, { beside = false } = {}): Promise<Counts> {
     const report = path.join(folder, `${project}.json`);
-    const args = [
-        "run",
-        "--project",
-        project,
-        "--reporter",
-        "default",
-        "--reporter",
-        "json",
-        "--outputFile",
-        report,
-    ];
-    const code = await run("vitest", args);
+    const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile", report];
+    const code = await run("vitest", ["run", "--project", project, ...reporters], beside);
     try {
-        const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests } = JSON.parse(
-            readFileSync(report, "utf8"),
-        ) as VitestReport;
+        const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests, testResults } =
+            JSON.parse(readFileSync(report, "utf8")) as VitestReport;
         // A file that could not be loaded has no failed test, but is a failed suite.
         const failed = Math.max(
             numFailedTests,
             numFailedTests === 0 ? numFailedTestSuites : 0,
             code === 0 ? 0 : 1,
         );
-        return { passed: numPassedTests, failed, skipped: numPendingTests };
+        const times = testResults.map(({ name, startTime, endTime }) => ({
+            title: path.relative(root, name),
+            seconds: (endTime - startTime) / 1000,
+        }));
+        return { passed: numPassedTests, failed, skipped: numPendingTests, times };
     } catch {
-        return { passed: 0, failed: 1, skipped: 0 };
+        return { passed: 0, failed: 1, skipped: 0, times: [] };
     }
+}
+
+/** What took longest: whoever makes `make test` slower sees where. */
+function printTimes(times: readonly Time[]): void {
+    const shown = times.filter(({ seconds }) => seconds >= 10).sort((a, b) => b.seconds - a.seconds);
+    if (shown.length > 0)
+        console.log("seconds of what took ten or more (most of it ran beside something else)");
+    for (const { title, seconds } of shown) console.log(`${seconds.toFixed(0).padStart(7)}  ${title}`);
 }
 
 /** Why droplets can't boot here; `undefined` where they can. */
@@ -125,46 +150,71 @@ function noMachines(): string | undefined {
     }
 }
 
-async function main(): Promise<void> {
-    const reason = noMachines();
-    if (reason === undefined) {
-        await ensureHostPackages({ log: say.log });
-        const needs = { ...checkPackages, ...integrationPackages, ...rootPackages };
-        await ensureHostPackages({ log: say.log, needs });
-        await purgeAbandoned(say);
-    }
-    const leftOut: string[] = [];
+/** Texts first: they need nothing but this checkout, and Go for one of them. */
+async function runChecks(leftOut: string[]): Promise<Counts[]> {
     const counts: Counts[] = [];
-    /** Leaves a part out if this machine lacks what it runs. */
-    const unlessMissing = async (title: string, needs: HostNeeds, part: () => Promise<Counts>) => {
-        const missing = await missingHostPackages(needs);
-        if (missing.length === 0) counts.push(await part());
-        else leftOut.push(`${title}: these Debian packages are missing: ${missing.join(", ")}`);
-    };
     for (const [title, command] of Object.entries(checks)) counts.push(await runCheck(title, command));
-    await unlessMissing("shell scripts", checkPackages, () => runCheck("shell scripts", shellCheck));
+    const missing = await missingHostPackages(checkPackages);
+    if (missing.length === 0) counts.push(await runCheck("shell scripts", shellCheck));
+    else leftOut.push(lacking("shell scripts", missing));
     try {
         const linter = await buildGoTool(actionlint, say.log, process.env);
         counts.push(await runCheck("workflows", [linter]));
     } catch (error) {
         leftOut.push(`workflows: ${(error as Error).message}`);
     }
+    return counts;
+}
+
+const lacking = (title: string, packages: readonly string[]) =>
+    `${title}: these Debian packages are missing: ${packages.join(", ")}`;
+
+/** All tests: what mostly waits (machines) runs beside what mostly computes, and the visitors of `e2e` alone. */
+async function runAll(folder: string, leftOut: string[]): Promise<Counts[]> {
+    const reason = noMachines();
+    if (reason === undefined) {
+        await ensureHostPackages({ log: say.log });
+        const needs: HostNeeds = { ...checkPackages, ...integrationPackages, ...rootPackages };
+        await ensureHostPackages({ log: say.log, needs });
+        await purgeAbandoned(say);
+    } else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
+    const missing = await missingHostPackages(integrationPackages);
+    if (missing.length > 0) leftOut.push(lacking("integration tests", missing));
+    const onProcesses = async () => {
+        const unit = await runTests("unit", folder);
+        return missing.length > 0 ? [unit] : [unit, await runTests("integration", folder)];
+    };
+    const onMachines = async () =>
+        reason === undefined ? [await runTests("machines", folder, { beside: true })] : [];
+    const counts = await Promise.all([onMachines(), runChecks(leftOut), onProcesses()]);
+    return [...counts.flat(), ...(reason === undefined ? [await runTests("e2e", folder)] : [])];
+}
+
+async function main(): Promise<void> {
+    const { quick } = parseArgs({ options: { quick: { type: "boolean", default: false } } }).values;
+    const leftOut: string[] = [];
     const folder = mkdtempSync(path.join(tmpdir(), "dropscale-test-"));
+    const started = Date.now();
     try {
-        counts.push(await runTests("unit", folder));
-        await unlessMissing("integration tests", integrationPackages, () => runTests("integration", folder));
-        if (reason === undefined)
-            counts.push(await runTests("machines", folder), await runTests("e2e", folder));
-        else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
+        const counts = quick
+            ? (
+                  await Promise.all([runChecks(leftOut), runTests("unit", folder).then((unit) => [unit])])
+              ).flat()
+            : await runAll(folder, leftOut);
+        printTimes(counts.flatMap(({ times }) => times));
+        console.log(`${quick ? "quick, " : ""}${duration((Date.now() - started) / 1000)}`);
+        for (const line of leftOut) console.log(`left out: ${line}`);
+        const total = (key: "passed" | "failed" | "skipped") =>
+            counts.reduce((sum, count) => sum + count[key], 0);
+        const failed = total("failed") + (process.env.CI === "true" ? leftOut.length : 0);
+        const skipped = total("skipped");
+        console.log(
+            `${total("passed")} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
+        );
+        process.exitCode = failed > 0 ? 1 : 0;
     } finally {
         rmSync(folder, { recursive: true });
     }
-    for (const line of leftOut) console.log(`left out: ${line}`);
-    const total = (key: keyof Counts) => counts.reduce((sum, count) => sum + count[key], 0);
-    const failed = total("failed") + (process.env.CI === "true" ? leftOut.length : 0);
-    const skipped = total("skipped");
-    console.log(`${total("passed")} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
-    process.exitCode = failed > 0 ? 1 : 0;
 }
 
 main().catch((error: unknown) => {
