@@ -54,7 +54,7 @@ ${shared("streams", streamSlots)}\
     http-request del-header Upgrade unless websocket
     # A client that leaves takes its stream along, though the server has not noticed.
     option abortonclose
-    timeout server-fin 5s
+    option nolinger
     timeout tunnel 1h
     default-server maxconn ${streamSlots}
 ${tracking}`;

@@ -52,7 +52,7 @@ const calls = {
     /**
      * A web server on address:8080: /healthz has the status given; everything tells its address. `?ms=N` waits before it
      * answers, `?pause=N` before it reads the body, `?large` is long, `?header=N` has a header so long, `?close` closes
-     * without an answer, `?cut` in the middle of one, `?events` begins and never ends.
+     * without an answer, `?cut` in the middle of one, `?events=N` begins and never ends, and goes on each N ms; 0 is silent.
      */
     serve: (address: string, healthStatus = 200): Promise<void> => {
         const own: WebServer = {
@@ -78,10 +78,16 @@ const calls = {
                 response.writeHead(200, { "content-length": 1000 }).write("x");
                 return void setTimeout(() => request.socket.destroy(), 200);
             }
-            if (url.searchParams.has("events"))
-                return void response
-                    .writeHead(200, { "content-type": "text/event-stream" })
-                    .write("data: 1\n\n");
+            if (url.searchParams.has("events")) {
+                const say = () => response.write("data: 1\n\n");
+                response.writeHead(200, { "content-type": "text/event-stream" });
+                say();
+                if (asked("events") === 0) return;
+                const saying = setInterval(say, asked("events"));
+                return void response.once("close", () => {
+                    clearInterval(saying);
+                });
+            }
             if (asked("header") > 0) response.setHeader("x-long", "x".repeat(asked("header")));
             const status =
                 url.pathname === "/healthz"
