@@ -58,7 +58,7 @@ export function missingScope(method: string, resource: string): string {
     const scopes = scopesOf([key]).filter(Boolean);
     const which =
         scopes.length > 1 ? `one of the scopes ${scopes.join(", ")}` : `the scope ${scopes.join("")}`;
-    return `the token lacks ${scopes.length === 0 ? "a scope" : which}; the README lists all that it needs`;
+    return `the token lacks ${scopes.length === 0 ? "a scope" : which}; docs/security.md lists all that it needs`;
 }
 
 /**

@@ -162,7 +162,7 @@ async function holdLock(world: World, dropletId: number, lock: string): Promise<
     };
 }
 
-/** What a killed run leaves: its lock; for droplets whose deletion it had begun, the README says `make doctor`. */
+/** What a killed run leaves: its lock; for droplets whose deletion it had begun, docs/operations.md says `make doctor`. */
 async function clear(world: World, moment: Moment): Promise<void> {
     const { code, text } =
         moment === "deleting"

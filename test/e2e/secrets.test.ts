@@ -12,7 +12,7 @@ import { makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 
 /**
- * One stack from nothing to nothing with a token that may do no more than the README lists, and, all the while, a
+ * One stack from nothing to nothing with a token that may do no more than docs/security.md lists, and, all the while, a
  * search for everything that is secret in all places where somebody else could read it. Every step builds on the last.
  */
 describe("from the first up to destroy", () => {

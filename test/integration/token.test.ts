@@ -49,7 +49,8 @@ describe("a token", () => {
     it("that may make nothing of a kind fails at up, and the scopes are named once", async () => {
         const { code, text } = await without(["up", "--yes", "--skip-preview"], "droplet:create");
         expect(code).not.toBe(0);
-        const advice = /error: the token lacks one of the scopes droplet:create, .*; the README lists/g;
+        const advice =
+            /error: the token lacks one of the scopes droplet:create, .*; docs\/security\.md lists/g;
         // As it happens, and in the list of all that went wrong.
         expect(text.match(advice), text).toHaveLength(2);
     });

@@ -7,7 +7,7 @@ import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 
 const names = ["load-balancer", "web-0", "web-1"];
 
-/** New keys for a stack that serves: the README's command, on droplets that boot. */
+/** New keys for a stack that serves: the commands of docs/operations.md, on droplets that boot. */
 describe("a stack whose keys are rotated", () => {
     let world: World;
     let made: World | undefined;

@@ -94,7 +94,7 @@ function sourcesByPort(rules: unknown): Map<string, string> {
     return new Map([...sources].map(([port, from]) => [port, from.toSorted(compareTexts).join(", ")]));
 }
 
-/** Whether requests can be lost, as the README's table "What each change does" says. */
+/** Whether requests can be lost, as the table of docs/changes.md says. */
 export function lossOf(
     changes: readonly Change[],
     { servers, loadBalancer }: Pick<Plan, "servers" | "loadBalancer">,
