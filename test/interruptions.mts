@@ -7,7 +7,7 @@ import type { Plan } from "../tools/plan/model.ts";
 import { get, Visitors } from "./e2e/client.ts";
 import { serveSlowly, slowerPath } from "./e2e/site.ts";
 import { dropletNamed, inDroplet, onLoadBalancer, withFaults } from "./faults.mts";
-import { disagreements, dropletDeleted } from "./kills.mts";
+import { disagreements, dropletDeleted, unreadableState } from "./kills.mts";
 import { makeWorld, type Running, up, upEndsWell, type World } from "./world.mts";
 
 /** When a run ends: while haproxy.cfg is staged, … or when the first droplet is being deleted. */
@@ -87,10 +87,14 @@ async function interrupt(world: World, { end, moment, next }: Interruption): Pro
     await upEndsWell(world);
     const { url, loadBalancerIp } = await world.outputs();
     const visitors = new Visitors(url);
-    const long = get(`${url}${slowerPath}`);
+    // Whenever the drain begins, one of them lasts for another 12 s.
+    const long = [get(`${url}${slowerPath}`)];
+    const asking = setInterval(() => long.push(get(`${url}${slowerPath}`)), 5000);
 
     await world.configure(same);
-    const run = await runUntilItEnds(world, end, moment);
+    const run = await runUntilItEnds(world, end, moment).finally(() => {
+        clearInterval(asking);
+    });
     const problems: string[] = [];
     if (run.code === 0) problems.push("the run ended well: nothing was interrupted");
 
@@ -103,8 +107,8 @@ async function interrupt(world: World, { end, moment, next }: Interruption): Pro
     problems.push(...(await lookAt(world, config, loadBalancerIp)));
     await visitors.stop();
     if (visitors.failures.length > 0) problems.push(`visitors lost ${visitors.failures.join("; ")}`);
-    const { status, error } = await long;
-    if (status !== 200) problems.push(`the long request ended with ${error ?? status ?? 0}`);
+    for (const { status, error } of await Promise.all(long))
+        if (status !== 200) problems.push(`a long request ended with ${error ?? status ?? 0}`);
     return problems;
 }
 
@@ -164,8 +168,9 @@ async function holdLock(world: World, dropletId: number, lock: string): Promise<
 
 /** What a killed run leaves: its lock; for droplets whose deletion it had begun, docs/operations.md says `make doctor`. */
 async function clear(world: World, moment: Moment): Promise<void> {
+    const { text: state } = await world.pulumi(["stack", "export"]);
     const { code, text } =
-        moment === "deleting"
+        moment === "deleting" || state.startsWith(unreadableState)
             ? await world.tool("doctor", ["test", "--yes", "--killed"])
             : await world.pulumi(["cancel", "--yes"]);
     if (code !== 0) throw new Error(text);

@@ -30,7 +30,10 @@ export interface Kill {
     afterSeconds: number;
     /** Whether the run lived until then; otherwise the moment never came. */
     killed: boolean;
-    /** What the account and the state did not agree about when the run was dead, as {@link disagreements} says it. */
+    /**
+     * What the account and the state did not agree about when the run was dead, as {@link disagreements} says it; or
+     * {@link unreadableState}.
+     */
     found: string[];
     /** What the doctor said. */
     doctor: string;
@@ -43,6 +46,9 @@ export interface Kill {
     requests: number;
     failures: string[];
 }
+
+/** What `pulumi` says where it was killed while it wrote a file of its state: only the doctor leads out of it. */
+export const unreadableState = "error: failed to load checkpoint: EOF";
 
 /** Resources of a kind that the account has, by the same ids as in the engine's state. */
 const accountLists = [
@@ -175,7 +181,7 @@ export async function killDuring(
     const afterSeconds = (Date.now() - start) / 1000;
     await run.ended;
 
-    const found = await disagreements(world);
+    const found = await disagreements(world).catch((error: unknown) => [(error as Error).message]);
     const doctor = await timed(() => runDoctor(world));
     const up = await timed(() => runUp(world));
     await visitors?.stop();
