@@ -7,6 +7,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
+import { names } from "./lib/identity";
 import { explainErrors } from "./refusal";
 
 /** The whole program; what it returns are the stack's outputs. */
@@ -15,11 +16,11 @@ export = async () => {
     const { settings, account } = await readSettings();
     const { prefix, region } = settings;
 
-    const network = new Network("network", { ...settings, ownVpc: account.ownVpc });
+    const network = new Network(names.network, { ...settings, ownVpc: account.ownVpc });
 
-    const keys = new DeployKey("keys", { prefix });
+    const keys = new DeployKey(names.keys, { prefix });
 
-    const pool = new BackendPool("pool", {
+    const pool = new BackendPool(names.pool, {
         ...settings,
         userData: settings.userdata,
         network,
@@ -27,7 +28,7 @@ export = async () => {
         setupKey: keys.setup.publicKey,
     });
 
-    const loadBalancer = new LoadBalancer("load-balancer", {
+    const loadBalancer = new LoadBalancer(names.loadBalancer, {
         region,
         image: settings.loadBalancerImage,
         size: settings.loadBalancerSize,
@@ -40,9 +41,9 @@ export = async () => {
         adminCidrs: settings.adminCidrs,
     });
 
-    const haproxy = new HaproxyConfig("haproxy", { ...settings, loadBalancer, pool });
+    const haproxy = new HaproxyConfig(names.haproxy, { ...settings, loadBalancer, pool });
 
-    const address = new PublicAddress("address", {
+    const address = new PublicAddress(names.address, {
         region,
         dropletId: loadBalancer.dropletId,
         serving: haproxy.applied,

@@ -1,6 +1,7 @@
 import type { GetDropletsDroplet, GetImagesImage, GetSizesSize } from "@pulumi/digitalocean/types/output";
 import { slots } from "../components/slots";
 import type { Settings } from "../config";
+import { identityOf } from "../lib/identity";
 import { editDistance } from "../nearest";
 
 /** What the account has and offers, as its data sources say it. */
@@ -75,9 +76,10 @@ interface Role {
 }
 
 function roles(settings: Partial<Settings>, { droplets }: Offer): Role[] {
-    const { prefix, replicas = 1, retired = [], hold = [] } = settings;
+    const { prefix = "", replicas = 1, retired = [], hold = [] } = settings;
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
     const role = (tag: string, wanted: number, free: number) => {
-        const own = droplets.filter(({ tags }) => tags.includes(`${prefix ?? ""}-${tag}`));
+        const own = droplets.filter(({ tags }) => tags.includes(tag));
         const added = Math.max(wanted - own.length, 0);
         return {
             added,
@@ -86,8 +88,8 @@ function roles(settings: Partial<Settings>, { droplets }: Offer): Role[] {
     };
     const free = slots(replicas, retired).filter((slot) => !hold.includes(slot)).length;
     return [
-        { sizeKey: "size", imageKey: "image", ...role("backend", replicas, free) },
-        { sizeKey: "loadBalancerSize", imageKey: "loadBalancerImage", ...role("load-balancer", 1, 1) },
+        { sizeKey: "size", imageKey: "image", ...role(backendTag, replicas, free) },
+        { sizeKey: "loadBalancerSize", imageKey: "loadBalancerImage", ...role(loadBalancerTag, 1, 1) },
     ];
 }
 

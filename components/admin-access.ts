@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
+import { admittedVariable } from "../lib/identity";
 import { refusal } from "../refusal";
 import { keyOf, otherHostKey, shownKey } from "./host-key";
-import { admittedVariable } from "./identity";
 import { contains, isIpv4Range, isOpenToAll } from "./ipv4-ranges";
 
 /**

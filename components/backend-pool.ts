@@ -1,13 +1,13 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
+import { serverName, types } from "../lib/identity";
 import { refusal } from "../refusal";
 import { describeUserData, renderBackendUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
-import { serverName, slots } from "./slots";
+import { slots } from "./slots";
 
-/** Inputs of {@link BackendPool}. */
 export interface BackendPoolArgs {
     /** How many droplets. */
     replicas: number;
@@ -35,14 +35,14 @@ export interface BackendPoolArgs {
 
 /** One backend. */
 export interface Server {
-    /** `web-<slot>`: its name in state and in haproxy.cfg. */
+    /** In the state and in haproxy.cfg. */
     name: string;
     slot: number;
     dropletId: pulumi.Output<string>;
     privateIp: pulumi.Output<string>;
 }
 
-/** N equal droplets, one a slot, made in parallel. Each costs what its size costs. */
+/** N equal droplets, one a slot and called `<component>-<slot>`, made in parallel. Each costs what its size costs. */
 export class BackendPool extends pulumi.ComponentResource {
     readonly servers: Server[];
     /** Size of each droplet: one that is held may have another than `size`. */
@@ -56,10 +56,10 @@ export class BackendPool extends pulumi.ComponentResource {
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
         const servers = Object.fromEntries(
-            numbers.map((slot) => [serverName(slot), hold.includes(slot) ? "held" : size]),
+            numbers.map((slot) => [serverName(slot, name), hold.includes(slot) ? "held" : size]),
         );
         super(
-            "dropscale:index:BackendPool",
+            types.pool,
             name,
             {
                 replicas,
@@ -76,9 +76,10 @@ export class BackendPool extends pulumi.ComponentResource {
         );
 
         this.servers = numbers.map((slot) => {
+            const server = serverName(slot, name);
             // No `name`: with one, the provider would delete before it creates, and a replaced pool would be empty.
             const droplet = new digitalocean.Droplet(
-                serverName(slot),
+                server,
                 {
                     region,
                     image,
@@ -101,8 +102,8 @@ export class BackendPool extends pulumi.ComponentResource {
             this.sizes.push(droplet.size);
             const privateIp = pulumi
                 .all([droplet.id, droplet.ipv4AddressPrivate])
-                .apply(([id, address]) => known(address, serverName(slot), id));
-            return { name: serverName(slot), slot, dropletId: droplet.id, privateIp };
+                .apply(([id, address]) => known(address, server, id));
+            return { name: server, slot, dropletId: droplet.id, privateIp };
         });
         this.registerOutputs({ servers: this.servers });
     }

@@ -1,9 +1,8 @@
 import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import { identityOf } from "./identity";
+import { identityOf, keyNames, types } from "../lib/identity";
 
-/** Inputs of {@link DeployKey}. */
 export interface DeployKeyArgs {
     /** First part of every name: `<namePrefix>-<stack>`. */
     prefix: string;
@@ -32,10 +31,11 @@ export class DeployKey extends pulumi.ComponentResource {
     readonly sshKeyId: pulumi.Output<string>;
 
     constructor(name: string, args: DeployKeyArgs, opts?: pulumi.ComponentResourceOptions) {
-        super("dropscale:index:DeployKey", name, args, opts);
-        this.deploy = this.makeKeyPair(`${name}-deploy`, identityOf(args.prefix).deployKeyComment);
-        this.host = this.makeKeyPair(`${name}-host`, `${args.prefix}-load-balancer`);
-        this.setup = this.makeKeyPair(`${name}-setup`, `${args.prefix}-setup`);
+        super(types.keys, name, args, opts);
+        const { deploy, host, setup } = keyNames(name);
+        this.deploy = this.makeKeyPair(deploy, identityOf(args.prefix).deployKeyComment);
+        this.host = this.makeKeyPair(host, `${args.prefix}-load-balancer`);
+        this.setup = this.makeKeyPair(setup, `${args.prefix}-setup`);
         this.sshKeyId = new digitalocean.SshKey(
             name,
             { name: args.prefix, publicKey: this.deploy.publicKey },

@@ -45,11 +45,6 @@ export function applyCommand(word: string, readySeconds: number): string {
     return `timeout --kill-after=10 ${bound} ${installed} apply ${oneWord(word.trim())} ${readySeconds}`;
 }
 
-/** Names of the commands of the HaproxyConfig component called `name`, in the order in which they run. */
-export function commandNames(name: string): { script: string; staged: string; applied: string } {
-    return { script: `${name}-script`, staged: `${name}-staged`, applied: name };
-}
-
 function oneWord(text: string): string {
     if (!/^[\w.:-]+$/.test(text))
         throw new Error(`a droplet's id or a staged text's should be one word, got ${text}`);

@@ -4,7 +4,6 @@ import { backendSections } from "./haproxy-backends";
 import { bufferKiB, frontendSection, maxConnections } from "./haproxy-frontend";
 import { isIpv4Range } from "./ipv4-ranges";
 
-/** Inputs of {@link renderHaproxyConfig}. */
 export interface RenderHaproxyOptions {
     /** TCP port on which every server serves both the site and the health path. */
     appPort: number;
@@ -62,9 +61,7 @@ const unavailablePage = [
  */
 export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     check(args);
-    const servers = [...args.servers].sort(
-        (a, b) => slotOf(a.name) - slotOf(b.name) || (a.name < b.name ? -1 : 1),
-    );
+    const servers = args.servers.toSorted((a, b) => bySlot.compare(a.name, b.name));
     return markGeneration(`${globalSection(args)}
 ${defaultsSection(args)}
 ${frontendSection(args)}
@@ -139,9 +136,8 @@ defaults
     http-error status 503 content-type "text/html; charset=utf-8" string '${unavailablePage}' hdr Retry-After 10 hdr Cache-Control no-store
 `;
 
-function slotOf(name: string): number {
-    return Number(/-(\d+)$/.exec(name)?.[1]);
-}
+/** `web-2` before `web-10`. */
+const bySlot = new Intl.Collator("en", { numeric: true });
 
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
 function check(options: RenderHaproxyOptions): void {

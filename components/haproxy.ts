@@ -1,11 +1,11 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { commandNames, types } from "../lib/identity";
 import type { BackendPool } from "./backend-pool";
-import { applyCommand, commandNames, haproxyScript, installCommand, stageCommand } from "./haproxy-apply";
+import { applyCommand, haproxyScript, installCommand, stageCommand } from "./haproxy-apply";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "./haproxy-config";
 import type { LoadBalancer } from "./load-balancer";
 
-/** Inputs of {@link HaproxyConfig}. */
 export interface HaproxyConfigArgs extends Omit<RenderHaproxyOptions, "servers"> {
     loadBalancer: LoadBalancer;
     pool: BackendPool;
@@ -40,7 +40,7 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         const addresses = Object.fromEntries(
             pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
         );
-        super("dropscale:index:HaproxyConfig", name, { servers: addresses, ...settings, readySeconds }, opts);
+        super(types.haproxy, name, { servers: addresses, ...settings, readySeconds }, opts);
         const servers = pool.servers.map(({ name, privateIp }) =>
             privateIp.apply((address) => ({ name, address })),
         );

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { keyNames } from "../lib/identity";
 
 /**
  * What to say of a host that shows another key.
@@ -11,7 +12,7 @@ export function otherHostKey(expected: string, found: string): string {
         `it shows the host key ${fingerprint(found)}, expected ${fingerprint(keyOf(expected))}. Nothing was sent to it. ` +
         "Either the droplet is gone and its address is another machine's now (`pulumi up --refresh` makes it again), or " +
         "something stands in between, or somebody changed the key on the load balancer. If you don't know why, treat the " +
-        "machine as taken over, and have another one made, with a new key: `pulumi up --replace '**::keys-host'`"
+        `machine as taken over, and have another one made, with a new key: \`pulumi up --replace '**::${keyNames().host}'\``
     );
 }
 

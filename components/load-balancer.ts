@@ -1,14 +1,14 @@
 import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import { expectHostKey, reachableFrom } from "./admin-access";
+import { readyName, types } from "../lib/identity";
 import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
+import { expectHostKey, reachableFrom } from "./admin-access";
 import type { KeyPair } from "./deploy-key";
 import { dropletTimeouts } from "./droplet-timeouts";
 import type { Network } from "./network";
 
-/** Inputs of {@link LoadBalancer}. */
 export interface LoadBalancerArgs {
     /** Slug of a region. */
     region: string;
@@ -46,7 +46,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
     constructor(name: string, args: LoadBalancerArgs, opts?: pulumi.ComponentResourceOptions) {
         const { region, image, size, userData, network } = args;
         super(
-            "dropscale:index:LoadBalancer",
+            types.loadBalancer,
             name,
             { region, image, size, userData: describeUserData(userData), ...restartsAsInput(userData) },
             opts,
@@ -86,7 +86,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
             perDialTimeout: 5,
         });
         this.ready = new command.remote.Command(
-            `${name}-ready`,
+            readyName(name),
             {
                 connection: this.connection,
                 create: `timeout --kill-after=10 ${setupSeconds + 30} bash -s`,

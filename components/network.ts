@@ -1,10 +1,9 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import type { OwnVpc } from "../account/lookup";
+import { identityOf, types } from "../lib/identity";
 import { type BackendSource, describeSources, inboundRules } from "./backend-sources";
-import { identityOf } from "./identity";
 
-/** Inputs of {@link Network}. */
 export interface NetworkArgs {
     /** First part of every name: `<namePrefix>-<stack>`. */
     prefix: string;
@@ -44,45 +43,35 @@ export class Network extends pulumi.ComponentResource {
         const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere };
         // A map, and none where there are none: a preview shows each source that comes or goes.
         const sources = backendSources.length > 0 && { backendSources: describeSources(backendSources) };
-        super("dropscale:index:Network", name, { ...shown, ...sources }, opts);
+        super(types.network, name, { ...shown, ...sources }, opts);
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
         const { backendTag, loadBalancerTag } = identityOf(prefix);
-        const tag = (role: string, tagName: string) =>
-            new digitalocean.Tag(`${name}-${role}`, { name: tagName }, { parent: this }).name;
-        this.loadBalancerTag = tag("load-balancer", loadBalancerTag);
-        this.backendTag = tag("backend", backendTag);
-
-        const loadBalancer = new digitalocean.Firewall(
-            `${name}-load-balancer`,
-            {
-                name: loadBalancerTag,
-                tags: [this.loadBalancerTag],
-                inboundRules: [
-                    { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
-                    { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
-                ],
-                outboundRules: everythingOut,
-            },
-            { parent: this },
-        );
-        const backend = new digitalocean.Firewall(
-            `${name}-backend`,
-            {
-                name: backendTag,
-                tags: [this.backendTag],
-                // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
-                inboundRules: [
-                    { protocol: "tcp", portRange: "all", sourceTags: [this.loadBalancerTag] },
-                    ...inboundRules(backendSources),
-                ],
-                outboundRules: everythingOut,
-            },
-            { parent: this },
-        );
-        this.firewalls = [loadBalancer, backend];
+        const loadBalancer = this.guard(`${name}-load-balancer`, loadBalancerTag, [
+            { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
+            { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
+        ]);
+        this.loadBalancerTag = loadBalancer.tag;
+        // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
+        const backend = this.guard(`${name}-backend`, backendTag, [
+            { protocol: "tcp", portRange: "all", sourceTags: [loadBalancer.tag] },
+            ...inboundRules(backendSources),
+        ]);
+        this.backendTag = backend.tag;
+        this.firewalls = [loadBalancer.firewall, backend.firewall];
         this.registerOutputs({ vpcId: this.vpcId });
+    }
+
+    /** A tag, and the firewall of whatever has it. */
+    private guard(
+        name: string,
+        accountName: string,
+        inboundRules: digitalocean.types.input.FirewallInboundRule[],
+    ) {
+        const tag = new digitalocean.Tag(name, { name: accountName }, { parent: this }).name;
+        const args = { name: accountName, tags: [tag], inboundRules, outboundRules: everythingOut };
+        return { tag, firewall: new digitalocean.Firewall(name, args, { parent: this }) };
     }
 
     private makeVpc(name: string, { prefix, region, ownVpc }: NetworkArgs): pulumi.Output<string> {

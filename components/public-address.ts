@@ -1,7 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
+import { types } from "../lib/identity";
 
-/** Inputs of {@link PublicAddress}. */
 export interface PublicAddressArgs {
     /** Slug of the droplet's region. */
     region: string;
@@ -20,7 +20,7 @@ export class PublicAddress extends pulumi.ComponentResource {
 
     constructor(name: string, args: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
         const { region, dropletId, serving } = args;
-        super("dropscale:index:PublicAddress", name, { region }, opts);
+        super(types.address, name, { region }, opts);
         this.ip = new digitalocean.ReservedIp(name, { region }, { parent: this }).ipAddress;
         new digitalocean.ReservedIpAssignment(
             name,

@@ -15,8 +15,3 @@ export function slots(replicas: number, retired: readonly number[]): number[] {
     }
     return result;
 }
-
-/** The name of the server in a slot, in Pulumi's state and in haproxy.cfg. */
-export function serverName(slot: number): string {
-    return `web-${slot}`;
-}

@@ -1,4 +1,4 @@
-import { isEngineName } from "../components/identity";
+import { parseUrn, resourceOf, types } from "../lib/identity";
 
 /** A value that a rule judges; `undefined` where it is not known yet: it is decided while the change runs. */
 export type Known<T> = T | undefined;
@@ -72,11 +72,6 @@ export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 /** What the engine's JSON has in place of a secret: it is not known there either. */
 const maskedSecret = "[secret]";
 
-/** The stack of a URN: `urn:pulumi:STACK::PROJECT::TYPE::NAME`. */
-export function stackOf(urn: string): string {
-    return urn.split("::")[0]?.split(":").at(-1) ?? "";
-}
-
 /**
  * Facts from what the engine says of resources, after the change.
  *
@@ -85,34 +80,34 @@ export function stackOf(urn: string): string {
 export function factsOf(unsorted: readonly ResourceState[]): Facts {
     // As the engine lists them: as its parallel work ended.
     const resources = unsorted.toSorted((a, b) => (a.urn < b.urn ? -1 : 1));
-    const ofType = (type: string) => resources.filter(({ urn }) => typeOf(urn) === type);
-    const pool = ofType("dropscale:index:BackendPool")[0];
-    const network = ofType("dropscale:index:Network")[0];
-    const stack = ofType("pulumi:pulumi:Stack")[0];
+    const ofType = (type: string) => resources.filter(({ urn }) => parseUrn(urn).type === type);
+    const pool = ofType(types.pool)[0];
+    const network = ofType(types.network)[0];
+    const stack = ofType(types.stack)[0];
     const servers = known(pool?.properties.servers);
     return {
-        stack: stackOf(resources[0]?.urn ?? ""),
+        stack: parseUrn(resources[0]?.urn ?? "").stack,
         servers: isRecord(servers) ? Object.keys(servers) : undefined,
         monthlyCost: numberOf(stack?.properties.monthlyCost),
         // A key that the program leaves out where it is false.
         sshFromAnywhere: network && known(network.properties.sshFromAnywhere ?? false) === true,
-        droplets: ofType("digitalocean:index/droplet:Droplet").map(dropletFacts),
-        firewalls: ofType("digitalocean:index/firewall:Firewall").map(({ urn, properties }) => ({
-            name: nameOf(urn),
+        droplets: ofType(types.droplet).map(dropletFacts),
+        firewalls: ofType(types.firewall).map(({ urn, properties }) => ({
+            name: parseUrn(urn).name,
             tags: listOf(properties.tags) as Known<string[]>,
             inbound: listOf(properties.inboundRules) as Known<InboundRule[]>,
         })),
         remoteCommands: resources
-            .filter(({ urn }) => typeOf(urn).startsWith("command:remote:"))
+            .filter(({ urn }) => parseUrn(urn).type.startsWith("command:remote:"))
             .map(({ urn, properties }) => ({
-                name: nameOf(urn),
+                name: parseUrn(urn).name,
                 hostKeyPinned: isPinned(known(properties.connection)),
             })),
     };
 }
 
 function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): DropletFacts {
-    const logical = nameOf(urn);
+    const logical = parseUrn(urn).name;
     const name = textOf(properties.name);
     return {
         name: logical,
@@ -120,11 +115,7 @@ function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): 
         region: textOf(properties.region),
         tags: listOf(properties.tags) as Known<string[]>,
         explicitName:
-            name === undefined
-                ? properties.name === undefined
-                    ? false
-                    : undefined
-                : !isEngineName(logical, name),
+            properties.name !== undefined && (name === undefined ? undefined : resourceOf(name) !== logical),
         deleteBeforeReplace,
     };
 }
@@ -140,8 +131,6 @@ function isPinned(connection: unknown): Known<boolean> {
     return pins.includes(false) ? false : pins.includes(undefined) ? undefined : true;
 }
 
-const nameOf = (urn: string): string => urn.split("::").slice(3).join("::");
-const typeOf = (urn: string): string => urn.split("::")[2]?.split("$").at(-1) ?? "";
 const known = (value: unknown): unknown =>
     value === unknownValue || value === maskedSecret ? undefined : value;
 const textOf = (value: unknown): Known<string> =>

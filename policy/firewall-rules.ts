@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
 import { isIpv4Range, isOpenToAll, mostAdminAddresses } from "../components/ipv4-ranges";
+import { isLoadBalancer } from "../lib/identity";
 import type { DropletFacts, Facts, FirewallFacts, InboundRule } from "./facts";
 import { type Finding, place } from "./finding";
 import type { Limits } from "./limits";
@@ -34,7 +35,7 @@ export function openBackends(
     unknown: (why: string) => void,
 ): Finding[] {
     // By their own names: of a component with outputs, a stack's policy sees these alone.
-    const pool = droplets.filter((droplet) => droplet.name !== "load-balancer");
+    const pool = droplets.filter((droplet) => !isLoadBalancer(droplet));
     if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
         if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
         return [];

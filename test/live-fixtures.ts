@@ -17,7 +17,7 @@ export function stateDroplet(name: string, id: string, address: string): StateRe
 /** The same, with a successor. */
 export function leftover(name: string, id: string, address: string): Leftover {
     const { urn, type, inputs, outputs = {} } = stateDroplet(name, id, address);
-    return { urn, name, type, isDroplet: true, id, ...(inputs && { inputs }), outputs };
+    return { urn, name, type, id, ...(inputs && { inputs }), outputs };
 }
 
 /** A droplet as the API has it. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { applyCommand } from "../components/haproxy-apply";
 import { renderHaproxyConfig } from "../components/haproxy-config";
+import { commandNames, identityOf, names, serverName, types } from "../lib/identity";
 import { parseLimits } from "../policy/limits";
 import { unknownValue } from "../policy/facts";
 import type { AccountFacts, Sources } from "../tools/plan/build";
@@ -19,8 +20,7 @@ const limits = `limits:
   advisory: []
 `;
 
-const droplet = "digitalocean:index/droplet:Droplet";
-const firewall = "digitalocean:index/firewall:Firewall";
+const { backendTag, loadBalancerTag } = identityOf("dropscale-prod");
 
 /** A resource of stack prod, as its state has it. */
 export function resource(
@@ -55,34 +55,34 @@ const userDataDigest = `2 lines, sha256 ${createHash("sha256").update(userData).
 /** A backend; without an address it is not made yet. */
 export function server(slot: number, inputs: Record<string, unknown> = {}, address?: string): StateResource {
     const all = {
-        name: `web-${slot}-0123abc`,
-        ...{ size: "s-1vcpu-1gb", image: "debian-12-x64", region: "fra1", tags: ["dropscale-prod-backend"] },
+        name: `${serverName(slot)}-0123abc`,
+        ...{ size: "s-1vcpu-1gb", image: "debian-12-x64", region: "fra1", tags: [backendTag] },
         userData,
         ...inputs,
     };
-    return resource(droplet, `web-${slot}`, all, address ? { ipv4AddressPrivate: address } : {});
+    return resource(types.droplet, serverName(slot), all, address ? { ipv4AddressPrivate: address } : {});
 }
 
 /** The load balancer's droplet. */
 export function loadBalancer(inputs: Record<string, unknown> = {}): StateResource {
     const all = {
-        name: "load-balancer-0123abc",
+        name: `${names.loadBalancer}-0123abc`,
         ...{ size: "s-1vcpu-1gb", image: "debian-12-x64", region: "fra1", userData: "[secret]" },
-        tags: ["dropscale-prod-load-balancer"],
+        tags: [loadBalancerTag],
         ...inputs,
     };
-    return resource(droplet, "load-balancer", all);
+    return resource(types.droplet, names.loadBalancer, all);
 }
 
 /** The component that stands for all backends. */
 export function pool(slots: readonly number[], inputs: Record<string, unknown> = {}): StateResource {
-    const servers = Object.fromEntries(slots.map((slot) => [`web-${slot}`, "s-1vcpu-1gb"]));
+    const servers = Object.fromEntries(slots.map((slot) => [serverName(slot), "s-1vcpu-1gb"]));
     const all = {
         ...{ replicas: slots.length, retired: [], hold: [], servers },
         ...{ image: "debian-12-x64", userData: userDataDigest },
         ...inputs,
     };
-    return resource("dropscale:index:BackendPool", "pool", all);
+    return resource(types.pool, names.pool, all);
 }
 
 /** The commands that stage and apply haproxy.cfg; `unknown`: the text can't be known yet. */
@@ -94,8 +94,11 @@ export function haproxy(
         servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...haproxySettings, appPort, servers });
     const connection = "[secret]";
     return [
-        resource("command:remote:Command", "haproxy-staged", { stdin, connection }, { stdout: word }),
-        resource("command:remote:Command", "haproxy", { create: applyCommand(appliedWord, 300), connection }),
+        resource(types.remoteCommand, commandNames().staged, { stdin, connection }, { stdout: word }),
+        resource(types.remoteCommand, commandNames().applied, {
+            create: applyCommand(appliedWord, 300),
+            connection,
+        }),
     ];
 }
 
@@ -110,20 +113,20 @@ export function haproxyRuns(
     );
 }
 
-const addresses = [0, 1, 2].map((slot) => ({ name: `web-${slot}`, address: `10.0.0.${slot + 10}` }));
+const addresses = [0, 1, 2].map((slot) => ({ name: serverName(slot), address: `10.0.0.${slot + 10}` }));
 
 /** Stack prod with three servers, as it was deployed. */
 export const deployed: StackState = {
     resources: [
-        resource("pulumi:pulumi:Stack", "dropscale-prod"),
+        resource(types.stack, "dropscale-prod"),
         pool([0, 1, 2]),
-        resource("dropscale:index:Network", "network", { prefix: "dropscale-prod", region: "fra1" }),
-        ...["load-balancer", "backend"].map((role) =>
-            resource(firewall, `network-${role}`, {
-                tags: [`dropscale-prod-${role}`],
+        resource(types.network, names.network, { prefix: "dropscale-prod", region: "fra1" }),
+        ...[loadBalancerTag, backendTag].map((tag) =>
+            resource(types.firewall, tag.replace("dropscale-prod", names.network), {
+                tags: [tag],
                 inboundRules: [
-                    role === "backend"
-                        ? { protocol: "tcp", portRange: "all", sourceTags: ["dropscale-prod-load-balancer"] }
+                    tag === backendTag
+                        ? { protocol: "tcp", portRange: "all", sourceTags: [loadBalancerTag] }
                         : { protocol: "tcp", portRange: "80", sourceAddresses: ["0.0.0.0/0"] },
                 ],
             }),
@@ -174,3 +177,14 @@ export function sources(
         ...rest,
     };
 }
+
+/** From three servers to five. */
+export const scaleOut = sources(
+    [
+        step("update", pool([0, 1, 2, 3, 4]), pool([0, 1, 2])),
+        step("create", server(3)),
+        step("create", server(4)),
+        ...haproxyRuns(haproxy("unknown")),
+    ],
+    { replicas: "5" },
+);

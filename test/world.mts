@@ -131,7 +131,7 @@ async function worldIn(
 
     const folder = path.join(temporary, "program");
     for (const name of program) cpSync(path.join(root, name), path.join(folder, name));
-    for (const name of ["account", "components", "userdata"])
+    for (const name of ["account", "components", "lib", "userdata"])
         cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 

@@ -12,7 +12,7 @@ import * as https from "node:https";
 import { isIPv4 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { identityOf } from "../components/identity";
+import { identityOf } from "../lib/identity";
 import { admissionFirewall, admissionName, isExpired, readAdmission } from "./admission";
 import { askApi, deleteFromApi, listAll, postToApi, useAccountOf } from "./api";
 import { runCommand } from "./command";

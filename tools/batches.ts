@@ -1,5 +1,4 @@
-import { commandNames } from "../components/haproxy-apply";
-import { serverName } from "../components/slots";
+import { commandNames, serverName, slotOf, types } from "../lib/identity";
 import type { PreviewDocument, PreviewStep } from "./preview-json";
 import { stagedHaproxy } from "./state";
 
@@ -33,7 +32,7 @@ const deleting = new Set(["delete", "delete-replaced", ...replacing]);
  * @throws Error if the applied text is not readable.
  */
 export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Preview {
-    const steps = all.filter(({ op, type }) => !idle.has(op) && type !== "pulumi:pulumi:Stack");
+    const steps = all.filter(({ op, type }) => !idle.has(op) && type !== types.stack);
     const pool = new Map<number, PreviewStep>();
     for (const step of steps) {
         const slot = slotOf(step);
@@ -41,7 +40,7 @@ export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Pre
     }
     const replaced = [...pool.keys()].sort((a, b) => a - b);
     const applied = replaced.length > 0 ? appliedText(all) : undefined;
-    const droplets = steps.filter(({ type }) => type.endsWith(":Droplet"));
+    const droplets = steps.filter(({ type }) => type === types.droplet);
     return {
         replaced,
         notServing: replaced.filter((slot) => {
@@ -58,19 +57,13 @@ export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Pre
     };
 }
 
-/** The slot of a backend's droplet; `undefined` for anything else. */
-export function slotOf({ type, name }: { type: string; name: string }): number | undefined {
-    const number = type.endsWith(":Droplet") ? /^web-(\d+)$/.exec(name)?.[1] : undefined;
-    return number === undefined ? undefined : Number(number);
-}
-
 /**
  * What was last applied to the load balancer; empty where nothing ever was, `undefined` where it is not known. A server
  * that is replaced gets another address, so the commands are among the steps.
  */
 function appliedText(steps: readonly PreviewStep[]): string | undefined {
-    const names = commandNames("haproxy");
-    const step = steps.find(({ type, name }) => type === "command:remote:Command" && name === names.staged);
+    const { staged: command } = commandNames();
+    const step = steps.find(({ type, name }) => type === types.remoteCommand && name === command);
     if (step && !step.before) return "";
     const staged = stagedHaproxy(steps.map(({ type, name, before }) => ({ type, name, ...before })));
     // To guess would be to take every server for one that does not serve, and to replace all at once.

@@ -1,3 +1,4 @@
+import { isLoadBalancer, parseUrn, types } from "../lib/identity";
 import { compareTexts } from "./canonical";
 import type { Inventory } from "./inventory";
 
@@ -13,12 +14,12 @@ export interface Deployment {
 /** A kind of thing: in a table, in a state, and in the API, with the answers there that only mean "not yet". */
 export const kinds = {
     // 422: "Droplet already has a pending event".
-    droplet: { type: "digitalocean:index/droplet:Droplet", route: "droplets", pending: [422] },
-    firewall: { type: "digitalocean:index/firewall:Firewall", route: "firewalls", pending: [] },
-    "SSH key": { type: "digitalocean:index/sshKey:SshKey", route: "account/keys", pending: [] },
+    droplet: { type: types.droplet, route: "droplets", pending: [422] },
+    firewall: { type: types.firewall, route: "firewalls", pending: [] },
+    "SSH key": { type: types.sshKey, route: "account/keys", pending: [] },
     // As the provider does: https://github.com/digitalocean/terraform-provider-digitalocean (vpc/resource_vpc.go)
-    VPC: { type: "digitalocean:index/vpc:Vpc", route: "vpcs", pending: [403, 409] },
-    "reserved IP": { type: "digitalocean:index/reservedIp:ReservedIp", route: "reserved_ips", pending: [] },
+    VPC: { type: types.vpc, route: "vpcs", pending: [403, 409] },
+    "reserved IP": { type: types.reservedIp, route: "reserved_ips", pending: [] },
 } as const;
 
 /** Kind and id of all that a state knows, what is marked for deletion too. */
@@ -31,7 +32,7 @@ export function knownTo({ resources = [] }: Deployment): ReadonlySet<string> {
 export function pendingOf({ pending_operations: pending = [] }: Deployment): string[] {
     const texts = pending.map(({ type, resource: { urn, inputs } }) => {
         const name = inputs?.name;
-        return `${type} ${typeof name === "string" ? name : (urn.split("::").at(-1) ?? urn)}`;
+        return `${type} ${typeof name === "string" ? name : parseUrn(urn).name}`;
     });
     return texts.sort(compareTexts);
 }
@@ -39,7 +40,7 @@ export function pendingOf({ pending_operations: pending = [] }: Deployment): str
 /** Names in the account of the droplets that a state has as being made. */
 export function dropletsInTheMaking({ pending_operations: pending = [] }: Deployment): ReadonlySet<string> {
     const made = pending.filter(
-        ({ type, resource }) => type === "creating" && resource.urn.includes(kinds.droplet.type),
+        ({ type, resource: { urn } }) => type === "creating" && parseUrn(urn).type === types.droplet,
     );
     return new Set(
         made.flatMap(({ resource: { inputs } }) => (typeof inputs?.name === "string" ? [inputs.name] : [])),
@@ -48,10 +49,9 @@ export function dropletsInTheMaking({ pending_operations: pending = [] }: Deploy
 
 /** Ids of the droplets that a state has as load balancers. */
 export function loadBalancersOf({ resources = [] }: Deployment): ReadonlySet<string> {
-    const all = resources.filter(
-        ({ type, urn }) => type === kinds.droplet.type && urn?.endsWith("::load-balancer"),
+    return new Set(
+        resources.flatMap(({ urn = "", id }) => (isLoadBalancer(parseUrn(urn)) && id ? [id] : [])),
     );
-    return new Set(all.flatMap(({ id }) => id ?? []));
 }
 
 /**
@@ -65,7 +65,7 @@ export function strangeAccount(deployment: Deployment, { droplets }: Inventory):
             .map(({ resource: { id } }) => id),
     );
     const expected = (deployment.resources ?? [])
-        .filter(({ type, id }) => type === kinds.droplet.type && !leaving.has(id))
+        .filter(({ type, id }) => type === types.droplet && !leaving.has(id))
         .flatMap(({ id }) => id ?? []);
     const there = new Set(droplets.map(({ id }) => String(id)));
     if (expected.length === 0 || expected.some((id) => there.has(id))) return undefined;

@@ -1,6 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import * as path from "node:path";
 import { parse } from "yaml";
+import { prefixOf } from "../lib/identity";
 import {
     cutOffAttributes,
     fileBackend,
@@ -47,7 +48,7 @@ export async function readStack(
     if (key === undefined || entry?.value === undefined)
         throw new Error(`stack ${name} has no namePrefix in its config: this is no stack of this program`);
     // `organization/project/stack` on some backends.
-    const prefix = `${entry.value}-${path.basename(name)}`;
+    const prefix = prefixOf(entry.value, path.basename(name));
     const vpcId = find("vpcId")[1]?.value ?? "";
     return { name, project: key.split(":")[0] ?? "", prefix, vpcId, backend };
 }

@@ -1,5 +1,6 @@
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
+import { isLoadBalancer, names, slotOf, types } from "../lib/identity";
 import { canonical } from "./canonical";
 import { findHaproxy } from "./haproxy-check";
 import type { Live, LiveDroplet } from "./live";
@@ -70,10 +71,11 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
 export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift[] {
     return droplets.flatMap(({ urn, name, id, leaves, status }): Drift[] => {
         if (urn === undefined || leaves || (status !== "off" && status !== "archive")) return [];
-        const slot = /^web-(\d+)$/.exec(name)?.[1];
-        const instead = slot
-            ? `, or add ${slot} to \`retired\`: a new server takes its place`
-            : `, or \`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
+        const slot = slotOf({ name });
+        const instead =
+            slot !== undefined
+                ? `, or add ${slot} to \`retired\`: a new server takes its place`
+                : `, or \`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
         return [
             {
                 kind: "off",
@@ -126,7 +128,9 @@ export function haproxyDrift(
 /** What a run that did not end well left, with what serves and what waits. */
 export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stack: string): Drift[] {
     const left = leftOf(live);
-    const others = leftovers.filter(({ isDroplet }) => !isDroplet).map(({ name }) => `the old ${name}`);
+    const others = leftovers
+        .filter(({ type }) => type !== types.droplet)
+        .map(({ name }) => `the old ${name}`);
     const said = [sayLeft(left), others.length > 0 ? `to be deleted: ${some(others, 10, ", ")}` : undefined];
     if (said.every((part) => part === undefined)) return [];
     const clears = left.waiting.length + left.idle.length > 0;
@@ -149,14 +153,14 @@ export function updatesDrift(updates: Updates, stack: string): Drift[] {
     const mend = takeUpdates(updates, stack);
     return says === undefined
         ? []
-        : [{ kind: "updates", type: "Droplet", name: "load-balancer", says, mend }];
+        : [{ kind: "updates", type: "Droplet", name: names.loadBalancer, says, mend }];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */
 export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
     return differences.some(
         ({ kind, type, name }) =>
-            type === "Droplet" && name === "load-balancer" && (kind === "gone" || kind === "off"),
+            type === "Droplet" && isLoadBalancer({ name }) && (kind === "gone" || kind === "off"),
     );
 }
 

@@ -1,5 +1,6 @@
 /** What a load balancer runs, held against the state: what a run left is told from what somebody edited. */
 import { generationIn, markGeneration } from "../components/haproxy-config";
+import { commandNames } from "../lib/identity";
 import type { Live } from "./live";
 import type { LiveHaproxy } from "./live-haproxy";
 import { stagedHaproxy, type StackState, type StagedHaproxy } from "./state";
@@ -68,7 +69,7 @@ export function findHaproxy(
         mend:
             verdict === "unfinished"
                 ? "the next `pulumi up` applies what the config says, before it deletes a droplet"
-                : `\`pulumi up --replace '**:Command::haproxy-staged' --stack ${stack}\` writes and loads it again, without losing a request; ` +
+                : `\`pulumi up --replace '**:Command::${commandNames().staged}' --stack ${stack}\` writes and loads it again, without losing a request; ` +
                   "a plain `pulumi up` does not, for its own text is unchanged",
         isRisky: verdict === "other" || (verdict === "not run" && isRunning),
     };

@@ -1,6 +1,6 @@
-import { identityOf } from "../components/identity";
+import { identityOf, isLoadBalancer, resourceOf } from "../lib/identity";
 import type { Droplet, Inventory } from "./inventory";
-import { carriesTagOf, doubtDroplet, isNamedLoadBalancer } from "./ownership";
+import { carriesTagOf, doubtDroplet } from "./ownership";
 
 /** What each load balancer said: the addresses that it sends requests to, or why it can't be asked. By droplet's id. */
 export type Answers = ReadonlyMap<number, ReadonlySet<string> | Error>;
@@ -48,18 +48,18 @@ export function loadBalancersToAsk(
     const vpcs = new Set(doubtful.map(({ vpc_uuid: vpc }) => vpc));
     const fronts = frontsOf(inventory);
     const { loadBalancerTag } = identityOf(prefix);
-    const isLoadBalancer = (droplet: Droplet) => {
-        const { id, name, tags, vpc_uuid: vpc } = droplet;
+    const shouldBeAsked = ({ id, name, tags, vpc_uuid: vpc }: Droplet) => {
         if (neverServed.has(name)) return false;
         if (loadBalancerIds.has(String(id))) return true;
         const ips = fronts.get(id) ?? [];
         if (ips.some((ip) => known.has(`reserved IP ${ip}`))) return true;
-        if (tags.includes(loadBalancerTag)) return isNamedLoadBalancer(droplet) || ips.length > 0;
+        const isNamedSo = isLoadBalancer({ name: resourceOf(name) });
+        if (tags.includes(loadBalancerTag)) return isNamedSo || ips.length > 0;
         // Another stack's has that one's tag.
-        const isAnothers = tags.some((tag) => tag.endsWith("-load-balancer"));
-        return isNamedLoadBalancer(droplet) && vpcs.has(vpc) && !isAnothers;
+        const isAnothers = tags.some((tag) => tag.endsWith(identityOf("").loadBalancerTag));
+        return isNamedSo && vpcs.has(vpc) && !isAnothers;
     };
-    return inventory.droplets.filter(isLoadBalancer).map((droplet) => {
+    return inventory.droplets.filter(shouldBeAsked).map((droplet) => {
         const own = droplet.networks.v4.find(({ type }) => type === "public")?.ip_address;
         return { id: droplet.id, name: droplet.name, address: own ?? fronts.get(droplet.id)?.[0] };
     });

@@ -1,4 +1,4 @@
-import { identityOf } from "../components/identity";
+import { identityOf } from "../lib/identity";
 import { listAll } from "./api";
 
 /** What the account has; fields as the API names them. */

@@ -5,9 +5,8 @@
  * HAProxy's servers and droplets are paired by address: after an `up` that failed, the state has new droplets under the
  * names of those that still serve.
  */
-import { commandNames } from "../components/haproxy-apply";
+import { commandNames, isLoadBalancer, resourceOf, slotOf, types } from "../lib/identity";
 import { type HaproxyServer, type LiveHaproxy, readHaproxy } from "./live-haproxy";
-import { kinds } from "./deployment";
 import type { Stack } from "./doctor-stack";
 import type { ListedDroplet } from "./inventory";
 import { carriesTagOf } from "./ownership";
@@ -81,13 +80,12 @@ function servingOf(haproxy: Live["haproxy"]): Serving {
 
 /** Whether a run has ever applied a haproxy.cfg to the end: only then the address leads to a load balancer. */
 function hasServed({ resources }: StackState): boolean {
-    const applied = commandNames("haproxy").applied;
+    const { applied } = commandNames();
     return resources.some(
-        ({ type, name }) => type.endsWith(":ReservedIpAssignment") || (isCommand(type) && name === applied),
+        ({ type, name }) =>
+            type === types.reservedIpAssignment || (type === types.remoteCommand && name === applied),
     );
 }
-
-const isCommand = (type: string): boolean => type === "command:remote:Command";
 
 /**
  * What serves as far as the state knows, without asking anybody: the servers of haproxy.cfg, and the load balancer to
@@ -101,8 +99,8 @@ export function servingByState(state: StackState): Serving {
         ([, address = ""]) => address,
     );
     const all = [...state.resources, ...state.leftovers];
-    const leadsTo = all.find(({ type }) => type.endsWith(":ReservedIpAssignment"))?.inputs?.dropletId;
-    const front = all.find(({ type, id }) => type === kinds.droplet.type && id === String(leadsTo));
+    const leadsTo = all.find(({ type }) => type === types.reservedIpAssignment)?.inputs?.dropletId;
+    const front = all.find(({ type, id }) => type === types.droplet && id === String(leadsTo));
     const address = front?.outputs?.ipv4Address;
     return new Set([...servers, ...(typeof address === "string" ? [address] : [])]);
 }
@@ -123,7 +121,7 @@ export function pair(
     const known = [
         ...state.resources.map((resource) => ({ ...resource, leaves: false })),
         ...state.leftovers.map((leftover) => ({ ...leftover, leaves: true })),
-    ].filter(({ type }) => type === kinds.droplet.type);
+    ].filter(({ type }) => type === types.droplet);
     const ids = new Set(known.map(({ id }) => id));
     const found = [
         ...known.map(({ urn, name, id = "", leaves, inputs, outputs }) => {
@@ -137,7 +135,7 @@ export function pair(
                 const { id, name } = droplet;
                 return { name, id: String(id), urn: undefined, leaves: false, ...factsOf(droplet) };
             }),
-    ].map((droplet) => ({ ...droplet, isLoadBalancer: droplet.name.startsWith("load-balancer") }));
+    ].map((droplet) => ({ ...droplet, isLoadBalancer: isLoadBalancer(named(droplet)) }));
 
     // One that answers at the address is ours; if none is, nobody knows which of them does.
     const hasAnswered = (ours: { address: string; publicAddress: string }) =>
@@ -155,6 +153,9 @@ export function pair(
         })
         .sort(byName);
 }
+
+/** By its resource's name, which is what the state has. */
+const named = ({ name }: { name: string }) => ({ name: resourceOf(name) ?? name });
 
 type Facts = Pick<LiveDroplet, "address" | "size" | "monthlyCost" | "status"> & { publicAddress: string };
 
@@ -182,7 +183,7 @@ function lastKnown(facts: Record<string, unknown>, isGone: boolean): Facts {
 
 /** Servers by slot, then the rest; of one name, what serves first. */
 function byName(a: LiveDroplet, b: LiveDroplet): number {
-    const slot = ({ name }: LiveDroplet) => Number(/^web-(\d+)/.exec(name)?.[1] ?? Infinity);
+    const slot = (droplet: LiveDroplet) => slotOf(named(droplet)) ?? Infinity;
     const rank = ({ serves }: LiveDroplet) => (serves === false ? 1 : 0);
     const bySlot = slot(a) === slot(b) ? 0 : slot(a) - slot(b);
     return bySlot || rank(a) - rank(b) || Number(a.id) - Number(b.id);

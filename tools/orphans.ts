@@ -1,4 +1,4 @@
-import { identityOf } from "../components/identity";
+import { identityOf } from "../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { kinds } from "./deployment";
 import { type Answers, frontsOf, type Known } from "./in-service";

@@ -2,7 +2,7 @@
  * Whose something in the account is. Names and tags alone say little: people make keys with a stack's name, and tag what
  * they like. Ours is only what nobody else can have made; each function here says why something may be another's.
  */
-import { identityOf, isEngineName } from "../components/identity";
+import { identityOf, isLoadBalancer, isServer, resourceOf } from "../lib/identity";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./inventory";
 
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
@@ -14,19 +14,13 @@ export function carriesTagOf(prefix: string, { tags }: Pick<Droplet, "tags">): b
     return tags.includes(backendTag) || tags.includes(loadBalancerTag);
 }
 
-/** Whether a droplet of the account has a name that the engine gives to a load balancer. */
-export function isNamedLoadBalancer({ name }: Pick<Droplet, "name">): boolean {
-    return isEngineName("load-balancer", name);
-}
-
 /** Of a droplet that {@link carriesTagOf}: ours has exactly one tag, and the name that goes with it. */
 export function doubtDroplet(prefix: string, { name, tags }: Pick<Droplet, "name" | "tags">): Doubt {
     const { loadBalancerTag } = identityOf(prefix);
     const [tag, ...more] = tags;
     if (tag === undefined || more.length > 0) return `it has other tags, too: ${tags.join(", ")}`;
-    const resource = /^web-\d+(?=-)/.exec(name)?.[0] ?? "";
-    const fits = tag === loadBalancerTag ? isNamedLoadBalancer({ name }) : isEngineName(resource, name);
-    return fits
+    const isOurs = tag === loadBalancerTag ? isLoadBalancer : isServer;
+    return isOurs({ name: resourceOf(name) })
         ? undefined
         : "its name is none that this program gives; `backendSources` lets a host in without our tag";
 }

@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { admittedVariable } from "../components/identity";
+import { admittedVariable, parseUrn } from "../lib/identity";
 import { compareTexts } from "./canonical";
 import { readPulumiIn } from "./stack";
 
@@ -54,12 +54,6 @@ interface RawPreview {
     config?: Record<string, string>;
     steps?: RawStep[];
     diagnostics?: { severity: string; message: string }[];
-}
-
-/** Type and name of a resource. https://www.pulumi.com/docs/iac/concepts/resources/names/#urns */
-export function parseUrn(urn: string): { type: string; name: string } {
-    const [type = "", name = ""] = urn.split("::").slice(-2);
-    return { type: type.split("$").at(-1) ?? "", name };
 }
 
 /** Orders things of the engine, whose lists come as its parallel work ended: another order each time. */

@@ -1,4 +1,4 @@
-import { serverName } from "../components/slots";
+import { names, serverName, types } from "../lib/identity";
 import { type DropletCount, holdDuring, type Preview } from "./batches";
 import type { Leftover } from "./state";
 
@@ -8,7 +8,7 @@ export interface Situation {
     whole: Preview;
     /** The preview while every server that serves is held: the same one where none would be replaced. */
     first: Preview;
-    leftovers: readonly Pick<Leftover, "name" | "isDroplet">[];
+    leftovers: readonly Pick<Leftover, "name" | "type">[];
     /** The servers that serve and have to be replaced. */
     batches: readonly (readonly number[])[];
 }
@@ -36,7 +36,7 @@ export function planSteps({ whole, first, leftovers, batches }: Situation): Step
     const unheld = first.replaced.filter((slot) => hold.includes(slot));
     if (unheld.length > 0) {
         throw new Error(
-            `this change can't be rolled out in batches: ${names(unheld)} would be replaced although held, for hold ` +
+            `this change can't be rolled out in batches: ${serverNames(unheld)} would be replaced although held, for hold ` +
                 "keeps image, size and user data alone. Another region, vpcId or namePrefix is better a new stack; " +
                 "for another SSH key see the preview, and run `pulumi up`",
         );
@@ -44,7 +44,7 @@ export function planSteps({ whole, first, leftovers, batches }: Situation): Step
     const changes = hold.length > 0 ? first.others.length + first.replaced.length > 0 : whole.changes;
     const before = { title: "before the batches", hold, replaces: first.replaced };
     const steps = batches.map((slots, i) => ({
-        title: `batch ${i + 1} of ${batches.length} (${names(slots)})`,
+        title: `batch ${i + 1} of ${batches.length} (${serverNames(slots)})`,
         hold: holdDuring(batches, i),
         replaces: slots,
     }));
@@ -56,7 +56,7 @@ export function dropletsNeeded(
     { first, leftovers, batches }: Situation,
     steps: readonly Step[],
 ): Pick<DropletCount, "first" | "replaced"> {
-    const leaving = leftovers.filter(({ isDroplet }) => isDroplet).length;
+    const leaving = leftovers.filter(({ type }) => type === types.droplet).length;
     return {
         first:
             steps.length > batches.length
@@ -77,19 +77,20 @@ export function announcement({ first, leftovers, batches }: Situation, steps: re
         ];
         lines.push(`first, without replacing a server that serves: ${some(what) || "note the new settings"}`);
     }
-    if (first.others.includes("replace load-balancer"))
+    if (first.others.includes(`replace ${names.loadBalancer}`))
         lines.push(
             "the load balancer is replaced, too: what is in flight on it is cut when the address moves",
         );
     if (batches.length > 0) {
         const count = batches.length === 1 ? "1 batch" : `${batches.length} batches`;
-        lines.push(`${count}: ${batches.map(names).join(" | ")}`);
+        lines.push(`${count}: ${batches.map(serverNames).join(" | ")}`);
     }
     return lines;
 }
 
 /** The names of servers, for a sentence. */
-export const names = (slots: readonly number[]): string => slots.map(serverName).join(" ");
+export const serverNames = (slots: readonly number[]): string =>
+    slots.map((slot) => serverName(slot)).join(" ");
 
 /** At most ten of them, for a sentence. */
 export function some(words: readonly string[]): string {

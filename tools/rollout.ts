@@ -8,16 +8,16 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { slotOf } from "../lib/identity";
 import { readDropletRoom, useAccountOf } from "./api";
-import { holdDuring, limitProblem, planBatches, type Preview, readPreview, slotOf } from "./batches";
+import { holdDuring, limitProblem, planBatches, type Preview, readPreview } from "./batches";
 import { runCommand } from "./command";
-import { kinds } from "./deployment";
 import type { Live } from "./live";
 import { readHaproxy } from "./live-haproxy";
 import { leftOf } from "./live-words";
 import { roomProblem } from "./plan/limits";
 import { readPlan } from "./plan/read";
-import { announcement, dropletsNeeded, names, planSteps, some, type Step } from "./rollout-plan";
+import { announcement, dropletsNeeded, planSteps, serverNames, some, type Step } from "./rollout-plan";
 import { readOutputs, readPulumi } from "./stack";
 import { StackConfig } from "./stack-config";
 import { confirm } from "./terminal";
@@ -62,7 +62,7 @@ async function main(options: Options): Promise<void> {
             return;
         }
         const stepStarted = Date.now();
-        say(`${step.title}${step.hold.length > 0 ? `, ${names(step.hold)} held` : ""}`);
+        say(`${step.title}${step.hold.length > 0 ? `, ${serverNames(step.hold)} held` : ""}`);
         config.writeHold(step.hold);
         const problem =
             (await upOrClear(options.stack, options))?.problem ?? (await sickServers(options.stack));
@@ -133,7 +133,7 @@ function withWaiting(preview: Preview, live: Live | undefined): Preview {
 }
 
 const waitingSlots = (live: Live | undefined): Set<number | undefined> =>
-    new Set(live ? leftOf(live).waiting.map(({ name }) => slotOf({ type: kinds.droplet.type, name })) : []);
+    new Set(live ? leftOf(live).waiting.map(slotOf) : []);
 
 /** How many droplets the doctor would delete that this change does not use. */
 function wouldGo(live: Live | undefined, { replaced }: Preview): number {
@@ -160,7 +160,7 @@ async function sickServers(stack: string): Promise<string | undefined> {
 }
 
 function failure({ title, hold }: Step, problem: string): string {
-    const held = hold.length > 0 ? `As before: ${names(hold)}. ` : "";
+    const held = hold.length > 0 ? `As before: ${serverNames(hold)}. ` : "";
     return `${problem}
 stopped at: ${title}. ${held}What served before still serves.
 To go on, mend what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;

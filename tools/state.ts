@@ -1,7 +1,7 @@
-import { commandNames } from "../components/haproxy-apply";
+import { commandNames, parseUrn, types } from "../lib/identity";
 import { unknownValue } from "../policy/facts";
 import { type Deployment, pendingOf } from "./deployment";
-import { byUrn, parseUrn, type ResourceState } from "./preview-json";
+import { byUrn, type ResourceState } from "./preview-json";
 import { readPulumi } from "./stack";
 
 /** A resource as a stack's state has it. */
@@ -18,7 +18,6 @@ export interface Leftover {
     /** Such as `web-0`: its successor's name too. */
     name: string;
     type: string;
-    isDroplet: boolean;
     /** In the account. */
     id: string;
     inputs?: Record<string, unknown>;
@@ -53,7 +52,6 @@ export function parseState(json: string): StackState {
                 urn,
                 name: parseUrn(urn).name,
                 type,
-                isDroplet: type.endsWith(":Droplet"),
                 id,
                 ...(inputs && { inputs }),
                 outputs,
@@ -81,9 +79,9 @@ export interface StagedHaproxy {
 export function stagedHaproxy(
     resources: readonly Pick<StateResource, "type" | "name" | "inputs" | "outputs">[],
 ): StagedHaproxy | undefined {
-    const names = commandNames("haproxy");
+    const names = commandNames();
     const [staged, applied] = [names.staged, names.applied].map((command) =>
-        resources.find(({ type, name }) => type === "command:remote:Command" && name === command),
+        resources.find(({ type, name }) => type === types.remoteCommand && name === command),
     );
     const [text, word, command] = [staged?.inputs?.stdin, staged?.outputs?.stdout, applied?.inputs?.create];
     if (typeof text !== "string" || text === unknownValue) return undefined;

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { slotOf } from "./batches";
+import { isLoadBalancer, isServer, names, parseUrn, types } from "../lib/identity";
 import type { Change } from "./plan/changes";
-import { parseUrn } from "./preview-json";
 
 /**
  * What a state holds that this program did not put there. Whoever may write the state may plant it, and the next run
@@ -60,14 +59,16 @@ export function strangersIn(json: string, stack: string, api: string): string[] 
  * would run again by their text in the state.
  */
 export function strangersAmong(changes: readonly Change[], stack: string): string[] {
-    const made = new Set(changes.flatMap(({ urn, action }) => (action === "delete" ? [] : [chainOf(urn)])));
+    const made = new Set(
+        changes.flatMap(({ urn, action }) => (action === "delete" ? [] : [parseUrn(urn).chain])),
+    );
     const isOurs = (change: Change): boolean => {
         const { urn, type, name } = change;
         // Which of these there are, the config says.
-        if (slotOf(change) !== undefined) return true;
-        if (type === "digitalocean:index/vpc:Vpc" && name === "network") return true;
-        const isNamed = type.startsWith(commandType) || type.endsWith(":Droplet");
-        return !isNamed && made.has(chainOf(urn));
+        if (isServer(change)) return true;
+        if (type === types.vpc && name === names.network) return true;
+        const isNamed = type.startsWith(commandType) || type === types.droplet;
+        return !isNamed && made.has(parseUrn(urn).chain);
     };
     return changes.flatMap((change) => {
         if (change.action === "delete" && !isOurs(change))
@@ -85,12 +86,12 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
 }
 
 function foreignKind({ urn, type }: Exported): string | undefined {
-    if (parseUrn(urn).type !== type) return `whose type is another one, ${type}`;
-    const [, , chain = ""] = urn.split("::");
-    const kinds = chain.split("$").map((kind) => kind.split(":")[0] ?? "");
+    const parsed = parseUrn(urn);
+    if (parsed.type !== type) return `whose type is another one, ${type}`;
+    const kinds = parsed.chain.split("$").map((kind) => kind.split(":")[0] ?? "");
     const isOurs = type.startsWith(providerType)
         ? packages.includes(type.slice(providerType.length))
-        : type === "pulumi:pulumi:Stack" || kinds.every((kind) => packages.includes(kind));
+        : type === types.stack || kinds.every((kind) => packages.includes(kind));
     return isOurs ? undefined : "of a kind that this program does not make";
 }
 
@@ -112,10 +113,9 @@ function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): st
 
 /** What is still to be deleted has a successor of its name. */
 function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undefined {
-    const { type, name } = parseUrn(resource.urn);
+    const parsed = parseUrn(resource.urn);
     // The doctor deletes a successor that failed, and so leaves what serves without one.
-    const isMachine =
-        slotOf({ type, name }) !== undefined || (type.endsWith(":Droplet") && name === "load-balancer");
+    const isMachine = isServer(parsed) || isLoadBalancer(parsed);
     const isOurs = stays.has(resource.urn) || isMachine;
     return isOurs ? undefined : "is to be deleted, and has no successor: this program did not make it";
 }
@@ -130,9 +130,6 @@ const edited = ({ urn }: { urn: string }, why: string, stack: string): string =>
     `pulumi state edit --stack ${stack}`;
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
-/** Types of a resource and of all its parents. */
-const chainOf = (urn: string): string => urn.split("::")[2] ?? "";
-
 /** `@pulumi/digitalocean` in package.json: types such as `digitalocean:index/droplet:Droplet`. */
 function importedPackages(): string[] {
     const text = readFileSync(path.join(__dirname, "../package.json"), "utf8");

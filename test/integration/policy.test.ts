@@ -86,7 +86,7 @@ describe("the policy pack", () => {
         );
         await world.configure({ replicas: 2, adminCidrs: ["127.0.0.0/8"], sshFromAnywhere: undefined });
         expect(outcome.code, outcome.text).toBe(0);
-        expect(named(outcome)).toEqual(["[advisory] min-replicas pool"]);
+        expect(named(outcome)).toEqual(["[advisory] min-replicas web"]);
     });
 
     it("does not run with limits that are wrong, and names every mistake", async () => {

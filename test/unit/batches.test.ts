@@ -101,7 +101,7 @@ describe("a preview", () => {
     };
     const component = (op: string) => ({
         op,
-        urn: urn("dropscale:index:BackendPool", "pool"),
+        urn: urn("dropscale:index:BackendPool", "web"),
         newState: { custom: false },
     });
     const stack = {

@@ -20,6 +20,7 @@ import {
     loadBalancer,
     pool,
     resource,
+    scaleOut,
     server,
     sources,
     step,
@@ -36,15 +37,6 @@ const firewall = resource("digitalocean:index/firewall:Firewall", "network-load-
 const haproxyChanges = haproxyRuns(haproxy("unknown"), haproxy([{ name: "web-0", address: "10.0.0.10" }]));
 
 const bigger = { size: "s-2vcpu-4gb" };
-const scaleOut = sources(
-    [
-        step("update", pool([0, 1, 2, 3, 4]), pool([0, 1, 2])),
-        step("create", server(3)),
-        step("create", server(4)),
-        ...haproxyRuns(haproxy("unknown")),
-    ],
-    { replicas: "5" },
-);
 
 const cases: Record<string, Sources> = {
     "scale-out": scaleOut,
@@ -98,7 +90,6 @@ const cases: Record<string, Sources> = {
                         urn: web0.urn,
                         name: "web-0",
                         type: "digitalocean:index/droplet:Droplet",
-                        isDroplet: true,
                         id: "4711",
                         outputs: { size: "s-1vcpu-1gb" },
                     },
@@ -536,7 +527,10 @@ describe("what is read", () => {
         });
 
         const resource = (urn?: string, extra = {}) => ({ urn, type: "t:u:V", ...extra });
-        const operation = (name: string) => ({ type: "creating", resource: { urn: `x::${name}` } });
+        const operation = (name: string) => ({
+            type: "creating",
+            resource: { urn: `urn:pulumi:a::b::t:u:V::${name}` },
+        });
         const state = parseState(
             JSON.stringify({
                 deployment: {
@@ -563,8 +557,8 @@ describe("what is read", () => {
                     resources: [
                         { urn: "urn:pulumi:a::b::t:u:V::w", type: "t:u:V", inputs: { connection: secret } },
                         {
-                            urn: "urn:pulumi:a::b::x/d:Droplet::web-0",
-                            type: "x/d:Droplet",
+                            urn: "urn:pulumi:a::b::digitalocean:index/droplet:Droplet::web-0",
+                            type: "digitalocean:index/droplet:Droplet",
                             id: "7",
                             delete: true,
                         },
@@ -578,8 +572,14 @@ describe("what is read", () => {
         ]);
         expect(state.leftovers).toEqual([
             {
-                urn: "urn:pulumi:a::b::x/d:Droplet::web-0",
-                ...{ name: "web-0", type: "x/d:Droplet", isDroplet: true, id: "7", outputs: {} },
+                urn: "urn:pulumi:a::b::digitalocean:index/droplet:Droplet::web-0",
+                ...{
+                    name: "web-0",
+                    type: "digitalocean:index/droplet:Droplet",
+
+                    id: "7",
+                    outputs: {},
+                },
             },
         ]);
     });

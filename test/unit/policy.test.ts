@@ -172,7 +172,7 @@ describe("facts", () => {
         expect(
             factsOf([
                 { urn: urn("pulumi:pulumi:Stack", "dropscale-prod"), properties: { monthlyCost: 18 } },
-                { urn: urn("dropscale:index:BackendPool", "pool"), properties: { replicas: 2, servers } },
+                { urn: urn("dropscale:index:BackendPool", "web"), properties: { replicas: 2, servers } },
             ]),
         ).toMatchObject({ stack: "prod", servers: ["web-0", "web-2"], monthlyCost: 18 });
     });

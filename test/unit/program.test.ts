@@ -23,7 +23,7 @@ describe.each([
           [
             "address > digitalocean:index/reservedIp:ReservedIp address",
             "address > digitalocean:index/reservedIpAssignment:ReservedIpAssignment address",
-            "dropscale-dev > dropscale:index:BackendPool pool",
+            "dropscale-dev > dropscale:index:BackendPool web",
             "dropscale-dev > dropscale:index:DeployKey keys",
             "dropscale-dev > dropscale:index:HaproxyConfig haproxy",
             "dropscale-dev > dropscale:index:LoadBalancer load-balancer",
@@ -43,9 +43,9 @@ describe.each([
             "network > digitalocean:index/tag:Tag network-backend",
             "network > digitalocean:index/tag:Tag network-load-balancer",
             "network > digitalocean:index/vpc:Vpc network",
-            "pool > digitalocean:index/droplet:Droplet web-0",
-            "pool > digitalocean:index/droplet:Droplet web-1",
-            "pool > digitalocean:index/droplet:Droplet web-2",
+            "web > digitalocean:index/droplet:Droplet web-0",
+            "web > digitalocean:index/droplet:Droplet web-1",
+            "web > digitalocean:index/droplet:Droplet web-2",
           ]
         `);
     });
@@ -78,7 +78,7 @@ describe.each([
 
     it("shows intent in plain values: count, names and sizes", async () => {
         const { find } = await runProgram({ preview, config: { replicas: 5, retired: [1] } });
-        expect(find(component("BackendPool"), "pool").inputs).toMatchObject({
+        expect(find(component("BackendPool"), "web").inputs).toMatchObject({
             replicas: 5,
             retired: [1],
             servers: {
@@ -97,7 +97,7 @@ describe.each([
         const kept = [0, 1, 2].map((slot) => find(droplet, `web-${slot}`).options.ignoreChanges);
         const held = ["image", "size", "userData"];
         expect(kept).toEqual([held, [], held]);
-        expect(find(component("BackendPool"), "pool").inputs).toMatchObject({
+        expect(find(component("BackendPool"), "web").inputs).toMatchObject({
             hold: [0, 2],
             servers: { "web-0": "held", "web-1": "s-1vcpu-2gb", "web-2": "held" },
         });

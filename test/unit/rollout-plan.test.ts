@@ -52,8 +52,8 @@ describe("the steps of a roll-out", () => {
     it("start with what an interrupted up has left to delete, and count its droplets", () => {
         const left = situation({
             leftovers: [
-                { name: "web-0", isDroplet: true },
-                { name: "address", isDroplet: false },
+                { name: "web-0", type: "digitalocean:index/droplet:Droplet" },
+                { name: "address", type: "digitalocean:index/reservedIp:ReservedIp" },
             ],
         });
         const steps = planSteps(left);

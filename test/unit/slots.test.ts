@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { serverName, slots } from "../../components/slots";
+import { slots } from "../../components/slots";
 
 const replicas = fc.integer({ min: 0, max: 200 });
 const retired = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 20 });
@@ -47,9 +47,5 @@ describe("slots", () => {
                 expect(after[n - 1]).toBeGreaterThan(before[n - 1] ?? 0);
             }),
         );
-    });
-
-    it("name servers by their number", () => {
-        expect(serverName(12)).toBe("web-12");
     });
 });

@@ -32,7 +32,7 @@ const ours = [
     has("pulumi:pulumi:Stack", "dropscale-prod"),
     provider("digitalocean"),
     provider("command"),
-    has("dropscale:index:BackendPool", "pool"),
+    has("dropscale:index:BackendPool", "web"),
     has(droplet, "web-0", {}, pool),
     has(droplet, "web-0", { delete: true }, pool),
     has(droplet, "web-7", { delete: true }, pool),

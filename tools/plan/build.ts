@@ -1,3 +1,4 @@
+import { names, types } from "../../lib/identity";
 import type { Limits } from "../../policy/limits";
 import { loadBalancerFile } from "../../userdata/files";
 import { type Live, type LiveDroplet, pair, servingByState } from "../live";
@@ -9,15 +10,7 @@ import { type HaproxySettings, planHaproxy } from "./haproxy";
 import { judgePlan, roomProblem } from "./limits";
 import type { LeftDroplet, Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
-import {
-    dropletAction,
-    dropletType,
-    namesBefore,
-    planServers,
-    sizeOf,
-    userDataDiff,
-    whyDroplet,
-} from "./servers";
+import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
 import { strangersAmong } from "../strangers";
 import { summarize } from "./summary";
@@ -56,7 +49,7 @@ export function buildPlan(sources: Sources): Plan {
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config);
-    const leftDroplets = state.leftovers.filter(({ isDroplet }) => isDroplet);
+    const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
     const plan = {
         version: 1 as const,
         stack,
@@ -186,7 +179,7 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
 }
 
 function planLoadBalancer(changes: readonly Change[], haproxyRuns: boolean): Plan["loadBalancer"] {
-    const droplet = find(changes, dropletType, "load-balancer");
+    const droplet = find(changes, types.droplet, names.loadBalancer);
     return {
         action: droplet ? dropletAction(droplet) : "keep",
         why: droplet ? whyDroplet(droplet, `userdata/${loadBalancerFile}`) : [],
@@ -200,7 +193,7 @@ const isMade = ({ action, deletedFirst }: Change): boolean =>
     action === "create" || (action === "replace" && !deletedFirst);
 
 function countDroplets(changes: readonly Change[], left: number, account: AccountFacts): Plan["droplets"] {
-    const droplets = changes.filter(({ type }) => type === dropletType);
+    const droplets = changes.filter(({ type }) => type === types.droplet);
     const before = droplets.filter(({ before }) => before).length + left;
     return {
         before,
@@ -221,7 +214,7 @@ function costOf(
             ? null
             : cents(prices.reduce<number>((sum, price = 0) => sum + price, 0));
     };
-    const droplets = changes.filter(({ type }) => type === dropletType);
+    const droplets = changes.filter(({ type }) => type === types.droplet);
     const old = [...droplets.flatMap(({ before }) => before ?? []), ...left];
     const [before, after] = [cost(old), cost(droplets.flatMap(({ after }) => after ?? []))];
     return {

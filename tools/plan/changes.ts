@@ -1,4 +1,4 @@
-import { slotOf } from "../batches";
+import { isServer, names, types } from "../../lib/identity";
 import { canonical } from "../canonical";
 import type { PreviewDocument, PreviewStep, ResourceState } from "../preview-json";
 import type { StackState } from "../state";
@@ -63,10 +63,10 @@ export function listChanges(document: Pick<PreviewDocument, "steps">, state: Sta
  * names is deleted.
  */
 function withLeaving(changes: Change[]): Change[] {
-    const servers = find(changes, "dropscale:index:BackendPool", "pool")?.after?.inputs?.servers;
+    const servers = find(changes, types.pool, names.pool)?.after?.inputs?.servers;
     if (typeof servers !== "object" || servers === null) return changes;
     return changes.map((change) => {
-        if (change.action !== "same" || slotOf(change) === undefined || change.name in servers) return change;
+        if (change.action !== "same" || !isServer(change) || change.name in servers) return change;
         const { after, ...rest } = change;
         return after === undefined ? change : { ...rest, action: "delete" };
     });

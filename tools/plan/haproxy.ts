@@ -1,10 +1,8 @@
-import { commandNames } from "../../components/haproxy-apply";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy-config";
-import { slotOf } from "../batches";
+import { commandNames, slotOf, types } from "../../lib/identity";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";
 import { stagedHaproxy } from "../state";
-import { dropletType } from "./servers";
 
 /** The config as far as haproxy.cfg depends on it. */
 export type HaproxySettings = Omit<RenderHaproxyOptions, "servers">;
@@ -24,7 +22,7 @@ export interface HaproxyPlan {
  * has no address yet, it is rendered here with a placeholder for that address.
  */
 export function planHaproxy(changes: readonly Change[], settings: HaproxySettings): HaproxyPlan {
-    const command = find(changes, "command:remote:Command", commandNames("haproxy").applied);
+    const command = find(changes, types.remoteCommand, commandNames().applied);
     if (!command || command.action === "same" || command.action === "delete")
         return { runs: false, diff: "", interrupted: false };
     const [before, after] = (["before", "after"] as const).map((when) =>
@@ -44,7 +42,7 @@ const standIn = (slot: number): string => `255.0.${slot >> 8}.${slot & 255}`;
 function render(changes: readonly Change[], settings: HaproxySettings): string {
     const unknown = new Map<string, string>();
     const servers = changes.flatMap((change) => {
-        const slot = change.type === dropletType && change.action !== "delete" ? slotOf(change) : undefined;
+        const slot = change.action !== "delete" ? slotOf(change) : undefined;
         if (slot === undefined) return [];
         const known = change.action === "create" || change.action === "replace" ? undefined : change.before;
         const address = known?.outputs?.ipv4AddressPrivate;

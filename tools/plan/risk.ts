@@ -1,8 +1,7 @@
-import { slotOf } from "../batches";
+import { isComponent, isLoadBalancer, isServer, types } from "../../lib/identity";
 import { compareTexts } from "../canonical";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
-import { dropletType } from "./servers";
 import { some } from "./words";
 
 /** What an action on a resource costs. */
@@ -24,42 +23,38 @@ const changedTogether = { create: "none", update: "none", replace: "none" } as c
 
 /** Everything that the program makes; what is not here is named by its type. */
 const kinds: Record<string, Kind> = {
-    [dropletType]: { kind: "droplet", costs: { create: "none", delete: "none", replace: "none" } },
-    "digitalocean:index/firewall:Firewall": { kind: "firewall", costs: { create: "none", update: "none" } },
-    "digitalocean:index/tag:Tag": { kind: "tag", costs: { create: "none" } },
-    "digitalocean:index/vpc:Vpc": {
+    [types.droplet]: { kind: "droplet", costs: { create: "none", delete: "none", replace: "none" } },
+    [types.firewall]: { kind: "firewall", costs: { create: "none", update: "none" } },
+    [types.tag]: { kind: "tag", costs: { create: "none" } },
+    [types.vpc]: {
         kind: "VPC",
         costs: { create: "none", update: "none", replace: "all" },
         meaning: "the VPC goes, with all that is in it, before there is another",
     },
-    "digitalocean:index/sshKey:SshKey": { kind: "SSH key", costs: changedTogether },
-    "digitalocean:index/reservedIp:ReservedIp": {
+    [types.sshKey]: { kind: "SSH key", costs: changedTogether },
+    [types.reservedIp]: {
         kind: "reserved IP",
         costs: { create: "none", replace: "all", delete: "all" },
         meaning: "the address changes",
     },
     // Replaced, it is the address that moves to another load balancer, which says so itself.
-    "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": {
+    [types.reservedIpAssignment]: {
         kind: "assignment of the reserved IP",
         costs: { create: "none", replace: "none", delete: "all" },
         meaning: "the address leads nowhere",
     },
-    "command:remote:Command": {
+    [types.remoteCommand]: {
         kind: "command on the load balancer",
         costs: { ...changedTogether, delete: "none" },
     },
-    "command:local:Command": { kind: "key pair", costs: changedTogether },
+    [types.localCommand]: { kind: "key pair", costs: changedTogether },
 };
-
-/** Records of this program's own in the state: nothing in the account. */
-const isOwn = ({ type }: Change): boolean =>
-    type === "pulumi:pulumi:Stack" || type.startsWith("dropscale:index:");
 
 /** What changes that is neither a droplet nor only a record in the state. */
 export function listOthers(changes: readonly Change[]): OtherChange[] {
     return changes.flatMap((change) => {
         const { action, type, name, reasons } = change;
-        if (action === "same" || type === dropletType || isOwn(change)) return [];
+        if (action === "same" || type === types.droplet || isComponent(type)) return [];
         const what = reasons.flatMap((input) =>
             input === "inboundRules" ? inboundDifference(change) : [input],
         );
@@ -104,7 +99,7 @@ export function lossOf(
     if (loadBalancer.action === "create") return restarts[0] ?? { which: "none", why: "nothing serves yet" };
     if (servers.before > 0 && servers.after === 0)
         return { which: "all", why: "without a server every request gets the 503 page" };
-    const happens = changes.filter((change) => change.action !== "same" && !isOwn(change));
+    const happens = changes.filter(({ action, type }) => action !== "same" && !isComponent(type));
     const found = [...happens.map(costOf), ...restarts];
     const worst = costs.findLast((cost) => found.some(({ which }) => which === cost)) ?? "none";
     const reasons = [...new Set(found.filter(({ which }) => which === worst).map(({ why }) => why))];
@@ -116,13 +111,10 @@ export function lossOf(
 /** New machines whose user data has them restart: nobody knows whether that is before they serve or while they do. */
 function plannedRestart(changes: readonly Change[]): Loss[] {
     const made = changes.filter(
-        ({ type, action }) => type === dropletType && (action === "create" || action === "replace"),
+        ({ type, action }) => type === types.droplet && (action === "create" || action === "replace"),
     );
     const planned = changes.flatMap(({ type, after }) => {
-        const isMade =
-            type === "dropscale:index:LoadBalancer"
-                ? made.some(({ name }) => name === "load-balancer")
-                : made.some((droplet) => slotOf(droplet) !== undefined);
+        const isMade = made.some(type === types.loadBalancer ? isLoadBalancer : isServer);
         const lines = after?.inputs?.plannedRestarts;
         return isMade && Array.isArray(lines) ? lines.map(String) : [];
     });
@@ -135,14 +127,14 @@ function costOf(change: Change): Loss {
     const { action, type, name, reasons, deletedFirst } = change;
     const { kind, costs, meaning } = kinds[type] ?? { kind: type, costs: {} };
     const what = `${kind} ${name} is ${done[action]}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
-    if (type === dropletType && deletedFirst)
+    if (type === types.droplet && deletedFirst)
         return { which: "all", why: "droplets are deleted before their successors are made" };
-    if (type === dropletType && name === "load-balancer") {
+    if (isLoadBalancer(change)) {
         if (action === "replace") return movedAddress;
         return { which: action === "delete" ? "all" : "unknown", why: what };
     }
     // Whom a firewall guards: for a moment old and new names are out of step.
-    const isRenamed = type.endsWith(":Firewall") && reasons.includes("tags");
+    const isRenamed = type === types.firewall && reasons.includes("tags");
     const which = isRenamed ? "unknown" : (costs[action] ?? "unknown");
     return { which, why: which === "all" ? (meaning ?? what) : what };
 }

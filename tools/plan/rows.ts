@@ -1,4 +1,4 @@
-import { commandNames } from "../../components/haproxy-apply";
+import { commandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
 import { about, arrow, count, difference, dollars, leftoverName } from "./words";
 
@@ -74,7 +74,7 @@ function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): Row[] {
         replace: "then haproxy.cfg is applied to the new one, and the address moves to it",
     };
     const what = haproxyRuns && then[action] ? [then[action]] : [];
-    return [row(action, "load-balancer", [...why, ...what], size)];
+    return [row(action, names.loadBalancer, [...why, ...what], size)];
 }
 
 function otherRows({ others, loadBalancer, servers }: Plan): Row[] {
@@ -105,9 +105,7 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
     if (action === "delete") return false;
     const made = loadBalancer === "create" || loadBalancer === "replace";
     if (kind === "command on the load balancer")
-        return (
-            Object.values(commandNames("haproxy")).includes(name) || (made && name === "load-balancer-ready")
-        );
+        return Object.values(commandNames()).includes(name) || (made && name === readyName());
     return made && kind === "assignment of the reserved IP";
 }
 

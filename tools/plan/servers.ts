@@ -1,18 +1,14 @@
 import { createHash } from "node:crypto";
 import { diffLines } from "diff";
-import { serverName } from "../../components/slots";
+import { isServer, names, serverName, slotOf, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { splitUserData, type UserDataParts } from "../../userdata/multipart";
-import { slotOf } from "../batches";
 import type { Left } from "../live-words";
 import type { ResourceState } from "../preview-json";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";
 import type { DropletAction, ServerPlan } from "./model";
 import { leftoverName } from "./words";
-
-/** The type of every machine. */
-export const dropletType = "digitalocean:index/droplet:Droplet";
 
 /** Names of a droplet's inputs that the config calls otherwise. */
 const configNames: Record<string, string> = {
@@ -34,12 +30,10 @@ export interface PoolConfig {
 
 /** Every backend that there is or will be, by slot. */
 export function planServers(changes: readonly Change[], config: PoolConfig, left: Left): ServerPlan[] {
-    const pool = find(changes, "dropscale:index:BackendPool", "pool");
-    const droplets = changes.flatMap((change) => {
-        const slot = change.type === dropletType ? slotOf(change) : undefined;
-        return slot === undefined ? [] : [{ slot, change }];
-    });
-    const servers = droplets.map(({ slot, change }) => {
+    const pool = find(changes, types.pool, names.pool);
+    const servers = changes.flatMap((change) => {
+        const slot = slotOf(change);
+        if (slot === undefined) return [];
         const held = config.hold.includes(slot) && change.before !== undefined && change.after !== undefined;
         const waits = left.waiting.some(({ id }) => id === change.before?.id);
         const old = left.serving.find(({ name }) => name === change.name);
@@ -105,7 +99,7 @@ function whyNew(slot: number, pool: Change | undefined, config: PoolConfig): str
     const grows = Number(before.replicas) < config.replicas;
     if (grows) return [replicasChange(pool)];
     const retired = config.retired.filter((gone) => slotsIn(before.servers).includes(gone));
-    return retired.length > 0 ? [`in place of ${retired.map(serverName).join(", ")}`] : [];
+    return retired.length > 0 ? [`in place of ${retired.map((gone) => serverName(gone)).join(", ")}`] : [];
 }
 
 function replicasChange(pool: Change | undefined): string {
@@ -114,7 +108,7 @@ function replicasChange(pool: Change | undefined): string {
 }
 
 function slotsIn(servers: unknown): number[] {
-    return Object.keys(servers ?? {}).map((name) => Number(name.replace("web-", "")));
+    return Object.keys(servers ?? {}).flatMap((name) => slotOf({ name }) ?? []);
 }
 
 /** For which inputs a droplet is replaced or changed, in the words of the config. */
@@ -162,10 +156,7 @@ function userDataOf({ before, after }: Change): [UserDataParts, UserDataParts] |
 
 /** What differs in the user data of backends that are replaced for it, mostly the same in all of them. */
 export function userDataDiff(changes: readonly Change[]): string {
-    const replaced = changes.filter(
-        (change) =>
-            change.type === dropletType && slotOf(change) !== undefined && change.action === "replace",
-    );
+    const replaced = changes.filter((change) => isServer(change) && change.action === "replace");
     const diffs = replaced.map((change) => {
         const [old, next] = userDataOf(change) ?? [];
         return old && next ? unifiedDiff(ownText(old), ownText(next)) : "";

@@ -1,12 +1,13 @@
+import { isComponent, isServer, types } from "../../lib/identity";
 import type { Change } from "./changes";
 import type { Setting } from "./model";
-import { dropletType, sizeOf, userDataChange } from "./servers";
+import { sizeOf, userDataChange } from "./servers";
 
 /** Inputs of components that the config calls otherwise. */
 const keys: Record<string, string> = {
-    "LoadBalancer.size": "loadBalancerSize",
-    "LoadBalancer.image": "loadBalancerImage",
-    "BackendPool.userData": "userdata",
+    [`${types.loadBalancer}.size`]: "loadBalancerSize",
+    [`${types.loadBalancer}.image`]: "loadBalancerImage",
+    [`${types.pool}.userData`]: "userdata",
 };
 
 /**
@@ -22,19 +23,18 @@ export function settingsOf(
     userDataFile: string,
 ): Setting[] {
     const settings = new Map<string, Setting>();
-    for (const { type, before, after } of changes.filter(({ action }) => action === "update")) {
-        const component = /^dropscale:index:(\w+)$/.exec(type)?.[1];
-        if (component === undefined) continue;
+    const updated = changes.filter(({ type, action }) => action === "update" && isComponent(type));
+    for (const { type, before, after } of updated) {
         for (const input of Object.keys({ ...before?.inputs, ...after?.inputs })) {
-            const key = keys[`${component}.${input}`] ?? input;
+            const key = keys[`${type}.${input}`] ?? input;
             const values = [before, after].map((state) => state?.inputs?.[input]);
             const [old = null, next = null] = values.map(show);
-            if (component === "Network" && input === "prefix")
+            if (type === types.network && input === "prefix")
                 for (const part of prefixParts(values)) settings.set(part.key, part);
             else if (key in config && old !== next) settings.set(key, { key, before: old, after: next });
         }
     }
-    const servers = changes.filter(({ type, name }) => type === dropletType && name !== "load-balancer");
+    const servers = changes.filter(isServer);
     const resized = servers.find(({ reasons }) => reasons.includes("size"));
     if (resized) {
         const [before = null, after = null] = [sizeOf(resized.before), sizeOf(resized.after)];

@@ -1,3 +1,4 @@
+import { types } from "../../lib/identity";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 import { count } from "./words";
@@ -17,7 +18,7 @@ export function warningsOf(
 ): string[] {
     const { before, after } = servers;
     const newKeys = changes.some(
-        ({ type, action, before }) => type === "command:local:Command" && action !== "same" && before,
+        ({ type, action, before }) => type === types.localCommand && action !== "same" && before,
     );
     const cases: [boolean, string][] = [
         ...settings.map(({ key }): [boolean, string] => [
@@ -39,6 +40,6 @@ export function warningsOf(
 
 /** The policy refuses it, unless the config says that it is meant; then it is still to be seen. */
 function opensSsh(changes: readonly Change[]): boolean {
-    const network = changes.find(({ type }) => type === "dropscale:index:Network");
+    const network = changes.find(({ type }) => type === types.network);
     return network?.after?.inputs?.sshFromAnywhere === true;
 }

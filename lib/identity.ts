@@ -1,0 +1,121 @@
+/**
+ * What the program's things are called, in Pulumi and in the account, and how they are told apart. Nothing else knows it:
+ * the program, the tools and the policy ask here. No Pulumi is loaded, so that tools start fast.
+ */
+
+/** Types of all that the program makes, its own components first. */
+export const types = {
+    stack: "pulumi:pulumi:Stack",
+    network: "dropscale:index:Network",
+    keys: "dropscale:index:DeployKey",
+    pool: "dropscale:index:BackendPool",
+    loadBalancer: "dropscale:index:LoadBalancer",
+    haproxy: "dropscale:index:HaproxyConfig",
+    address: "dropscale:index:PublicAddress",
+    droplet: "digitalocean:index/droplet:Droplet",
+    firewall: "digitalocean:index/firewall:Firewall",
+    tag: "digitalocean:index/tag:Tag",
+    vpc: "digitalocean:index/vpc:Vpc",
+    sshKey: "digitalocean:index/sshKey:SshKey",
+    reservedIp: "digitalocean:index/reservedIp:ReservedIp",
+    reservedIpAssignment: "digitalocean:index/reservedIpAssignment:ReservedIpAssignment",
+    remoteCommand: "command:remote:Command",
+    localCommand: "command:local:Command",
+} as const;
+
+/** Names of the program's components; whatever is in one is called after it. */
+export const names = {
+    network: "network",
+    keys: "keys",
+    pool: "web",
+    loadBalancer: "load-balancer",
+    haproxy: "haproxy",
+    address: "address",
+} as const;
+
+/** A resource by its type and name; one without a type is a droplet. */
+interface Named {
+    type?: string;
+    name?: string;
+}
+
+/** Whether a type is the stack's or one of the program's own components': records in the state, nothing in the account. */
+export const isComponent = (type: string): boolean =>
+    type === types.stack || type.startsWith("dropscale:index:");
+
+/** The name of the server in a slot, in Pulumi's state and in haproxy.cfg. */
+export const serverName = (slot: number, pool: string = names.pool): string => `${pool}-${slot}`;
+
+/** The slot of a server's droplet; `undefined` for anything else. */
+export function slotOf({ type = types.droplet, name = "" }: Named): number | undefined {
+    const slot = Number(/\d+$/.exec(name)?.[0]);
+    return type === types.droplet && name === serverName(slot) ? slot : undefined;
+}
+
+/** Whether it is a server's droplet. */
+export const isServer = (resource: Named): boolean => slotOf(resource) !== undefined;
+
+/** Whether it is the load balancer's droplet. */
+export const isLoadBalancer = ({ type = types.droplet, name }: Named): boolean =>
+    type === types.droplet && name === names.loadBalancer;
+
+/** Names of the key pairs in a DeployKey component. */
+export const keyNames = (component: string = names.keys) => ({
+    deploy: `${component}-deploy`,
+    host: `${component}-host`,
+    setup: `${component}-setup`,
+});
+
+/** Name of the command that waits until a LoadBalancer component is set up. */
+export const readyName = (component: string = names.loadBalancer): string => `${component}-ready`;
+
+/** Names of the commands in a HaproxyConfig component, in the order in which they run. */
+export const commandNames = (component: string = names.haproxy) => ({
+    script: `${component}-script`,
+    staged: `${component}-staged`,
+    applied: component,
+});
+
+/**
+ * Which resource has a name in the account that the engine made up: the resource's own, a dash and 7 hexadecimal digits.
+ * `undefined`: any other name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
+ */
+export const resourceOf = (accountName: string): string | undefined =>
+    /^(.+)-[0-9a-f]{7}$/.exec(accountName)?.[1];
+
+/** Takes a resource's URN apart: `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`; `chain` has its parents' types, too. */
+export function parseUrn(urn: string): { stack: string; chain: string; type: string; name: string } {
+    const [start = "", , chain = "", ...name] = urn.split("::");
+    return {
+        stack: start.slice(start.lastIndexOf(":") + 1),
+        chain,
+        type: chain.slice(chain.lastIndexOf("$") + 1),
+        name: name.join("::"),
+    };
+}
+
+/** First part of every name and tag of a stack in the account. */
+export const prefixOf = (namePrefix: string, stack: string): string => `${namePrefix}-${stack}`;
+
+/**
+ * What a stack's things are called in the account, and what tells them from everybody else's. Its VPC and its SSH key have
+ * the prefix itself as their name.
+ *
+ * @param prefix Of {@link prefixOf}.
+ */
+export function identityOf(prefix: string) {
+    return {
+        /** Tag of the servers, of whatever pool, and name of their firewall. */
+        backendTag: `${prefix}-backend`,
+        /** Tag of load balancers, and name of their firewall. */
+        loadBalancerTag: `${prefix}-load-balancer`,
+        vpcDescription: `dropscale ${prefix}`,
+        deployKeyComment: `${prefix}-deploy`,
+    };
+}
+
+/**
+ * Environment variable with the IPv4 ranges, separated by commas, that may reach SSH for the time of one run beside
+ * `adminCidrs`: set by what admitted them with a firewall of its own, such as a pipeline on a hosted runner.
+ */
+export const admittedVariable = "DROPSCALE_ADMITTED";
