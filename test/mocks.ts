@@ -38,6 +38,9 @@ interface RegisterRequest {
     getImportid(): string;
 }
 
+/** A program; what it returns are the stack's outputs. */
+type Program = () => Promise<Record<string, unknown>>;
+
 export interface RunOptions {
     /** Changes to the defaults of Pulumi.yaml. */
     config?: Record<string, unknown>;
@@ -52,6 +55,8 @@ export interface RunOptions {
     droplets?: { size: string; image: string; tags: string[] }[];
     /** Tags that the account has. @default none */
     tags?: string[];
+    /** What runs. @default index.ts */
+    program?: Program;
 }
 
 export interface Run {
@@ -158,7 +163,7 @@ function answer(
     }
 }
 
-/** Runs index.ts against mocks, from config to outputs. */
+/** Runs the program against mocks, from config to outputs. */
 export async function runProgram(options: RunOptions = {}): Promise<Run> {
     const { stack = "dev", preview = false } = options;
     const registrations: Registration[] = [];
@@ -191,9 +196,7 @@ export async function runProgram(options: RunOptions = {}): Promise<Run> {
     const { PATH } = process.env;
     process.env.PATH = "/nonexistent";
     try {
-        const program = requireTypeScript("../index.ts", __filename) as () => Promise<
-            Record<string, unknown>
-        >;
+        const program = options.program ?? (requireTypeScript("../index.ts", __filename) as Program);
         const outputs = await program();
         const secrets: string[] = [];
         const values: Record<string, unknown> = {};
