@@ -57,7 +57,7 @@ test: node_modules ## all tests, as root on Linux those that boot droplets too; 
 
 soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; 45 minutes
 	@$(TSX) test/soak.mts
-	@node_modules/.bin/vitest run --project soak
+	@node_modules/.bin/vitest run --project soak --reporter verbose
 
 bench: node_modules ## what each change loses and how long it takes, beside DOProxy; 30 minutes; SCENARIO=name for one
 	@$(TSX) bench/main.mts $(SCENARIO)
