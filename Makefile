@@ -52,10 +52,10 @@ env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` 
 down: node_modules ## destroy the dev stack, and remove everything that `make up` made
 	@$(DROPSCALE) down $(ARGS)
 
-test: node_modules ## all tests, as root on Linux those that boot droplets too; ARGS=--quick: no process but ours, a minute
+test: node_modules ## all tests, as root on Linux those that boot droplets, too; ARGS=--quick: only checks and unit tests
 	@$(TSX) test/run.mts $(ARGS)
 
-soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; 45 minutes
+soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; an hour and a half
 	@$(TSX) test/soak.mts
 	@node_modules/.bin/vitest run --project soak --reporter verbose
 

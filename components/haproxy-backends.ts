@@ -27,6 +27,7 @@ export function backendSections({ appPort, healthPath, healthHost, servers }: Ba
             .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${options(name)}\n`)
             .join("");
     const tracking = lines((name) => `track pool/${name}`);
+    // nolinger in streams: HAProxy 3.0 applies no server-fin to a tunnel in HTTP (IS_HTX_STRM in its stream.c).
     return `\
 backend pool
     load-server-state-from-file global

@@ -23,7 +23,7 @@ export const types = {
     localCommand: "command:local:Command",
 } as const;
 
-/** Names of the program's components; whatever is in one is called after it. */
+/** Names of the program's components. Their children are named after them. */
 export const names = {
     network: "network",
     keys: "keys",
@@ -77,8 +77,10 @@ export const commandNames = (component: string = names.haproxy) => ({
 });
 
 /**
- * Which resource has a name in the account that the engine made up: the resource's own, a dash and 7 hexadecimal digits.
- * `undefined`: any other name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
+ * The resource that a name in the account belongs to, where the engine made that name up: the resource's own, a dash and
+ * 7 hexadecimal digits. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
+ *
+ * @returns `undefined` for a name that the engine did not make up.
  */
 export const resourceOf = (accountName: string): string | undefined =>
     /^(.+)-[0-9a-f]{7}$/.exec(accountName)?.[1];

@@ -132,7 +132,7 @@ async function runTests(project: string, folder: string, { beside = false } = {}
     }
 }
 
-/** What took longest: whoever makes `make test` slower sees where. */
+/** Prints the slowest parts, so that a `make test` that has become slower shows where. */
 function printTimes(times: readonly Time[]): void {
     const shown = times.filter(({ seconds }) => seconds >= 10).sort((a, b) => b.seconds - a.seconds);
     if (shown.length > 0)
