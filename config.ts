@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Account, lookUpAccount } from "./account/lookup";
 import type { Findings } from "./account/availability";
-import { openSources, readBackendSources } from "./components/backend-sources";
-import { maxDrainSeconds } from "./components/haproxy-apply";
-import { healthHostForm, healthPathForm } from "./components/haproxy-config";
-import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./components/ipv4-ranges";
-import { slots } from "./components/slots";
+import { openSources, readBackendSources } from "./lib/backend-sources";
+import { maxDrainSeconds } from "./components/haproxy/apply";
+import { healthHostForm, healthPathForm } from "./components/haproxy/render";
+import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
+import { slots } from "./lib/slots";
 import { identityOf, prefixOf } from "./lib/identity";
-import { refusal } from "./refusal";
-import { isRewritten, quotes, readUnquoted, unknownKeyAdvice } from "./stack-file";
+import { refusal } from "./components/refusal";
+import { isRewritten, quotes, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
 import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
@@ -58,13 +58,16 @@ const rules = {
 
 type Key = keyof typeof rules;
 
-/** The stack's config, checked: every key of Pulumi.yaml, and `prefix`. */
-export type Settings = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
+/** The stack's config by key, checked, and what follows from it. */
+type Values = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
     /** `<namePrefix>-<stack>`: first part of every name and tag in the account. */
     readonly prefix: string;
     /** The text of userdata/haproxy.yaml; the load balancer's host key is still to be added. */
     readonly loadBalancerUserData: string;
 };
+
+/** The stack's config, checked, in the groups in which the program uses it. */
+export type Settings = ReturnType<typeof grouped>;
 
 /**
  * Reads the stack's config (nothing else in the program does), and looks up whether the account can give it.
@@ -87,11 +90,35 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
     if (problems.length > 0 || !("ownVpc" in account))
         throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
     for (const warning of [...config.warnings, ...account.warnings]) void pulumi.log.warn(warning);
-    return { settings: config.settings as Settings, account };
+    return { settings: grouped(config.settings as Values), account };
+}
+
+function grouped(values: Values) {
+    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources } = values;
+    const { replicas, retired, hold, generation, appPort, healthPath, healthHost } = values;
+    const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
+    return {
+        prefix,
+        region,
+        vpcId,
+        access: { adminCidrs, sshFromAnywhere, backendSources },
+        scale: { replicas, retired, hold },
+        backend: { image: values.image, size: values.size, userData: values.userdata, generation },
+        loadBalancer: {
+            image: values.loadBalancerImage,
+            size: values.loadBalancerSize,
+            userData: values.loadBalancerUserData,
+        },
+        traffic: {
+            ...{ appPort, healthPath, healthHost },
+            ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
+        },
+        readySeconds,
+    };
 }
 
 /**
- * Makes {@link Settings} of plain config values.
+ * Checks plain config values.
  *
  * @param raw Text, or JSON for lists, by key; the defaults of Pulumi.yaml are in already.
  * @param stack The stack's name, the second part of every name in the account.
@@ -102,7 +129,7 @@ export function parseSettings(
     raw: Readonly<Record<string, string>>,
     stack: string,
     unquoted: Readonly<Record<string, string>> = {},
-): Findings & { settings: Partial<Settings> } {
+): Findings & { settings: Partial<Values> } {
     const problems: string[] = [];
     const values: Record<string, unknown> = {};
     for (const [key, rule] of Object.entries<Rule<unknown>>(rules)) {
@@ -146,7 +173,7 @@ export function parseSettings(
         ),
     ];
     problems.push(...userData.flatMap((found) => found.problems));
-    const settings: { -readonly [K in keyof Settings]?: Settings[K] } = { ...values };
+    const settings: { -readonly [K in keyof Values]?: Values[K] } = { ...values };
     if (settings.namePrefix !== undefined) settings.prefix = prefixOf(settings.namePrefix, stack);
     problems.push(...openAccess(settings), ...shortDrain(settings));
     const warnings = [...unlikely(settings), ...userData.flatMap((found) => found.warnings)];
@@ -154,7 +181,7 @@ export function parseSettings(
 }
 
 /** What is legal, and likely not meant. */
-function unlikely(settings: Partial<Settings>): string[] {
+function unlikely(settings: Partial<Values>): string[] {
     const { replicas, retired, hold, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
     const warnings: string[] = [];
     if (trustedProxies && isOpenToAll(trustedProxies))
@@ -182,12 +209,7 @@ function unlikely(settings: Partial<Settings>): string[] {
 }
 
 /** SSH for everybody needs a word of its own, which a reviewer sees; the servers are nobody's but the load balancer's. */
-function openAccess({
-    adminCidrs,
-    sshFromAnywhere,
-    backendSources = [],
-    prefix,
-}: Partial<Settings>): string[] {
+function openAccess({ adminCidrs, sshFromAnywhere, backendSources = [], prefix }: Partial<Values>): string[] {
     const { backendTag, loadBalancerTag } = identityOf(prefix ?? "");
     const open = openSources(backendSources, [backendTag, loadBalancerTag]);
     if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return open;
@@ -199,7 +221,7 @@ function openAccess({
     ];
 }
 
-function shortDrain({ serverTimeoutSeconds, drainSeconds }: Partial<Settings>): string[] {
+function shortDrain({ serverTimeoutSeconds, drainSeconds }: Partial<Values>): string[] {
     if (serverTimeoutSeconds === undefined || drainSeconds === undefined) return [];
     const least = serverTimeoutSeconds + drainMargin;
     if (drainSeconds >= least) return [];

@@ -1,47 +1,58 @@
 import * as pulumi from "@pulumi/pulumi";
+import { checkAccess } from "./account/admin-access";
+import { explainErrors } from "./account/advice";
 import { monthlyCost } from "./account/lookup";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
-import { HaproxyConfig } from "./components/haproxy";
+import { HaproxyConfig } from "./components/haproxy/haproxy-config";
 import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
-import { names } from "./lib/identity";
-import { explainErrors } from "./refusal";
+import { admittedVariable, names } from "./lib/identity";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
     explainErrors();
     const { settings, account } = await readSettings();
-    const { prefix, region } = settings;
+    const { prefix, region, access } = settings;
 
-    const network = new Network(names.network, { ...settings, ownVpc: account.ownVpc });
+    const network = new Network(names.network, {
+        prefix,
+        region,
+        vpcId: settings.vpcId,
+        ownVpc: account.ownVpc,
+        access,
+    });
 
     const keys = new DeployKey(names.keys, { prefix });
 
     const pool = new BackendPool(names.pool, {
-        ...settings,
-        userData: settings.userdata,
+        scale: settings.scale,
+        droplet: settings.backend,
+        region,
         network,
         sshKeyId: keys.sshKeyId,
         setupKey: keys.setup.publicKey,
     });
 
     const loadBalancer = new LoadBalancer(names.loadBalancer, {
+        droplet: settings.loadBalancer,
         region,
-        image: settings.loadBalancerImage,
-        size: settings.loadBalancerSize,
-        userData: settings.loadBalancerUserData,
         network,
         sshKeyId: keys.sshKeyId,
         deploy: keys.deploy,
         host: keys.host,
         setup: keys.setup,
-        adminCidrs: settings.adminCidrs,
+        checkAccess: checkAccess(access.adminCidrs, process.env[admittedVariable]),
     });
 
-    const haproxy = new HaproxyConfig(names.haproxy, { ...settings, loadBalancer, pool });
+    const haproxy = new HaproxyConfig(names.haproxy, {
+        loadBalancer,
+        pool,
+        traffic: settings.traffic,
+        readySeconds: settings.readySeconds,
+    });
 
     const address = new PublicAddress(names.address, {
         region,
@@ -54,7 +65,7 @@ export = async () => {
         loadBalancerIp: address.ip,
         servers: pool.servers,
         monthlyCost: pulumi
-            .all([...pool.sizes, settings.loadBalancerSize])
+            .all([...pool.sizes, settings.loadBalancer.size])
             .apply((sizes) => monthlyCost(sizes, account)),
         deployKey: keys.deploy.privateKey,
         hostKey: keys.host.publicKey,

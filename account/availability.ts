@@ -1,8 +1,8 @@
 import type { GetDropletsDroplet, GetImagesImage, GetSizesSize } from "@pulumi/digitalocean/types/output";
-import { slots } from "../components/slots";
-import type { Settings } from "../config";
+import type { BackendSource } from "../lib/backend-sources";
 import { identityOf } from "../lib/identity";
-import { editDistance } from "../nearest";
+import { editDistance } from "../lib/nearest";
+import { slots } from "../lib/slots";
 
 /** What the account has and offers, as its data sources say it. */
 export interface Offer {
@@ -26,7 +26,23 @@ export type Image = Pick<
     "id" | "slug" | "name" | "private" | "regions" | "minDiskSize" | "status"
 >;
 
-/** What is refused, and what is only said. */
+/** What the stack's config asks of the account. A key that is missing was refused already: nothing is said about it. */
+export interface Wanted {
+    prefix?: string;
+    region?: string;
+    /** Empty: a VPC of the stack's own. */
+    vpcId?: string;
+    replicas?: number;
+    retired?: readonly number[];
+    hold?: readonly number[];
+    image?: string;
+    size?: string;
+    loadBalancerImage?: string;
+    loadBalancerSize?: string;
+    backendSources?: readonly BackendSource[];
+}
+
+/** Errors and warnings. */
 export interface Findings {
     problems: string[];
     warnings: string[];
@@ -39,10 +55,8 @@ export interface Findings {
  * "Would have to be made" is all that can be known here: there are fewer droplets with the stack's tag than wanted,
  * or none of them has the size or image. (A droplet's image has no slug any more once DigitalOcean has rebuilt or
  * retired it: then put the slots into `hold`, and the image does not matter.)
- *
- * @param settings A key that is missing is not judged: its value was refused already.
  */
-export function unavailable(settings: Partial<Settings>, offer: Offer): Findings {
+export function unavailable(settings: Wanted, offer: Offer): Findings {
     const found: Findings = { problems: [], warnings: [] };
     const { region } = settings;
     const regions = [...new Set(offer.sizes.flatMap((size) => size.regions))].sort();
@@ -60,7 +74,7 @@ export function unavailable(settings: Partial<Settings>, offer: Offer): Findings
 }
 
 /** The config's images that no droplet can be made of in the region; for them, all images are worth a look. */
-export function unusableImages(settings: Partial<Settings>, images: Offer["images"]): string[] {
+export function unusableImages(settings: Wanted, images: Offer["images"]): string[] {
     return [settings.image, settings.loadBalancerImage].filter(
         (wanted): wanted is string => wanted !== undefined && !isUsable(images.get(wanted), settings.region),
     );
@@ -75,7 +89,7 @@ interface Role {
     makes: (like: (droplet: Offer["droplets"][number]) => boolean) => boolean;
 }
 
-function roles(settings: Partial<Settings>, { droplets }: Offer): Role[] {
+function roles(settings: Wanted, { droplets }: Offer): Role[] {
     const { prefix = "", replicas = 1, retired = [], hold = [] } = settings;
     const { backendTag, loadBalancerTag } = identityOf(prefix);
     const role = (tag: string, wanted: number, free: number) => {
@@ -93,12 +107,7 @@ function roles(settings: Partial<Settings>, { droplets }: Offer): Role[] {
     ];
 }
 
-function checkSize(
-    { sizeKey, makes }: Role,
-    settings: Partial<Settings>,
-    offer: Offer,
-    found: Findings,
-): void {
+function checkSize({ sizeKey, makes }: Role, settings: Wanted, offer: Offer, found: Findings): void {
     const slug = settings[sizeKey];
     const here = offer.sizes.filter((size) => isOffered(size, settings.region));
     if (slug === undefined || here.some((size) => size.slug === slug)) return;
@@ -118,7 +127,7 @@ function checkSize(
 
 function checkImage(
     { sizeKey, imageKey, makes }: Role,
-    settings: Partial<Settings>,
+    settings: Wanted,
     offer: Offer,
     found: Findings,
 ): void {
@@ -159,7 +168,7 @@ function checkImage(
  */
 function checkLimit(
     all: readonly Role[],
-    { replicas }: Partial<Settings>,
+    { replicas }: Wanted,
     { droplets, dropletLimit }: Offer,
     found: Findings,
 ): void {

@@ -1,8 +1,15 @@
 import * as digitalocean from "@pulumi/digitalocean";
-import { type Findings, type Image, type Offer, unavailable, unusableImages } from "./availability";
-import { tagsAmong } from "../components/backend-sources";
-import type { Settings } from "../config";
-import { refusal } from "../refusal";
+import type { OwnVpc } from "../components/network";
+import { refusal } from "../components/refusal";
+import { tagsAmong } from "../lib/backend-sources";
+import {
+    type Findings,
+    type Image,
+    type Offer,
+    unavailable,
+    unusableImages,
+    type Wanted,
+} from "./availability";
 import { tokenAdvice } from "./token-scopes";
 
 /** What the program has to know of the account before it declares anything. */
@@ -12,22 +19,13 @@ export interface Account {
     monthlyPrices: ReadonlyMap<string, number>;
 }
 
-/** About the VPC that the stack makes for itself. */
-export interface OwnVpc {
-    /** It is, or will be (the region has none yet), its region's default, which can't be deleted. */
-    isRegionDefault: boolean;
-    /** Its id, where it exists as the region's default already: left by an earlier stack of this name, or ours. */
-    existingId?: string;
-}
-
 /**
  * Looks up what the account has, and what of the config it can't give. Runs in previews as well: six requests at
  * once, one more for each further 200 droplets, and one for each tag of `backendSources`.
  *
- * @param settings A key that is missing was refused already: nothing is asked about it.
  * @throws RunError when the API refuses or can't be reached.
  */
-export async function lookUpAccount(settings: Partial<Settings>): Promise<Account & Findings> {
+export async function lookUpAccount(settings: Wanted): Promise<Account & Findings> {
     try {
         const [{ sizes }, { dropletLimit }, { droplets }, images, vpc, missingTags] = await Promise.all([
             digitalocean.getSizes(),
@@ -57,7 +55,7 @@ function endpointAdvice(reason: string, endpoint: string | undefined): string | 
     return `nothing answers at DIGITALOCEAN_API_URL, ${endpoint}: \`make up\` starts the local one; unset it for the real one`;
 }
 
-async function lookUpImages(settings: Partial<Settings>): Promise<Pick<Offer, "images" | "allImages">> {
+async function lookUpImages(settings: Wanted): Promise<Pick<Offer, "images" | "allImages">> {
     const wanted = [...new Set([settings.image, settings.loadBalancerImage])].filter(
         (image) => image !== undefined,
     );
@@ -74,7 +72,7 @@ async function lookUpImages(settings: Partial<Settings>): Promise<Pick<Offer, "i
 }
 
 /** A firewall takes only tags that exist. */
-async function lookUpTags({ backendSources = [] }: Partial<Settings>): Promise<string[]> {
+async function lookUpTags({ backendSources = [] }: Wanted): Promise<string[]> {
     const tags = tagsAmong(backendSources);
     const found = await Promise.all(tags.map((name) => digitalocean.getTag({ name }).catch(undefinedIfNone)));
     const missing = tags.filter((_, i) => found[i] === undefined);
@@ -90,7 +88,7 @@ interface FoundVpc {
     problems: string[];
 }
 
-function lookUpVpc(settings: Partial<Settings>): Promise<FoundVpc> {
+function lookUpVpc(settings: Wanted): Promise<FoundVpc> {
     return settings.vpcId ? checkVpc(settings.vpcId, settings.region) : findOwnVpc(settings);
 }
 
@@ -105,7 +103,7 @@ async function checkVpc(vpcId: string, region: string | undefined): Promise<Foun
     return { ownVpc: { isRegionDefault: false }, problems };
 }
 
-async function findOwnVpc({ region, prefix }: Partial<Settings>): Promise<FoundVpc> {
+async function findOwnVpc({ region, prefix }: Wanted): Promise<FoundVpc> {
     const found = (ownVpc: OwnVpc): FoundVpc => ({ ownVpc, problems: [] });
     if (region === undefined) return found({ isRegionDefault: false });
     const regionDefault = await digitalocean.getVpc({ region }).catch((error: unknown) => {

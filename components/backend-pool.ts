@@ -1,30 +1,25 @@
-import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { serverName, types } from "../lib/identity";
-import { refusal } from "../refusal";
+import { slots } from "../lib/slots";
 import { describeUserData, renderBackendUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
-import { dropletTimeouts } from "./droplet-timeouts";
+import { type DropletSettings, newDroplet } from "./droplet";
 import type { Network } from "./network";
-import { slots } from "./slots";
+import { refusal } from "./refusal";
 
 export interface BackendPoolArgs {
-    /** How many droplets. */
-    replicas: number;
-    /** Slots never to use. */
-    retired: number[];
-    /** Slots whose droplets keep the image, size and user data that they have; a new one gets the current ones. */
-    hold: number[];
+    scale: {
+        /** How many droplets. */
+        replicas: number;
+        /** Slots never to use. */
+        retired: number[];
+        /** Slots whose droplets keep the image, size and user data that they have; a new one gets the current ones. */
+        hold: number[];
+    };
+    /** A change replaces all, and so does another `generation` (one word, or empty). */
+    droplet: DropletSettings & { generation: string };
     /** Slug of a region. */
     region: string;
-    /** Slug of an image, or a snapshot's number; a change replaces all. */
-    image: string;
-    /** Slug of a size; a change replaces all. */
-    size: string;
-    /** The text that every backend gets; a change replaces them all. */
-    userData: string;
-    /** One word, or empty; another one replaces them all. */
-    generation: string;
     /** Its firewalls are there before any droplet. */
     network: Network;
     /** Id of the account's key that root's logins need. */
@@ -49,10 +44,12 @@ export class BackendPool extends pulumi.ComponentResource {
     readonly sizes: pulumi.Output<string>[] = [];
 
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { replicas, retired, hold, region, image, size, generation, network } = args;
+        const { replicas, retired, hold } = args.scale;
+        const { image, size, userData: text, generation } = args.droplet;
+        const { region, network, sshKeyId } = args;
         const userData = pulumi
             .output(args.setupKey)
-            .apply((key) => renderBackendUserData({ text: args.userData, generation }, key));
+            .apply((key) => renderBackendUserData({ text, generation }, key));
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
         const servers = Object.fromEntries(
@@ -68,34 +65,20 @@ export class BackendPool extends pulumi.ComponentResource {
                 servers,
                 image,
                 size,
-                userData: describeUserData(args.userData),
+                userData: describeUserData(text),
                 generation,
-                ...restartsAsInput(args.userData),
+                ...restartsAsInput(text),
             },
             opts,
         );
 
         this.servers = numbers.map((slot) => {
             const server = serverName(slot, name);
-            // No `name`: with one, the provider would delete before it creates, and a replaced pool would be empty.
-            const droplet = new digitalocean.Droplet(
+            const droplet = newDroplet(
                 server,
-                {
-                    region,
-                    image,
-                    size,
-                    userData,
-                    vpcUuid: network.vpcId,
-                    tags: [network.backendTag],
-                    sshKeys: [args.sshKeyId],
-                    monitoring: true,
-                },
+                { region, image, size, userData, network, tag: network.backendTag, sshKeyId },
                 {
                     parent: this,
-                    dependsOn: network.firewalls,
-                    // A size changed in place would power off every server at once.
-                    replaceOnChanges: ["size"],
-                    customTimeouts: dropletTimeouts,
                     ignoreChanges: hold.includes(slot) ? ["image", "size", "userData"] : [],
                 },
             );

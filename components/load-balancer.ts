@@ -1,23 +1,17 @@
 import * as command from "@pulumi/command";
-import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { readyName, types } from "../lib/identity";
 import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
-import { expectHostKey, reachableFrom } from "./admin-access";
 import type { KeyPair } from "./deploy-key";
-import { dropletTimeouts } from "./droplet-timeouts";
+import { type DropletSettings, newDroplet } from "./droplet";
 import type { Network } from "./network";
 
 export interface LoadBalancerArgs {
+    /** Its user data is a cloud-config, to which keys are added. A change builds a second droplet that takes over. */
+    droplet: DropletSettings;
     /** Slug of a region. */
     region: string;
-    /** Slug of an image, or a snapshot's number; a change builds a second droplet that takes over. */
-    image: string;
-    /** Slug of a size; a change builds a second droplet that takes over. */
-    size: string;
-    /** Cloud-config, to which the host's keys are added; a change builds a second droplet that takes over. */
-    userData: string;
     /** Its firewalls are there before the droplet. */
     network: Network;
     /** Id of the account's key that is the public half of `deploy`. */
@@ -28,8 +22,8 @@ export interface LoadBalancerArgs {
     host: KeyPair;
     /** With which it asks backends whether their set-up has ended; its user data brings it. */
     setup: KeyPair;
-    /** IPv4 ranges that may reach SSH: checked against this machine's address before anything dials. */
-    adminCidrs: string[];
+    /** Asked before anything dials: refuses an address and host key that SSH would fail with; resolves with the address. */
+    checkAccess: (address: string, hostKey: string) => Promise<string>;
 }
 
 /** How long the load balancer's own cloud-init may take, in seconds. */
@@ -44,31 +38,23 @@ export class LoadBalancer extends pulumi.ComponentResource {
     readonly ready: pulumi.Resource;
 
     constructor(name: string, args: LoadBalancerArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { region, image, size, userData, network } = args;
+        const { region, network, sshKeyId } = args;
+        const { image, size, userData } = args.droplet;
         super(
             types.loadBalancer,
             name,
             { region, image, size, userData: describeUserData(userData), ...restartsAsInput(userData) },
             opts,
         );
-        const droplet = new digitalocean.Droplet(
+        const droplet = newDroplet(
             name,
             {
-                region,
-                image,
-                size,
+                ...{ region, image, size, network, sshKeyId },
                 userData: withKeys(userData, args),
-                vpcUuid: network.vpcId,
-                tags: [network.loadBalancerTag],
-                sshKeys: [args.sshKeyId],
-                monitoring: true,
+                tag: network.loadBalancerTag,
             },
             {
                 parent: this,
-                dependsOn: network.firewalls,
-                customTimeouts: dropletTimeouts,
-                // In place it would be powered off; a second one is built and takes over instead.
-                replaceOnChanges: ["size"],
                 // The provider's own record of the droplet repeats the user data, and `preview --json` prints it.
                 additionalSecretOutputs: ["__meta"],
             },
@@ -77,7 +63,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
         this.connection = pulumi.secret({
             host: pulumi
                 .all([droplet.ipv4Address, args.host.publicKey])
-                .apply(([address, hostKey]) => dialable(address, hostKey, args.adminCidrs)),
+                .apply(([address, hostKey]) => args.checkAccess(address, hostKey)),
             user: "root",
             privateKey: args.deploy.privateKey,
             hostKey: args.host.publicKey,
@@ -111,15 +97,6 @@ function withKeys(
                 renderLoadBalancerUserData(text, { hostKey, hostPublicKey, setupKey }),
             ),
     );
-}
-
-/**
- * What can be known before anything dials: this machine may reach SSH there, and the host is the right one. A preview
- * sends the host no packet.
- */
-async function dialable(address: string, hostKey: string, adminCidrs: readonly string[]): Promise<string> {
-    await reachableFrom(adminCidrs, address);
-    return pulumi.runtime.isDryRun() ? address : expectHostKey(address, hostKey);
 }
 
 /**

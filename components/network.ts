@@ -1,8 +1,15 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import type { OwnVpc } from "../account/lookup";
 import { identityOf, types } from "../lib/identity";
-import { type BackendSource, describeSources, inboundRules } from "./backend-sources";
+import { type BackendSource, describeSources, inboundRules } from "../lib/backend-sources";
+
+/** About the VPC that the stack makes for itself. */
+export interface OwnVpc {
+    /** It is, or will be (the region has none yet), its region's default, which can't be deleted. */
+    isRegionDefault: boolean;
+    /** Its id, where it exists as the region's default already: left by an earlier stack of this name, or ours. */
+    existingId?: string;
+}
 
 export interface NetworkArgs {
     /** First part of every name: `<namePrefix>-<stack>`. */
@@ -11,14 +18,16 @@ export interface NetworkArgs {
     region: string;
     /** An existing VPC to use. @default a VPC of our own */
     vpcId?: string;
-    /** What account.ts found about a VPC of our own. */
+    /** What the account says about a VPC of our own. */
     ownVpc: OwnVpc;
-    /** IPv4 ranges that may reach SSH on the load balancer. */
-    adminCidrs: string[];
-    /** `adminCidrs` may be the whole Internet. It opens nothing by itself: it stands here for who reads the preview. */
-    sshFromAnywhere: boolean;
-    /** Who, beside the load balancer, may reach the servers. @default nobody */
-    backendSources?: BackendSource[];
+    access: {
+        /** IPv4 ranges that may reach SSH on the load balancer. */
+        adminCidrs: string[];
+        /** `adminCidrs` may be the whole Internet. It opens nothing: it stands here for who reads the preview. */
+        sshFromAnywhere: boolean;
+        /** Who, beside the load balancer, may reach the servers. */
+        backendSources: BackendSource[];
+    };
 }
 
 const anywhere = ["0.0.0.0/0", "::/0"];
@@ -39,7 +48,8 @@ export class Network extends pulumi.ComponentResource {
     readonly firewalls: pulumi.Resource[];
 
     constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources = [] } = args;
+        const { prefix, region, vpcId } = args;
+        const { adminCidrs, sshFromAnywhere, backendSources } = args.access;
         const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere };
         // A map, and none where there are none: a preview shows each source that comes or goes.
         const sources = backendSources.length > 0 && { backendSources: describeSources(backendSources) };

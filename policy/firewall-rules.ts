@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import { isIpv4Range, isOpenToAll, mostAdminAddresses } from "../components/ipv4-ranges";
+import { isIpv4Range, isOpenToAll, mostAdminAddresses } from "../lib/ipv4-ranges";
 import { isLoadBalancer } from "../lib/identity";
 import type { DropletFacts, Facts, FirewallFacts, InboundRule } from "./facts";
 import { type Finding, place } from "./finding";

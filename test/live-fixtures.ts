@@ -1,4 +1,4 @@
-import { generationIn, renderHaproxyConfig } from "../components/haproxy-config";
+import { generationIn, renderHaproxyConfig } from "../components/haproxy/render";
 import type { ListedDroplet } from "../tools/inventory";
 import type { HaproxyServer, LiveHaproxy } from "../tools/live-haproxy";
 import type { Leftover, StackState, StateResource } from "../tools/state";

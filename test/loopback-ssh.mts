@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo } from "node:net";
 import * as path from "node:path";
 import ssh2 from "ssh2";
-import { generationIn } from "../components/haproxy-config.ts";
+import { generationIn } from "../components/haproxy/render.ts";
 import { makeWorld, type World } from "./world.mts";
 
 /** A `loopback` world whose `pulumi up` ends well. */

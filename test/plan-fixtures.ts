@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { applyCommand } from "../components/haproxy-apply";
-import { renderHaproxyConfig } from "../components/haproxy-config";
+import { applyCommand } from "../components/haproxy/apply";
+import { renderHaproxyConfig } from "../components/haproxy/render";
 import { commandNames, identityOf, names, serverName, types } from "../lib/identity";
 import { parseLimits } from "../policy/limits";
 import { unknownValue } from "../policy/facts";

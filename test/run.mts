@@ -64,7 +64,7 @@ const checks: Record<string, string[]> = {
     lint: ["eslint", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };
-const shellCheck = ["shellcheck", "components/apply-haproxy.sh", "sandbox/droplets/launch.sh", ".ci/run"];
+const shellCheck = ["shellcheck", "components/haproxy/apply.sh", "sandbox/droplets/launch.sh", ".ci/run"];
 
 /** Checks .github/workflows; it uses shellcheck where it finds it. Its version stands in its go.mod. */
 const actionlint = {

@@ -23,9 +23,6 @@ const program = [
     "tsconfig.run.json",
     "index.ts",
     "config.ts",
-    "nearest.ts",
-    "refusal.ts",
-    "stack-file.ts",
 ];
 
 /** What a command printed, and how it ended. */

@@ -1,5 +1,5 @@
 /** What a load balancer runs, held against the state: what a run left is told from what somebody edited. */
-import { generationIn, markGeneration } from "../components/haproxy-config";
+import { generationIn, markGeneration } from "../components/haproxy/render";
 import { commandNames } from "../lib/identity";
 import type { Live } from "./live";
 import type { LiveHaproxy } from "./live-haproxy";
@@ -25,7 +25,7 @@ export function judgeHaproxy(
     return generation === generationIn(staged.text) ? "in order" : "not run";
 }
 
-/** Whether a text of haproxy.cfg is whole and ours, as `generation_of` in apply-haproxy.sh tells it. */
+/** Whether a text of haproxy.cfg is whole and ours, as `generation_of` in apply.sh tells it. */
 export function fitsItsMarker(text: string): boolean {
     return markGeneration(text.replace(/^ {4}description gen=[0-9a-f]{16}\n/m, "")) === text;
 }

@@ -39,7 +39,7 @@ const separator = (name: string): string => `-- dropscale: ${name}`;
 /** In the order in which {@link question} prints them, each up to a blank line of its own. */
 const parts = ["host", "text", "info", "servers", "draining", "applying"] as const;
 
-/** Of the master, as apply-haproxy.sh asks: it tells the workers apart, and which of them takes connections. */
+/** Of the master, as apply.sh asks: it tells the workers apart, and which of them takes connections. */
 const question = `
 master() { echo "$1" | timeout 5 socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock 2>/dev/null; }
 part() { printf '\\n${separator("%s")}\\n' "$1"; }

@@ -1,5 +1,5 @@
 import { Client } from "ssh2";
-import { otherHostKey } from "../components/host-key";
+import { otherHostKey } from "../lib/host-key";
 
 /** Where to log in as root, and how to know that it is the right host. */
 export interface SshTarget {

@@ -1,4 +1,4 @@
-import { meant } from "../nearest";
+import { meant } from "../lib/nearest";
 import { firstLineProblem } from "./first-line";
 import { anything, either, kindOf, list, map, nothing, scalar, text, word } from "./forms";
 import { type Path, readYaml } from "./read-yaml";

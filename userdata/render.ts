@@ -8,7 +8,7 @@ import { readYaml } from "./read-yaml";
 /** DigitalOcean's bound on user data, in bytes. https://docs.digitalocean.com/reference/api/ (POST /v2/droplets) */
 const maxUserDataBytes = 65_536;
 
-/** Where the load balancer has the private key with which it asks backends; apply-haproxy.sh reads it there. */
+/** Where the load balancer has the private key with which it asks backends; apply.sh reads it there. */
 export const setupKeyFile = "/etc/dropscale/setup-key";
 
 /** The load balancer's own keys. */

@@ -164,7 +164,7 @@ describe("a stack on droplets that boot", () => {
     });
 
     it("refuses a haproxy.cfg that HAProxy refuses, in HAProxy's words, and goes on serving", async () => {
-        const file = path.join(world.folder, "components/haproxy-backends.ts");
+        const file = path.join(world.folder, "components/haproxy/backends.ts");
         const text = readFileSync(file, "utf8");
         const running = await onLoadBalancer(world, "sha256sum /etc/haproxy/haproxy.cfg");
         writeFileSync(file, text.replace("balance random(2)", "balance nonsense"));

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { fingerprint } from "../../components/host-key";
+import { fingerprint } from "../../lib/host-key";
 import { callApi, dropletNamed, inDroplet, onLoadBalancer } from "../faults.mts";
 import { makeWorld, up, upEndsWell, type World } from "../world.mts";
 import { get, Visitors } from "./client";

@@ -1,5 +1,5 @@
 import { type TestContext, describe, expect, test } from "vitest";
-import { markGeneration } from "../../components/haproxy-config";
+import { markGeneration } from "../../components/haproxy/render";
 import {
     applyScript,
     type Ended,

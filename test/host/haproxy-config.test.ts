@@ -9,7 +9,7 @@ import {
     healthPathForm,
     type RenderHaproxyOptions,
     renderHaproxyConfig,
-} from "../../components/haproxy-config";
+} from "../../components/haproxy/render";
 import { haproxySettings } from "../haproxy-settings";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { markGeneration } from "../../components/haproxy-config";
+import { markGeneration } from "../../components/haproxy/render";
 import { Host, configFor, generationOf } from "./haproxy-host/host";
 import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
 

@@ -1,4 +1,4 @@
-import { applyCommand } from "../../components/haproxy-apply";
+import { applyCommand } from "../../components/haproxy/apply";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { holdDuring, limitProblem, planBatches, readPreview } from "../../tools/batches";

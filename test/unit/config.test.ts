@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseSettings } from "../../config";
-import { readUnquoted, unquotedValues } from "../../stack-file";
+import { readUnquoted, unquotedValues } from "../../lib/stack-file";
 import { stackConfig } from "../stack-config";
 
 /** What is refused of `changes`, a line each. */

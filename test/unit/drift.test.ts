@@ -1,6 +1,6 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import { generationIn, renderHaproxyConfig } from "../../components/haproxy-config";
+import { generationIn, renderHaproxyConfig } from "../../components/haproxy/render";
 import {
     type Drift,
     type DriftReport,

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { applyCommand, haproxyScript, installCommand, stageCommand } from "../../components/haproxy-apply";
+import { applyCommand, haproxyScript, installCommand, stageCommand } from "../../components/haproxy/apply";
 import {
     type RenderHaproxyOptions,
     markGeneration,
     renderHaproxyConfig,
-} from "../../components/haproxy-config";
+} from "../../components/haproxy/render";
 import { haproxySettings } from "../haproxy-settings";
 
 const args: RenderHaproxyOptions = {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { fingerprint, otherHostKey, shownKey } from "../../components/host-key";
+import { fingerprint, otherHostKey, shownKey } from "../../lib/host-key";
 
 const expected = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm1 dropscale-dev-load-balancer";
 

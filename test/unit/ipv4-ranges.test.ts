@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addressCount, contains } from "../../components/ipv4-ranges";
+import { addressCount, contains } from "../../lib/ipv4-ranges";
 
 describe("ranges", () => {
     it.each([

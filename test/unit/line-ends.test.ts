@@ -8,7 +8,7 @@ const root = path.join(__dirname, "../..");
 
 it.runIf(existsSync(path.join(root, ".git")))("a checkout on Windows keeps the line ends of scripts", () => {
     const folder = mkdtempSync(path.join(tmpdir(), "dropscale-checkout-"));
-    const script = "components/apply-haproxy.sh";
+    const script = "components/haproxy/apply.sh";
     // As Git for Windows is set up.
     const checkout = ["-c", "core.autocrlf=true", "checkout-index", `--prefix=${folder}/`, script];
     execFileSync("git", checkout, { cwd: root });

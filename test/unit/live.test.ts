@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { markGeneration } from "../../components/haproxy-config";
+import { markGeneration } from "../../components/haproxy/render";
 import { findHaproxy, judgeHaproxy } from "../../tools/haproxy-check";
 import { clearable } from "../../tools/leftovers";
 import { type Live, pair, servingByState } from "../../tools/live";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { slots } from "../../components/slots";
+import { slots } from "../../lib/slots";
 
 const replicas = fc.integer({ min: 0, max: 200 });
 const retired = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 20 });

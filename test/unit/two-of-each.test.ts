@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { BackendPool } from "../../components/backend-pool";
 import { DeployKey } from "../../components/deploy-key";
-import { HaproxyConfig } from "../../components/haproxy";
+import { HaproxyConfig } from "../../components/haproxy/haproxy-config";
 import { LoadBalancer } from "../../components/load-balancer";
 import { Network } from "../../components/network";
 import { PublicAddress } from "../../components/public-address";
@@ -10,20 +10,22 @@ import { haproxySettings } from "../haproxy-settings";
 import { type Registration, runProgram } from "../mocks";
 
 const region = "fra1";
-const machine = { region, image: "debian-12-x64", size: "s-1vcpu-1gb", userData: "#cloud-config\n" };
+const droplet = { image: "debian-12-x64", size: "s-1vcpu-1gb", userData: "#cloud-config\n" };
 
 /** One site: a pool, a load balancer of its own in front of it, and its address. */
 function site(pool: string, suffix: string, network: Network, keys: DeployKey): string[] {
     const servers = new BackendPool(pool, {
-        ...{ ...machine, replicas: 2, retired: [], hold: [], generation: "", network },
-        ...{ sshKeyId: keys.sshKeyId, setupKey: keys.setup.publicKey },
+        scale: { replicas: 2, retired: [], hold: [] },
+        droplet: { ...droplet, generation: "" },
+        ...{ region, network, sshKeyId: keys.sshKeyId, setupKey: keys.setup.publicKey },
     });
     const loadBalancer = new LoadBalancer(`load-balancer${suffix}`, {
-        ...{ ...machine, network, adminCidrs: ["0.0.0.0/0"], sshKeyId: keys.sshKeyId },
+        ...{ droplet, region, network, sshKeyId: keys.sshKeyId },
         ...{ deploy: keys.deploy, host: keys.host, setup: keys.setup },
+        checkAccess: (address) => Promise.resolve(address),
     });
     const haproxy = new HaproxyConfig(`haproxy${suffix}`, {
-        ...{ ...haproxySettings, readySeconds: 300, loadBalancer, pool: servers },
+        ...{ loadBalancer, pool: servers, traffic: haproxySettings, readySeconds: 300 },
     });
     new PublicAddress(`address${suffix}`, {
         ...{ region, dropletId: loadBalancer.dropletId, serving: haproxy.applied },
@@ -34,7 +36,7 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
 const newNetwork = (name: string, prefix: string) =>
     new Network(name, {
         ...{ prefix, region, ownVpc: { isRegionDefault: false } },
-        ...{ adminCidrs: ["203.0.113.7/32"], sshFromAnywhere: false },
+        access: { adminCidrs: ["203.0.113.7/32"], sshFromAnywhere: false, backendSources: [] },
     });
 
 describe.each([

@@ -1,4 +1,4 @@
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy/render";
 import { commandNames, slotOf, types } from "../../lib/identity";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "./diffs";

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy-config";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy/render";
 import type { Calls } from "./town";
 import { haproxySettings } from "../../haproxy-settings";
 
@@ -21,7 +21,7 @@ export interface Ended {
 export type OnOutput = (text: string, process: ChildProcess) => void;
 
 /** Path of the script. */
-export const applyScript = join(__dirname, "../../../components/apply-haproxy.sh");
+export const applyScript = join(__dirname, "../../../components/haproxy/apply.sh");
 
 const debiansHaproxy = "/usr/sbin/haproxy";
 

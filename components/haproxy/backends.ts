@@ -1,4 +1,4 @@
-import { greedyConnections, maxStreams, serverSlots, streamSlots } from "./haproxy-frontend";
+import { greedyConnections, maxStreams, serverSlots, streamSlots } from "./frontend";
 
 /** What {@link backendSections} depends on. */
 export interface BackendOptions {

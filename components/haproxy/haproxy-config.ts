@@ -1,14 +1,16 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { commandNames, types } from "../lib/identity";
-import type { BackendPool } from "./backend-pool";
-import { applyCommand, haproxyScript, installCommand, stageCommand } from "./haproxy-apply";
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "./haproxy-config";
-import type { LoadBalancer } from "./load-balancer";
+import { commandNames, types } from "../../lib/identity";
+import type { BackendPool } from "../backend-pool";
+import { applyCommand, haproxyScript, installCommand, stageCommand } from "./apply";
+import { type RenderHaproxyOptions, renderHaproxyConfig } from "./render";
+import type { LoadBalancer } from "../load-balancer";
 
-export interface HaproxyConfigArgs extends Omit<RenderHaproxyOptions, "servers"> {
+export interface HaproxyConfigArgs {
     loadBalancer: LoadBalancer;
     pool: BackendPool;
+    /** What haproxy.cfg says beside the servers. */
+    traffic: Omit<RenderHaproxyOptions, "servers">;
     /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
 }
@@ -25,28 +27,19 @@ export class HaproxyConfig extends pulumi.ComponentResource {
     readonly text: pulumi.Output<string>;
 
     constructor(name: string, args: HaproxyConfigArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { pool, appPort, healthPath, healthHost, readySeconds } = args;
-        const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn } = args;
-        const settings = {
-            appPort,
-            healthPath,
-            healthHost,
-            serverTimeoutSeconds,
-            drainSeconds,
-            trustedProxies,
-            logOneIn,
-        };
+        const { pool, traffic, readySeconds } = args;
         // While one address is unknown, so is the whole text; here the preview still shows which servers come and go.
         const addresses = Object.fromEntries(
-            pool.servers.map((server) => [server.name, pulumi.interpolate`${server.privateIp}:${appPort}`]),
+            pool.servers.map((server) => [
+                server.name,
+                pulumi.interpolate`${server.privateIp}:${traffic.appPort}`,
+            ]),
         );
-        super(types.haproxy, name, { servers: addresses, ...settings, readySeconds }, opts);
+        super(types.haproxy, name, { servers: addresses, ...traffic, readySeconds }, opts);
         const servers = pool.servers.map(({ name, privateIp }) =>
             privateIp.apply((address) => ({ name, address })),
         );
-        this.text = pulumi
-            .all(servers)
-            .apply((known) => renderHaproxyConfig({ ...settings, servers: known }));
+        this.text = pulumi.all(servers).apply((known) => renderHaproxyConfig({ ...traffic, servers: known }));
         this.applied = this.apply(name, args);
         this.registerOutputs({});
     }

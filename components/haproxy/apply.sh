@@ -9,7 +9,7 @@
 # what was staged before the newest text applied is never applied again: a command that arrives late, sent by a run
 # that is dead, changes nothing.
 #
-# What runs is known by its generation marker (see markGeneration in haproxy-config.ts), never by exit codes: a
+# What runs is known by its generation marker (see markGeneration in render.ts), never by exit codes: a
 # reload is a signal, and HAProxy 2.6 loses one that arrives while it is still loading.
 # stdout is the word, or the log; stderr says why nothing was changed, or what to do.
 set -uo pipefail

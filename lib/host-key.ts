@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { keyNames } from "../lib/identity";
+import { keyNames } from "./identity";
 
 /**
  * What to say of a host that shows another key.

@@ -1,15 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { tokenAdvice } from "./account/token-scopes";
-
-/**
- * An error that is the user's to mend: the engine shows its message, and no stack trace.
- *
- * Its stack is taken away because the SDK colours stacks even of errors that it shows without one, and on Node 20
- * `util.inspect` takes half a minute over a frame whose file is a `file:` URL in node_modules.
- */
-export function refusal(message: string): pulumi.RunError {
-    return Object.assign(new pulumi.RunError(message), { stack: undefined });
-}
+import { tokenAdvice } from "./token-scopes";
 
 /**
  * What leads out of an error of the provider that does not say it: a droplet that is in the state and gone from the

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { backendSections } from "./haproxy-backends";
-import { bufferKiB, frontendSection, maxConnections } from "./haproxy-frontend";
-import { isIpv4Range } from "./ipv4-ranges";
+import { backendSections } from "./backends";
+import { bufferKiB, frontendSection, maxConnections } from "./frontend";
+import { isIpv4Range } from "../../lib/ipv4-ranges";
 
 export interface RenderHaproxyOptions {
     /** TCP port on which every server serves both the site and the health path. */
@@ -71,7 +71,7 @@ ${backendSections({ ...args, servers })}`);
 /**
  * Adds the line that names a text's generation: the first 16 hex digits of the SHA-256 of all its other lines.
  * HAProxy repeats it in `show info`, which proves what runs; a file whose text and marker disagree is cut short or
- * was edited by hand. apply-haproxy.sh computes it the same way.
+ * was edited by hand. apply.sh computes it the same way.
  *
  * @param text A configuration that starts with its `global` section.
  */
@@ -86,7 +86,7 @@ export function generationIn(text: string): string | undefined {
 }
 
 /**
- * Server states: apply-haproxy.sh writes them for the time of a reload, or a new worker would send requests to servers
+ * Server states: apply.sh writes them for the time of a reload, or a new worker would send requests to servers
  * that were DOWN, until its first check. In between the file is empty but for its version; after a boot it is missing, and
  * HAProxy says so.
  */

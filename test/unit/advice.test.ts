@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { goneAdvice } from "../../refusal";
+import { goneAdvice } from "../../account/advice";
 
 describe("what the provider says of a droplet that it can't delete", () => {
     it("gets a way out where the droplet is gone, and only there", () => {

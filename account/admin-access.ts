@@ -1,10 +1,30 @@
 import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
+import * as pulumi from "@pulumi/pulumi";
 import { admittedVariable } from "../lib/identity";
-import { refusal } from "../refusal";
-import { keyOf, otherHostKey, shownKey } from "./host-key";
-import { contains, isIpv4Range, isOpenToAll } from "./ipv4-ranges";
+import { refusal } from "../components/refusal";
+import { keyOf, otherHostKey, shownKey } from "../lib/host-key";
+import { contains, isIpv4Range, isOpenToAll } from "../lib/ipv4-ranges";
+
+/** Checks the way to a load balancer's SSH before anything dials; resolves with its address, as it is. */
+export type CheckAccess = (address: string, hostKey: string) => Promise<string>;
+
+/**
+ * What can be known before anything dials: that this machine may reach SSH there, and, in an `up`, that the host is the
+ * right one. A preview sends the host no packet.
+ *
+ * @param adminCidrs IPv4 ranges of the stack's config.
+ * @param admitted Value of {@link admittedVariable}.
+ * @throws RunError where `admitted` is no list of ranges; so does the check, where SSH would be refused.
+ */
+export function checkAccess(adminCidrs: readonly string[], admitted = ""): CheckAccess {
+    const ranges = admittedRanges(admitted);
+    return async (address, hostKey) => {
+        await reachableFrom(adminCidrs, address, ranges);
+        return pulumi.runtime.isDryRun() ? address : expectHostKey(address, hostKey);
+    };
+}
 
 /**
  * Refuses at once what would otherwise be minutes of dialling into a firewall that drops everything: an
@@ -12,13 +32,18 @@ import { contains, isIpv4Range, isOpenToAll } from "./ipv4-ranges";
  *
  * Behind NAT the Internet sees another address than the machine itself does: then nothing can be said here.
  *
- * @param adminCidrs IPv4 ranges of the stack's config. Those of {@link admittedVariable} count as well.
+ * @param adminCidrs IPv4 ranges of the stack's config.
  * @param address The load balancer's own public address; returned as it is.
- * @throws RunError that names the address to add, or what {@link admittedVariable} should be.
+ * @param admitted Ranges that may reach it for the time of this run.
+ * @throws RunError that names the address to add.
  */
-export async function reachableFrom(adminCidrs: readonly string[], address: string): Promise<string> {
+export async function reachableFrom(
+    adminCidrs: readonly string[],
+    address: string,
+    admitted: readonly string[] = [],
+): Promise<string> {
     const source = await sourceAddress(address);
-    const allowed = [...adminCidrs, ...admittedRanges(process.env[admittedVariable] ?? "")];
+    const allowed = [...adminCidrs, ...admitted];
     if (source === undefined || contains(notOnTheInternet, source) || contains(allowed, source))
         return address;
     throw refusal(

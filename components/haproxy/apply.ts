@@ -6,7 +6,7 @@ import { join } from "node:path";
 export const maxDrainSeconds = 3600;
 
 /** The script that stages and applies haproxy.cfg, to be installed by {@link installCommand}. */
-export const haproxyScript = readFileSync(join(__dirname, "apply-haproxy.sh"), "utf8");
+export const haproxyScript = readFileSync(join(__dirname, "apply.sh"), "utf8");
 
 // By its content: what one version of the program has installed, another one neither runs nor overwrites.
 const installed = `/usr/local/lib/dropscale/haproxy-${createHash("sha256").update(haproxyScript).digest("hex").slice(0, 12)}`;
