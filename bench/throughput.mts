@@ -113,6 +113,7 @@ backend pool
 `,
     ours: (place) => ours(place),
     "ours, without its log": (place) => ours(place).replace(/^ {4}log .*\n/m, ""),
+    "ours, one request in 100 logged": (place) => ours(place, { logOneIn: 100 }),
     "ours, every request logged": (place) => ours(place, { logOneIn: 1 }),
     // With another server to go to, HAProxy keeps a copy of each request until its answer begins.
     "ours, two servers": (place) => ours(place, { addresses: ["127.0.0.1", "127.0.0.2"] }),

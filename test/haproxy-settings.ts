@@ -8,5 +8,5 @@ export const haproxySettings: Omit<RenderHaproxyOptions, "servers"> = {
     serverTimeoutSeconds: 60,
     drainSeconds: 75,
     trustedProxies: [],
-    logOneIn: 100,
+    logOneIn: 0,
 };

@@ -148,7 +148,7 @@ const config = {
         healthHost: "health-check",
         drainSeconds: "75",
     },
-    ...{ serverTimeoutSeconds: "60", trustedProxies: "[]", logOneIn: "100" },
+    ...{ serverTimeoutSeconds: "60", trustedProxies: "[]", logOneIn: "0" },
 };
 
 const account: AccountFacts = {

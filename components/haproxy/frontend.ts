@@ -58,7 +58,7 @@ const neverPassed = "^(proxy|connection)$";
 export interface FrontendOptions {
     /** IPv4 ranges of the proxies and CDNs in front. */
     trustedProxies: readonly string[];
-    /** Of the requests that end well the log has one in so many; 0: none. */
+    /** As in {@link RenderHaproxyOptions}. */
     logOneIn: number;
 }
 
@@ -102,14 +102,23 @@ ${trusting ? headersOfTrusted : headersOfAnybody}\
 `;
 }
 
-/** Level \`notice\` is what reaches the log: see \`log\` in the global section. HAProxy gives \`err\` to what fails. */
+/**
+ * HAProxy gives level \`err\` to what fails, and only \`notice\` and above reaches the log: see \`log\` in the global section.
+ * A line that is not to be written is made all the same, which costs an eighth of the throughput; with \`dontlog-normal\`
+ * it is not made.
+ */
 function logRules(logOneIn: number): string {
     if (logOneIn === 1) return "";
-    const sample = logOneIn === 0 ? "" : ` || { rand(${logOneIn}) eq 0 } { status lt 500 }`;
-    return `\
-    # Of what ends well one request in ${logOneIn === 0 ? "none" : logOneIn} is logged; of what fails, all: an answer of 400 and above, a retry, a cut.
+    if (logOneIn === 0)
+        return `\
+    # Only what fails is logged: an answer of 500 and above, a refusal of HAProxy's own, a retry, a cut.
+    option dontlog-normal
     option log-separate-errors
-    http-response set-log-level notice if { status 400:499 }${sample}
+`;
+    return `\
+    # Of what ends well one request in ${logOneIn} is logged; of what fails, all: an answer of 400 and above, a retry, a cut.
+    option log-separate-errors
+    http-response set-log-level notice if { status 400:499 } || { rand(${logOneIn}) eq 0 } { status lt 500 }
 `;
 }
 

@@ -20,7 +20,10 @@ export interface RenderHaproxyOptions {
     drainSeconds: number;
     /** IPv4 ranges of the proxies and CDNs in front, whose word about clients counts. */
     trustedProxies: readonly string[];
-    /** Of the requests that end well the log has one in so many: 1 all, 0 none. Of those that fail it has all. */
+    /**
+     * Of the requests that end well the log has one in so many: 1 all, 0 none. Of those that fail it has all; an answer of
+     * 400 to 499 counts as failed, but with 0 only where HAProxy itself gives it.
+     */
     logOneIn: number;
     /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
     servers: readonly { readonly name: string; readonly address: string }[];

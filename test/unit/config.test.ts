@@ -45,7 +45,7 @@ describe("settings", () => {
             serverTimeoutSeconds: 60,
             drainSeconds: 75,
             trustedProxies: [],
-            logOneIn: 100,
+            logOneIn: 0,
             adminCidrs: ["203.0.113.0/24"],
             sshFromAnywhere: false,
             backendSources: [],
@@ -68,7 +68,7 @@ describe("settings", () => {
         ["drainSeconds", 65],
         ["serverTimeoutSeconds", 70],
         ["trustedProxies", ["173.245.48.0/20", "10.0.0.0/8"]],
-        ["logOneIn", 0],
+        ["logOneIn", 100],
         ["adminCidrs", ["198.51.100.7/32", "203.0.113.0/24"]],
         [
             "backendSources",

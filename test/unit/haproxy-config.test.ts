@@ -91,12 +91,13 @@ describe("renderHaproxyConfig", () => {
     });
 
     test.each([
-        [1, "info", undefined],
-        [0, "notice", "if { status 400:499 }"],
-        [50, "notice", "if { status 400:499 } || { rand(50) eq 0 } { status lt 500 }"],
-    ])("logs one success in %d at level %s", (logOneIn, level, condition) => {
+        [1, "info", false, undefined],
+        [0, "notice", true, undefined],
+        [50, "notice", false, "if { status 400:499 } || { rand(50) eq 0 } { status lt 500 }"],
+    ])("logs one success in %d at level %s", (logOneIn, level, onlyFailures, condition) => {
         const text = render({ logOneIn });
         expect(text).toContain(`    log /dev/log local0 ${level}\n`);
+        expect(text.includes("    option dontlog-normal\n")).toBe(onlyFailures);
         expect(/set-log-level notice (.*)/.exec(text)?.[1]).toBe(condition);
     });
 
