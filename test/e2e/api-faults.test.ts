@@ -103,7 +103,7 @@ describe("when the API fails", () => {
     });
 
     it("gives up a droplet that stays new or whose creation fails, and names it; a refresh mends both", async () => {
-        const timeouts = path.join(world.folder, "components/droplet-timeouts.ts");
+        const timeouts = path.join(world.folder, "components/droplet.ts");
         const sensible = readFileSync(timeouts, "utf8");
         writeFileSync(timeouts, sensible.replace('"15m"', '"10s"'));
         await world.configure({ replicas: 9 });

@@ -25,7 +25,7 @@ describe("a stack on droplets that boot", () => {
     let visitors: Visitors | undefined;
 
     beforeAll(async () => {
-        world = made = await makeWorld("nspawn");
+        world = made = await makeWorld("nspawn", { logOneIn: 100 });
         serveSlowly(world.folder);
     });
     afterAll(async () => {
@@ -71,7 +71,7 @@ describe("a stack on droplets that boot", () => {
     });
 
     it("logs requests, and only those who may can reach the load balancer's SSH with its own host key", async () => {
-        // Of what ends well the log has one in a hundred, of what fails all.
+        // Of what ends well the log has one in a hundred here, of what fails all.
         await get(`${url}/missing?who=logged`);
         expect(
             await onLoadBalancer(
