@@ -7,8 +7,8 @@ import { stateBackend } from "../../sandbox/stack";
 import { expectConverged, withFaults } from "../faults.mts";
 import { disagreements } from "../kills.mts";
 import { makeWorld, up, upEndsWell, type World } from "../world.mts";
-import { Visitors } from "./client";
-import { serveSlowly } from "./site";
+import { Visitors } from "../e2e/client";
+import { serveSlowly } from "../e2e/site";
 
 /**
  * The API fails in the middle of a change: it ends well, or with an error that names the thing; nobody who visits the

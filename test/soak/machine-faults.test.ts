@@ -9,8 +9,8 @@ import {
     upWhileSshRefuses,
 } from "../faults.mts";
 import { makeWorld, up, upEndsWell, type World } from "../world.mts";
-import { get, serversAnswering, slowPath, Visitors } from "./client";
-import { serveSlowly } from "./site";
+import { get, serversAnswering, slowPath, Visitors } from "../e2e/client";
+import { serveSlowly } from "../e2e/site";
 
 /**
  * Machines fail, in the middle of a change and behind Pulumi's back. Nobody who asks for a page notices, and the next

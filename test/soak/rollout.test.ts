@@ -1,0 +1,92 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { serversAnswering, Visitors } from "../e2e/client";
+import { serveSlowly } from "../e2e/site";
+import { makeWorld, type Outcome, upEndsWell, type World } from "../world.mts";
+
+const tool = path.resolve(__dirname, "../../tools/rollout.ts");
+
+/** A roll-out that a person interrupts. */
+describe("a roll-out that is interrupted", () => {
+    let world: World;
+    let made: World | undefined;
+    let url: string;
+    let visitors: Visitors;
+
+    beforeAll(async () => {
+        world = made = await makeWorld("nspawn", { replicas: 3 });
+        serveSlowly(world.folder);
+        await upEndsWell(world);
+        ({ url } = await world.outputs());
+    });
+    afterAll(async () => {
+        await made?.close();
+    });
+    /** Somebody visits the site through everything; nobody may notice. */
+    beforeEach(() => {
+        visitors = new Visitors(url);
+    });
+    afterEach(async () => {
+        await visitors.stop();
+        expect(visitors.requests).toBeGreaterThan(0);
+        expect(visitors.failures).toEqual([]);
+    });
+
+    const rollout = (...args: string[]) => world.tool("rollout", ["--stack", "test", ...args]);
+    const hold = () => /hold:.*/.exec(readFileSync(path.join(world.folder, "Pulumi.test.yaml"), "utf8"))?.[0];
+    /** Id of the droplet of each server in service. */
+    const droplets = async () => (await world.outputs()).servers.map(({ dropletId }) => dropletId);
+    const dropletCount = async () => ((await world.api("droplets")).droplets as unknown[]).length;
+
+    /** Starts a roll-out as a terminal does, and presses Ctrl-C when it has said something. */
+    async function interruptedAt(words: string, ...args: string[]): Promise<Outcome> {
+        const child = spawn("tsx", [tool, "--stack", "test", ...args], {
+            cwd: world.folder,
+            env: world.env,
+            stdio: ["ignore", "pipe", "pipe"],
+            detached: true,
+        });
+        let stdout = "";
+        let stderr = "";
+        let pressed = false;
+        child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+        child.stdout.on("data", (data: Buffer) => {
+            stdout += data.toString();
+            if (pressed || !stdout.includes(words)) return;
+            pressed = true;
+            // To the whole group, as terminals do.
+            process.kill(-(child.pid ?? 0), "SIGINT");
+        });
+        const [code] = (await once(child, "close")) as [number | null];
+        return { code: code ?? 1, stdout, text: stdout + stderr };
+    }
+
+    it("stops at Ctrl-C in the middle of a batch: the rest is untouched, and everything serves", async () => {
+        const before = await droplets();
+        await world.configure({ generation: "b" });
+        const { code, text } = await interruptedAt("asking 2 new server(s): web-0, web-1", "--batch", "2");
+        expect(code, text).toBe(1);
+        expect(text).toContain("2 batches: web-0 web-1 | web-2\n");
+        expect(text).toContain(
+            "error: it was interrupted\nstopped at: batch 1 of 2 (web-0 web-1). As before: web-2.",
+        );
+        expect(hold()).toBe("hold: [2]");
+        expect((await droplets())[2]).toBe(before[2]);
+        expect(await serversAnswering(url, 3)).toEqual(["web-0", "web-1", "web-2"]);
+    });
+
+    it("goes on from there: what the interrupted batch left is deleted, and the rest is replaced", async () => {
+        const before = await droplets();
+        const { code, text } = await rollout("--batch", "2", "--quiet");
+        expect(code, text).toBe(0);
+        // The command that asked was let to its end; what comes after it was not begun.
+        expect(text).toContain("1 batch: web-2\n");
+        expect(hold()).toBeUndefined();
+        const after = await droplets();
+        expect([after.slice(0, 2), after[2] === before[2]]).toEqual([before.slice(0, 2), false]);
+        expect(await dropletCount()).toBe(4);
+    });
+});
