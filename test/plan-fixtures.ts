@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { applyCommand } from "../components/haproxy/apply";
 import { renderHaproxyConfig } from "../components/haproxy/render";
 import { commandNames, identityOf, names, serverName, types } from "../lib/identity";
@@ -7,6 +6,7 @@ import { unknownValue } from "../policy/facts";
 import type { AccountFacts, Sources } from "../tools/plan/build";
 import type { PreviewDocument, PreviewStep } from "../tools/preview-json";
 import type { StackState, StateResource } from "../tools/state";
+import { describeUserData } from "../userdata/render";
 import { haproxySettings } from "./haproxy-settings";
 
 const limits = `limits:
@@ -49,8 +49,6 @@ export function step(
 }
 
 const userData = "#cloud-config\npackages: [nginx]\n";
-/** As components/backend-pool.ts says it. */
-const userDataDigest = `2 lines, sha256 ${createHash("sha256").update(userData).digest("hex").slice(0, 12)}`;
 
 /** A backend; without an address it is not made yet. */
 export function server(slot: number, inputs: Record<string, unknown> = {}, address?: string): StateResource {
@@ -79,7 +77,7 @@ export function pool(slots: readonly number[], inputs: Record<string, unknown> =
     const servers = Object.fromEntries(slots.map((slot) => [serverName(slot), "s-1vcpu-1gb"]));
     const all = {
         ...{ replicas: slots.length, retired: [], hold: [], servers },
-        ...{ image: "debian-12-x64", userData: userDataDigest },
+        ...{ image: "debian-12-x64", userData: describeUserData(userData) },
         ...inputs,
     };
     return resource(types.pool, names.pool, all);

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ensureHostPackages } from "../../sandbox/host.ts";
+import { generationIn } from "../../components/haproxy/render";
 import { uplinkOf } from "../../sandbox/region/names.ts";
 import { dropletNamed, inDroplet } from "../faults.mts";
 import { Attack, type Method, SecondClient } from "../host/haproxy-host/attackers";
@@ -147,6 +148,12 @@ describe("the load balancer under attack", () => {
 
     it("and goes on: the next `up` changes what it is told to", async () => {
         await world.configure({ drainSeconds: 80 });
+        const visitor = new SecondClient({ host, from: otherAddress });
         await upEndsWell(world);
+        expect((await visitor.stop()).failures).toEqual([]);
+        const show = "echo 'show info' | socat /run/haproxy/admin.sock - | grep '^description'";
+        const written = await inDroplet(world, loadBalancer, "cat /etc/haproxy/haproxy.cfg");
+        expect(written).toContain("hard-stop-after 80s");
+        expect(await inDroplet(world, loadBalancer, show)).toContain(generationIn(written));
     });
 });

@@ -1,15 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { scopesOf } from "../../sandbox/api/scopes.ts";
-import { allScopes, missingScope, previewScopes, requests, tokenAdvice } from "../../account/token-scopes";
+import { allScopes, missingScope, previewScopes, tokenAdvice } from "../../account/token-scopes";
 
 describe("the scopes of a token", () => {
-    it.each(Object.entries(requests))("for %s are those that the API wants", (request, scopes) => {
-        const route = request.replace(" ", " /v2/").replace("*", ":id");
-        const isPut = request.startsWith("PUT");
-        const body = { tags: ["web"], ssh_keys: [1], vpc_uuid: "v" };
-        expect(scopesOf(isPut ? `${route}/:id` : route, body)).toEqual(scopes.split(" "));
-    });
-
     it("are reads alone for a preview, and part of all", () => {
         expect(previewScopes).toEqual([
             ...["sizes:read", "regions:read", "vpc:read", "account:read", "image:read", "droplet:read"],

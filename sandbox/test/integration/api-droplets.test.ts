@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Droplet } from "../../model.ts";
 
 import {
     activeDroplet,
@@ -202,10 +203,14 @@ describe("creation", () => {
         });
     });
 
-    it("accepts exactly 64 KiB of user data, and null for empty lists", async () => {
-        const api = await startApi();
+    it("accepts exactly 64 KiB of user data, which the machine gets whole, and null for empty lists", async () => {
+        const made: Droplet[] = [];
+        const create = (droplet: Droplet) => Promise.resolve(void made.push(droplet));
+        const api = await startApi({ machines: { create } });
         const user_data = "#!".padEnd(64 * 1024, "x");
-        await activeDroplet(api, { user_data, tags: null, ssh_keys: null, volumes: null });
+        const { tags } = await activeDroplet(api, { user_data, tags: null, ssh_keys: null, volumes: null });
+        expect(made).toMatchObject([{ userData: user_data, sshKeyIds: [] }]);
+        expect(tags).toEqual([]);
     });
 
     it("stops at the droplet limit, also for several at once", async () => {

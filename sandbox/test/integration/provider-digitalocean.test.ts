@@ -409,7 +409,7 @@ test("a resource that is not served is named, with those that are", async () => 
 
 test("the plugin ends within seconds when the engine is gone", async () => {
     const other = await startPlugin("digitalocean");
-    const exited = once(other.process, "exit");
+    const exited = once(other.process, "exit", { signal: AbortSignal.timeout(5000) });
     other.process.stdin?.destroy();
     await exited;
     await other.stop();
