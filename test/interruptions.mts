@@ -121,8 +121,9 @@ async function runUntilItEnds(
     moment: Moment,
 ): Promise<{ code: number; text: string }> {
     if (moment === "deleting" && end === "cut") {
-        // The provider asks five times before it gives a delete up.
-        const faults = [{ on: "DELETE /v2/droplets/\\d+", times: 5, status: 500 as const }];
+        // Of the two that leave, one: the provider asks five times before it gives a delete up.
+        const { id } = await dropletNamed(world, "web-3");
+        const faults = [{ on: `DELETE /v2/droplets/${id}`, times: 5, status: 500 as const }];
         return withFaults(world, faults, () => up(world));
     }
     const loadBalancer = await dropletNamed(world, "load-balancer");
