@@ -7,7 +7,7 @@ import { makeWorld, type Outcome, type World } from "../world.mts";
 import { serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
 
-const tool = path.resolve(__dirname, "../../tools/rollout.ts");
+const tool = path.resolve(__dirname, "../../tools/main.ts");
 
 /** Three servers that are replaced in batches, by `npm run rollout`. Every step builds on the last. */
 describe("a roll-out on droplets that boot", () => {
@@ -44,7 +44,7 @@ describe("a roll-out on droplets that boot", () => {
 
     /** Starts a roll-out as a terminal does, and presses Ctrl-C when it has said something. */
     async function interruptedAt(words: string, ...args: string[]): Promise<Outcome> {
-        const child = spawn("tsx", [tool, "--stack", "test", ...args], {
+        const child = spawn("tsx", [tool, "rollout", "--stack", "test", ...args], {
             cwd: world.folder,
             env: world.env,
             stdio: ["ignore", "pipe", "pipe"],

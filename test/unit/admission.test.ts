@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/admission";
-import { judge } from "../../tools/orphans";
+import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/live/admission";
+import { judge } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";
 const until = new Date("2026-01-02T03:04:05Z");

@@ -1,8 +1,8 @@
 import { applyCommand } from "../../components/haproxy/apply";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { holdDuring, limitProblem, planBatches, readPreview } from "../../tools/batches";
-import { parsePreview } from "../../tools/preview-json";
+import { holdDuring, limitProblem, planBatches, readPreview } from "../../tools/rollout/batches";
+import { parsePreview } from "../../tools/pulumi/preview";
 
 const slotSet = fc.uniqueArray(fc.nat(30)).map((slots) => slots.sort((a, b) => a - b));
 const size = fc.integer({ min: 1, max: 6 });

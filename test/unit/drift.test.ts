@@ -10,12 +10,12 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
-} from "../../tools/drift-model";
-import { parsePreview } from "../../tools/preview-json";
-import { pair } from "../../tools/live";
-import { parseState } from "../../tools/state";
+} from "../../tools/drift/differences";
+import { parsePreview } from "../../tools/pulumi/preview";
+import { pair } from "../../tools/live/pool";
+import { parseState } from "../../tools/pulumi/state";
 import { listed } from "../live-fixtures";
-import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
+import { driftJson, driftMarkdown, driftText } from "../../tools/drift/report";
 import { haproxySettings } from "../haproxy-settings";
 
 const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";

@@ -9,10 +9,10 @@ import {
     loadBalancersOf,
     pendingOf,
     strangeAccount,
-} from "../../tools/deployment";
-import { askHaproxy, loadBalancersToAsk, parseServersState } from "../../tools/in-service";
-import type { Inventory } from "../../tools/inventory";
-import { type Case, type Finding, judge } from "../../tools/orphans";
+} from "../../tools/pulumi/deployment";
+import { askHaproxy, loadBalancersToAsk, parseServersState } from "../../tools/live/in-service";
+import type { Inventory } from "../../tools/live/account";
+import { type Case, type Finding, judge } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";
 const created_at = "2026-01-02T03:04:05Z";

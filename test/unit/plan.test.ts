@@ -1,17 +1,17 @@
 import * as fc from "fast-check";
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import { askForMore, limitProblem } from "../../tools/batches";
-import { pair } from "../../tools/live";
+import { askForMore, limitProblem } from "../../tools/rollout/batches";
+import { pair } from "../../tools/live/pool";
 import { buildPlan, type Sources } from "../../tools/plan/build";
-import { readableEngineDiff } from "../../tools/plan/diffs";
+import { readableEngineDiff } from "../../tools/cli/diff";
 import { planAsMarkdown } from "../../tools/plan/markdown";
-import { maskSecrets } from "../../tools/mask";
+import { maskSecrets } from "../../tools/cli/mask";
 import type { Plan } from "../../tools/plan/model";
 import { planAsText } from "../../tools/plan/text";
-import { about, difference, dollars } from "../../tools/plan/words";
-import { parsePreview } from "../../tools/preview-json";
-import { parseState } from "../../tools/state";
+import { about, difference, dollars } from "../../tools/cli/words";
+import { parsePreview } from "../../tools/pulumi/preview";
+import { parseState } from "../../tools/pulumi/state";
 import { joinUserData } from "../../userdata/multipart";
 import {
     deployed,

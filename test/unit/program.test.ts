@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { splitUserData } from "../../userdata/multipart";
 import { readUserData } from "../../userdata/files";
 import { runProgram } from "../mocks";
-import { doubtFirewall } from "../../tools/ownership";
+import { doubtFirewall } from "../../tools/live/ownership";
 
 const droplet = "digitalocean:index/droplet:Droplet";
 const remoteCommand = "command:remote:Command";

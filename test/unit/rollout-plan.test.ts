@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Preview } from "../../tools/batches";
-import { announcement, dropletsNeeded, planSteps, type Situation } from "../../tools/rollout-plan";
+import type { Preview } from "../../tools/rollout/batches";
+import { announcement, dropletsNeeded, planSteps, type Situation } from "../../tools/rollout/steps";
 
 const nothing: Preview = {
     replaced: [],

@@ -1,10 +1,10 @@
 import { names, types } from "../../lib/identity";
 import type { Limits } from "../../policy/limits";
 import { loadBalancerFile } from "../../userdata/files";
-import { type Live, type LiveDroplet, pair, servingByState } from "../live";
-import { type Left, leftOf, partOf, sayLeft } from "../live-words";
-import type { PreviewDocument } from "../preview-json";
-import type { StackState } from "../state";
+import { type Live, type LiveDroplet, pair, servingByState } from "../live/pool";
+import { type Left, leftOf, partOf, sayLeft } from "../live/left";
+import type { PreviewDocument } from "../pulumi/preview";
+import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
 import { type HaproxySettings, planHaproxy } from "./haproxy";
 import { judgePlan, roomProblem } from "./limits";
@@ -12,10 +12,10 @@ import type { LeftDroplet, Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
 import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
-import { strangersAmong } from "../strangers";
+import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
-import { leftoverName } from "./words";
+import { leftoverName } from "../cli/words";
 
 /** All that a plan is made of. */
 export interface Sources {

@@ -1,7 +1,7 @@
 import { isServer, names, types } from "../../lib/identity";
-import { canonical } from "../canonical";
-import type { PreviewDocument, PreviewStep, ResourceState } from "../preview-json";
-import type { StackState } from "../state";
+import { canonical } from "../pulumi/canonical";
+import type { PreviewDocument, PreviewStep, ResourceState } from "../pulumi/preview";
+import type { StackState } from "../pulumi/state";
 
 /** What happens to a resource; `same` where nothing does. */
 export type Action = "create" | "update" | "replace" | "delete" | "same";

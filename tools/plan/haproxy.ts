@@ -1,8 +1,8 @@
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy/render";
 import { commandNames, slotOf, types } from "../../lib/identity";
 import { type Change, find } from "./changes";
-import { unifiedDiff } from "./diffs";
-import { stagedHaproxy } from "../state";
+import { unifiedDiff } from "../cli/diff";
+import { stagedHaproxy } from "../pulumi/state";
 
 /** The config as far as haproxy.cfg depends on it. */
 export type HaproxySettings = Omit<RenderHaproxyOptions, "servers">;

@@ -2,7 +2,7 @@ import { factsOf } from "../../policy/facts";
 import { describeFinding } from "../../policy/finding";
 import type { Limits } from "../../policy/limits";
 import { judge } from "../../policy/rules";
-import { adviseBatch, askForMore, doctorFirst } from "../batches";
+import { adviseBatch, askForMore, doctorFirst } from "../rollout/batches";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 

@@ -1,7 +1,7 @@
-import { cut, escape, fence, maxCommentLength } from "../markdown";
+import { cut, escape, fence, maxCommentLength } from "../cli/markdown";
 import type { Plan } from "./model";
 import { figuresOf, rowsOf } from "./rows";
-import { some } from "./words";
+import { some } from "../cli/words";
 
 /** Room for what stands around a folded block. */
 const foldLength = 200;

@@ -1,8 +1,8 @@
 import { isComponent, isLoadBalancer, isServer, types } from "../../lib/identity";
-import { compareTexts } from "../canonical";
+import { compareTexts } from "../pulumi/canonical";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
-import { some } from "./words";
+import { some } from "../cli/words";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];

@@ -1,6 +1,6 @@
 import { commandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
-import { about, arrow, count, difference, dollars, leftoverName } from "./words";
+import { about, arrow, count, difference, dollars, leftoverName } from "../cli/words";
 
 /** A line of the plan's table: things to which the same happens for the same reason. */
 export interface Row {

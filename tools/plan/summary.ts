@@ -1,5 +1,5 @@
 import type { Plan, ServerPlan } from "./model";
-import { arrow, count, dollars } from "./words";
+import { arrow, count, dollars } from "../cli/words";
 
 type Summarized = Pick<
     Plan,

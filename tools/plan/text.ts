@@ -1,7 +1,7 @@
 import type { createColors } from "picocolors";
 import type { DropletAction, Plan } from "./model";
 import { figuresOf, type Row, rowsOf } from "./rows";
-import { some } from "./words";
+import { some } from "../cli/words";
 
 type Colours = ReturnType<typeof createColors>;
 

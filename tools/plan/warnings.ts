@@ -1,7 +1,7 @@
 import { types } from "../../lib/identity";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
-import { count } from "./words";
+import { count } from "../cli/words";
 
 /** Settings with which nothing that runs fits any more, and what their change does. */
 const identity: Record<string, string> = {

@@ -1,0 +1,166 @@
+import * as path from "node:path";
+import Table from "cli-table3";
+import pc from "picocolors";
+import type { Stack } from "../pulumi/stack";
+import type { HaproxyFinding } from "../live/haproxy-check";
+import { clearable } from "./leftovers";
+import type { Live } from "../live/pool";
+import { leftOf, partOf } from "../live/left";
+import type { Finding } from "../live/orphans";
+import { dollars } from "../cli/words";
+import type { Lock, Process } from "../pulumi/runs";
+
+/** What was found. */
+export interface Examination {
+    locks: Lock[];
+    processes: Process[];
+    /** What killed runs were doing. */
+    pending: string[];
+    orphans: Finding[];
+    live: Live;
+    /** What HAProxy runs that the state does not have. */
+    haproxy: HaproxyFinding | undefined;
+}
+
+/** One line of the table. */
+export interface Row {
+    /** `clear`, `end` and `delete` need consent. */
+    todo: "clear" | "end" | Finding["verdict"];
+    kind: string;
+    name: string;
+    id: string;
+    created?: string;
+    why: string;
+}
+
+/**
+ * What was found, as lines of a table.
+ *
+ * @param mayClear Whether what failed runs left is to be cleared, if that is agreed to.
+ */
+export function rowsOf(
+    { locks, processes, pending, orphans, live, haproxy }: Examination,
+    mayClear: boolean,
+): Row[] {
+    return [
+        ...locks.map(({ pid, username, hostname, timestamp }) => ({
+            todo: "clear" as const,
+            kind: "lock",
+            name: `${username}@${hostname}`,
+            id: `pid ${pid}`,
+            created: timestamp,
+            why: "no such run is seen here: dead, or in a container",
+        })),
+        ...processes.map(({ pid, args }) => ({
+            todo: "end" as const,
+            kind: "plugin",
+            name: /pulumi-\w+-\w+|cmd\/run/.exec(args)?.[0] ?? args,
+            id: `pid ${pid}`,
+            why: "its engine is gone, and it may still make things",
+        })),
+        ...pending.map((what) => ({
+            todo: "clear" as const,
+            kind: "pending",
+            name: what,
+            id: "",
+            why: "cut off in the middle",
+        })),
+        ...orphans.map(({ verdict, ...rest }) => ({ todo: verdict, ...rest })),
+        ...leftRows(live, mayClear),
+        ...haproxyRows(live, haproxy),
+    ];
+}
+
+function leftRows(live: Live, mayClear: boolean): Row[] {
+    const { serving, waiting, idle } = leftOf(live);
+    const goes = mayClear ? clearable(live, "all") : [];
+    return [...serving, ...idle, ...waiting].map((droplet) => {
+        const { name, id, monthlyCost = 0, serves } = droplet;
+        return {
+            todo: goes.includes(droplet) ? ("delete" as const) : ("tell" as const),
+            kind: "droplet",
+            name,
+            id,
+            why:
+                partOf(droplet) +
+                (serves === false && monthlyCost > 0 ? `, ${dollars(monthlyCost)} a month` : ""),
+        };
+    });
+}
+
+function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): Row[] {
+    const row = { todo: "tell" as const, kind: "haproxy.cfg", name: "load balancer", id: "" };
+    if (haproxy instanceof Error) return [{ ...row, why: `can't be looked at: ${haproxy.message}` }];
+    return found ? [{ ...row, why: found.says }] : [];
+}
+
+/** What HAProxy runs, where it is not what the state has. */
+export function whatRuns({ haproxy }: Examination): string | undefined {
+    return haproxy && `haproxy.cfg ${haproxy.says}: ${haproxy.mend}`;
+}
+
+/** The last line where nothing else is to be done. */
+export function nextStep({ name }: Stack, { live, haproxy }: Examination): string {
+    const { serving } = leftOf(live);
+    const isInOrder = serving.length === 0 && haproxy === undefined && !(live.haproxy instanceof Error);
+    return `${isInOrder ? `stack ${name} is in order; ` : ""}next: pulumi up --stack ${name}`;
+}
+
+/** Those that need consent. */
+export function todoOf(rows: readonly Row[]): Row[] {
+    return rows.filter(({ todo }) => todo === "clear" || todo === "end" || todo === "delete");
+}
+
+/** A table on a terminal, plain lines elsewhere; nothing for no rows. */
+export function tableOf(rows: readonly Row[]): string {
+    if (rows.length === 0) return "";
+    const lines = rows.map(({ todo, kind, name, id, created = "", why }) => {
+        return [todo === "tell" ? "-" : todo, kind, name, id, created, why];
+    });
+    if (!process.stdout.isTTY) return lines.map((cells) => cells.filter(Boolean).join("  ")).join("\n");
+    const table = new Table({
+        head: ["", "what", "name", "id", "created", "why"],
+        style: { head: [], border: [], compact: true },
+    });
+    const { red, yellow } = pc.createColors(pc.isColorSupported);
+    for (const [todo = "", ...cells] of lines)
+        table.push([todo === "delete" ? red(todo) : yellow(todo), ...cells]);
+    return table.toString();
+}
+
+/** What to do about what is kept; `undefined` if nothing is. */
+export function whatStays(stack: Stack, orphans: readonly Finding[]): string | undefined {
+    const kept = orphans.filter(({ verdict }) => verdict === "keep");
+    if (kept.length === 0) return undefined;
+    const giveUp =
+        "or give these up: this again with --serving (nothing serves then until the next `pulumi up`)";
+    if (kept.every(({ kind }) => kind === "droplet"))
+        return `next: \`pulumi up --refresh --stack ${stack.name}\` makes what the state lacks and moves the traffic to it; then this again,
+${giveUp}`;
+    return `the state knows nothing of what these need, and no second one can be made beside it: the names are taken.
+next: put an earlier state back${howToRestore(stack)}; then this again,
+${giveUp}`;
+}
+
+/** What to do about what waits; `undefined` if nothing does. */
+export function whatWaits(stack: Stack, orphans: readonly Finding[]): string | undefined {
+    const waiting = orphans.filter(({ verdict }) => verdict === "wait");
+    if (waiting.length === 0) return undefined;
+    const names = waiting.map(({ kind, name }) => `${kind} ${name}`).join(", ");
+    return `stack ${stack.name}: left alone until somebody says that no run is making it: ${names}
+next: this again on a terminal, or with --yes --killed; droplets, firewalls and VPCs an hour old go with --yes alone`;
+}
+
+/** `pulumi stack import` does not take what a file backend backs up: https://github.com/pulumi/pulumi/issues/6060 */
+function howToRestore({ name, project, backend }: Stack): string {
+    if (backend === undefined)
+        return `, with \`pulumi stack import --stack ${name}\` (Pulumi Cloud has it: \`pulumi stack export --version NUMBER\`)`;
+    const stack = path.basename(name);
+    const backup = `${backend}/.pulumi/backups/${project}/${stack}/${stack}.NUMBER.json`;
+    const state = `${backend}/.pulumi/stacks/${project}/${stack}.json`;
+    return `: \`cp ${shellWord(backup)} ${shellWord(state)}\``;
+}
+
+function shellWord(file: string): string {
+    return /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
+}

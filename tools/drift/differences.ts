@@ -1,0 +1,182 @@
+import { createTwoFilesPatch } from "diff";
+import { stringify } from "yaml";
+import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
+import { canonical } from "../pulumi/canonical";
+import { findHaproxy } from "../live/haproxy-check";
+import type { Live, LiveDroplet } from "../live/pool";
+import type { LiveHaproxy } from "../live/haproxy";
+import { leftOf, sayLeft } from "../live/left";
+import { type Finding } from "../live/orphans";
+import { some } from "../cli/words";
+import type { PreviewStep } from "../pulumi/preview";
+import type { Leftover, StagedHaproxy } from "../pulumi/state";
+import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
+
+/** What a difference may be. */
+export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates" | "unfinished";
+
+/** One thing that is not as Pulumi made it. */
+export interface Drift {
+    kind: DriftKind;
+    /** `Droplet`, `Firewall`, …; `haproxy.cfg`. */
+    type: string;
+    /** As Pulumi names it; for an orphan, as the account does. */
+    name: string;
+    /** In the account, where it has one. */
+    id?: string;
+    /** What is different, as the end of a sentence that begins with the thing. */
+    says: string;
+    /** What to do about it, in Markdown. */
+    mend: string;
+    /** Unified diff, from what Pulumi made to what is. */
+    diff?: string;
+}
+
+/** What a drift check found. */
+export interface DriftReport {
+    stack: string;
+    differences: Drift[];
+    /** What could not be looked at, and why. */
+    untold: string[];
+}
+
+const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
+
+/**
+ * What the provider finds changed or deleted. Secrets are masked in it already.
+ *
+ * @param steps Of `pulumi refresh --preview-only --json`.
+ */
+export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift[] {
+    return steps.flatMap(({ op, type, name, before, after, differs }): Drift[] => {
+        const thing = { type: type.split(":").at(-1) ?? type, name, ...(before?.id && { id: before.id }) };
+        if (op === "delete")
+            return [{ ...thing, kind: "gone", says: "is gone", mend: `${refreshed(stack)} makes it again` }];
+        if (op !== "update") return [];
+        const some = (outputs: Record<string, unknown> = {}) =>
+            stringify(Object.fromEntries(differs.map((key) => [key, canonical(outputs[key])])));
+        return [
+            {
+                ...thing,
+                kind: "changed",
+                says: `was changed: ${differs.join(", ")}`,
+                mend: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
+                diff: unified("state", "account", some(before?.outputs), some(after?.outputs)),
+            },
+        ];
+    });
+}
+
+/** Droplets that are there but do not run: the provider takes them for unchanged. */
+export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift[] {
+    return droplets.flatMap(({ urn, name, id, leaves, status }): Drift[] => {
+        if (urn === undefined || leaves || (status !== "off" && status !== "archive")) return [];
+        const slot = slotOf({ name });
+        const instead =
+            slot !== undefined
+                ? `, or add ${slot} to \`retired\`: a new server takes its place`
+                : `, or \`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
+        return [
+            {
+                kind: "off",
+                type: "Droplet",
+                name,
+                id,
+                says: "is switched off",
+                mend: `switch it on (\`doctl compute droplet-action power-on ${id}\`)${instead}`,
+            },
+        ];
+    });
+}
+
+/** What the account has of the stack, and its state does not know. Which of it still serves is the doctor's question. */
+export function orphanDrift(findings: readonly Finding[], stack: string): Drift[] {
+    return findings
+        .filter(({ verdict }) => verdict !== "tell")
+        .map(({ kind, name, id }) => ({
+            kind: "orphan",
+            type: kind.charAt(0).toUpperCase() + kind.slice(1),
+            name,
+            id,
+            says: "is not in the state",
+            mend: `\`make doctor STACK=${stack}\` says whether it serves, and deletes it if it does not`,
+        }));
+}
+
+/** How the load balancer's haproxy.cfg differs from the one that the state has. */
+export function haproxyDrift(
+    staged: StagedHaproxy,
+    live: Pick<LiveHaproxy, "text" | "generation">,
+    stack: string,
+): Drift[] {
+    const found = findHaproxy(staged, live, stack);
+    if (found === undefined) return [];
+    return [
+        {
+            kind: found.verdict === "unfinished" ? "unfinished" : "haproxy",
+            type: "haproxy.cfg",
+            name: "load balancer",
+            says: found.says,
+            mend: found.mend,
+            ...(live.text !== staged.text && {
+                diff: withoutPasswords(unified("state", "load balancer", staged.text, live.text)),
+            }),
+        },
+    ];
+}
+
+/** What a run that did not end well left, with what serves and what waits. */
+export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stack: string): Drift[] {
+    const left = leftOf(live);
+    const others = leftovers
+        .filter(({ type }) => type !== types.droplet)
+        .map(({ name }) => `the old ${name}`);
+    const said = [sayLeft(left), others.length > 0 ? `to be deleted: ${some(others, 10, ", ")}` : undefined];
+    if (said.every((part) => part === undefined)) return [];
+    const clears = left.waiting.length + left.idle.length > 0;
+    return [
+        {
+            kind: "unfinished",
+            type: "Run",
+            name: "of the stack",
+            says: said.filter(Boolean).join("; "),
+            mend:
+                `\`pulumi up --stack ${stack}\` goes on from there` +
+                (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : ""),
+        },
+    ];
+}
+
+/** HAProxy is held, and nobody logs in: if not this, nothing says that it is behind. */
+export function updatesDrift(updates: Updates, stack: string): Drift[] {
+    const says = describeUpdates(updates);
+    const mend = takeUpdates(updates, stack);
+    return says === undefined
+        ? []
+        : [{ kind: "updates", type: "Droplet", name: names.loadBalancer, says, mend }];
+}
+
+/** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */
+export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
+    return differences.some(
+        ({ kind, type, name }) =>
+            type === "Droplet" && isLoadBalancer({ name }) && (kind === "gone" || kind === "off"),
+    );
+}
+
+/** 0: no difference. 2: some. 1: none was found, but not all could be looked at. */
+export function exitCode({ differences, untold }: DriftReport): 0 | 1 | 2 {
+    if (differences.length > 0) return 2;
+    return untold.length > 0 ? 1 : 0;
+}
+
+/** Without the two lines of a patch that name files and nothing else. */
+function unified(from: string, to: string, before: string, after: string): string {
+    const patch = createTwoFilesPatch(from, to, before, after, undefined, undefined, { context: 2 });
+    return patch.replace(/^=+\n/, "");
+}
+
+/** What somebody wrote by hand may hold one, and the report goes where many read it. */
+function withoutPasswords(text: string): string {
+    return text.replace(/\b((?:insecure-)?password|auth|http_auth\S*)\s+\S.*$/gim, "$1 [secret]");
+}

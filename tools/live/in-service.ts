@@ -1,0 +1,98 @@
+import { identityOf, isLoadBalancer, resourceOf } from "../../lib/identity";
+import type { Droplet, Inventory } from "./account";
+import { carriesTagOf, doubtDroplet } from "./ownership";
+
+/** What each load balancer said: the addresses that it sends requests to, or why it can't be asked. By droplet's id. */
+export type Answers = ReadonlyMap<number, ReadonlySet<string> | Error>;
+
+/** A load balancer, and an address at which it may be asked. */
+export interface LoadBalancerHost {
+    id: number;
+    name: string;
+    /** `undefined`: it has none. */
+    address: string | undefined;
+}
+
+/** What is known of the stack without the account. */
+export interface Known {
+    /** What `knownTo` returned. */
+    known: ReadonlySet<string>;
+    /** Ids of the droplets that the state has as load balancers. */
+    loadBalancerIds: ReadonlySet<string>;
+    /**
+     * Names of droplets that a run was making when it was killed, by its own lock and state: no haproxy.cfg has them yet,
+     * and nothing was configured on them.
+     */
+    neverServed: ReadonlySet<string>;
+}
+
+/**
+ * The load balancers to ask before anything is judged that may serve; none where nothing is in doubt.
+ *
+ * A load balancer is one by its tag and its name, by the state, by a reserved IP of the state or with its tag; where all
+ * of that is lost, by its name in the VPC of what is in doubt.
+ */
+export function loadBalancersToAsk(
+    prefix: string,
+    inventory: Inventory,
+    { known, loadBalancerIds, neverServed }: Known,
+): LoadBalancerHost[] {
+    const doubtful = inventory.droplets.filter(
+        (droplet) =>
+            carriesTagOf(prefix, droplet) &&
+            doubtDroplet(prefix, droplet) === undefined &&
+            !known.has(`droplet ${droplet.id}`) &&
+            !neverServed.has(droplet.name),
+    );
+    if (doubtful.length === 0) return [];
+    const vpcs = new Set(doubtful.map(({ vpc_uuid: vpc }) => vpc));
+    const fronts = frontsOf(inventory);
+    const { loadBalancerTag } = identityOf(prefix);
+    const shouldBeAsked = ({ id, name, tags, vpc_uuid: vpc }: Droplet) => {
+        if (neverServed.has(name)) return false;
+        if (loadBalancerIds.has(String(id))) return true;
+        const ips = fronts.get(id) ?? [];
+        if (ips.some((ip) => known.has(`reserved IP ${ip}`))) return true;
+        const isNamedSo = isLoadBalancer({ name: resourceOf(name) });
+        if (tags.includes(loadBalancerTag)) return isNamedSo || ips.length > 0;
+        // Another stack's has that one's tag.
+        const isAnothers = tags.some((tag) => tag.endsWith(identityOf("").loadBalancerTag));
+        return isNamedSo && vpcs.has(vpc) && !isAnothers;
+    };
+    return inventory.droplets.filter(shouldBeAsked).map((droplet) => {
+        const own = droplet.networks.v4.find(({ type }) => type === "public")?.ip_address;
+        return { id: droplet.id, name: droplet.name, address: own ?? fronts.get(droplet.id)?.[0] };
+    });
+}
+
+/** The reserved IPs of each droplet that has any. */
+export function frontsOf({ reservedIps }: Pick<Inventory, "reservedIps">): ReadonlyMap<number, string[]> {
+    const fronts = new Map<number, string[]>();
+    for (const { ip, droplet } of reservedIps)
+        if (droplet) fronts.set(droplet.id, [...(fronts.get(droplet.id) ?? []), ip]);
+    return fronts;
+}
+
+/** What {@link askHaproxy} prints where no HAProxy runs. */
+const noHaproxy = "no HAProxy runs";
+
+/**
+ * A shell command whose output {@link parseServersState} reads; it fails where it can't tell. Only exit 1 of pgrep means that
+ * nothing matched: https://man7.org/linux/man-pages/man1/pgrep.1.html
+ */
+export const askHaproxy = `pgrep -x haproxy >/dev/null
+case $? in
+0) echo 'show servers state' | socat - /run/haproxy/admin.sock ;;
+1) echo '${noHaproxy}' ;;
+*) exit 1 ;;
+esac`;
+
+/** Takes the addresses, each once, out of what HAProxy answers to `show servers state`. @throws Error if it is anything else. */
+export function parseServersState(text: string): string[] {
+    if (text.trim() === noHaproxy) return [];
+    const header = text.split("\n").find((line) => line.startsWith("# "));
+    const column = header?.slice(2).split(" ").indexOf("srv_addr") ?? -1;
+    if (column < 0) throw new Error("HAProxy did not answer `show servers state` as expected");
+    const lines = text.split("\n").filter((line) => /^\d+ \S+ \d+ /.test(line));
+    return [...new Set(lines.map((line) => line.split(" ")[column] ?? ""))];
+}

@@ -1,0 +1,96 @@
+import { commandNames, parseUrn, types } from "../../lib/identity";
+import { unknownValue } from "../../policy/facts";
+import { type Deployment, pendingOf } from "./deployment";
+import { byUrn, type ResourceState } from "./preview";
+import { readPulumi } from "./run";
+
+/** A resource as a stack's state has it. */
+export interface StateResource extends ResourceState {
+    urn: string;
+    type: string;
+    name: string;
+}
+
+/** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
+export interface Leftover {
+    /** Its successor's too. */
+    urn: string;
+    /** Such as `web-0`: its successor's name too. */
+    name: string;
+    type: string;
+    /** In the account. */
+    id: string;
+    inputs?: Record<string, unknown>;
+    outputs: Record<string, unknown>;
+}
+
+/** What a stack's state says. */
+export interface StackState {
+    /** What there is, without what is still to be deleted. */
+    resources: StateResource[];
+    /** No `preview --json` shows these; the next `up` deletes them. */
+    leftovers: Leftover[];
+    /** What killed runs were doing, such as `creating web-3-2bc9182`. */
+    pending: string[];
+}
+
+type Exported = Omit<Deployment, "resources"> & {
+    resources?: (ResourceState & { urn: string; type: string; delete?: boolean })[];
+};
+
+/** Takes apart what `pulumi stack export` printed. */
+export function parseState(json: string): StackState {
+    const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };
+    const all = (deployment?.resources ?? []).toSorted(byUrn);
+    return {
+        resources: all
+            .filter((resource) => !resource.delete)
+            .map((resource) => ({ ...resource, ...parseUrn(resource.urn) })),
+        leftovers: all
+            .filter((resource) => resource.delete)
+            .map(({ urn, type, id = "", inputs, outputs = {} }) => ({
+                urn,
+                name: parseUrn(urn).name,
+                type,
+                id,
+                ...(inputs && { inputs }),
+                outputs,
+            })),
+        pending: pendingOf(deployment ?? {}),
+    };
+}
+
+/** How the state keeps a secret. https://github.com/pulumi/pulumi (sdk/go/common/resource/sig) */
+const secretSignature = "4dabf18193072939515e22adb298388d";
+
+/** A preview writes the same in a secret's place. */
+function maskSecret(_key: string, value: unknown): unknown {
+    return value !== null && typeof value === "object" && secretSignature in value ? "[secret]" : value;
+}
+
+/** haproxy.cfg as a state has it: the text staged last, and whether that one has been applied to the end. */
+export interface StagedHaproxy {
+    text: string;
+    /** `false`: a run ended in between. HAProxy runs this text or the one before; the next `up` applies one in any case. */
+    applied: boolean;
+}
+
+/** @returns `undefined` where the state has none, or does not know its text. */
+export function stagedHaproxy(
+    resources: readonly Pick<StateResource, "type" | "name" | "inputs" | "outputs">[],
+): StagedHaproxy | undefined {
+    const names = commandNames();
+    const [staged, applied] = [names.staged, names.applied].map((command) =>
+        resources.find(({ type, name }) => type === types.remoteCommand && name === command),
+    );
+    const [text, word, command] = [staged?.inputs?.stdin, staged?.outputs?.stdout, applied?.inputs?.create];
+    if (typeof text !== "string" || text === unknownValue) return undefined;
+    const isApplied =
+        typeof word === "string" && typeof command === "string" && command.includes(` ${word.trim()} `);
+    return { text, applied: isApplied };
+}
+
+/** @throws Error in pulumi's own words, where there is no such stack among others. */
+export async function readState(stack: string): Promise<StackState> {
+    return parseState(await readPulumi("stack", "export", "--stack", stack));
+}

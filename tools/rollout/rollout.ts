@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { slotOf } from "../../lib/identity";
+import { readDropletRoom, useAccountOf } from "../live/api";
+import { holdDuring, limitProblem, planBatches, type Preview, readPreview } from "./batches";
+import type { Live } from "../live/pool";
+import { readHaproxy } from "../live/haproxy";
+import { leftOf } from "../live/left";
+import { roomProblem } from "../plan/limits";
+import { readPlan } from "../plan/read";
+import { announcement, dropletsNeeded, planSteps, serverNames, some, type Step } from "./steps";
+import { readOutputs, readPulumi } from "../pulumi/run";
+import { StackConfig } from "./stack-config";
+import { confirm } from "../cli/terminal";
+import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
+
+export interface RolloutOptions {
+    /** Most servers that are replaced at a time. */
+    batch: number;
+    pause?: boolean;
+    quiet?: boolean;
+}
+
+type Options = RolloutOptions & { stack: string };
+
+/** How long HAProxy may take after a reload until each server has passed a check: at most two of them, and a slow one. */
+const checkSeconds = 20;
+
+/**
+ * Replaces the servers of a stack in batches. The change itself (size, image, user data, generation) stands in the stack's
+ * config already: this writes `hold` into Pulumi.<stack>.yaml, runs `pulumi up`, looks at the pool, and goes on with a
+ * shorter list. What is still to be done is asked of `pulumi preview` at each start, so it may be interrupted at any moment
+ * and run again.
+ *
+ * @param given Without a stack: the one that is selected.
+ */
+export async function rollout(given: RolloutOptions & { stack?: string }): Promise<void> {
+    const stack = given.stack ?? (await readPulumi("stack", "--show-name")).trim();
+    const options = { ...given, stack };
+    const started = Date.now();
+    const say = (text: string) => {
+        console.log(text);
+    };
+    const config = new StackConfig(options.stack);
+    // Before anything that takes time: a wrong `hold` is said at once.
+    config.readHold();
+    await useAccountOf(options.stack);
+    const unfit = await requireOrder(options.stack);
+    if (unfit) throw new Error(unfit.problem);
+    const steps = await planWhole(config, options, say);
+    if (steps.length === 0) {
+        config.writeHold([]);
+        say(`every server of ${options.stack} is what the config says: nothing to do`);
+        return;
+    }
+    let replaced = 0;
+    for (const [i, step] of steps.entries()) {
+        if (i > 0 && options.pause && !(await confirm(`next: ${step.title}. Go on?`))) {
+            say(`${replaced} replaced; next is ${step.title}: run this again to go on`);
+            return;
+        }
+        const stepStarted = Date.now();
+        say(`${step.title}${step.hold.length > 0 ? `, ${serverNames(step.hold)} held` : ""}`);
+        config.writeHold(step.hold);
+        const problem =
+            (await upOrClear(options.stack, options))?.problem ?? (await sickServers(options.stack));
+        if (problem !== undefined) throw new Error(failure(step, problem));
+        replaced += step.replaces.length;
+        say(`${step.title}: done in ${duration(stepStarted)}, every server of the stack answers`);
+    }
+    say(`${replaced} replaced in ${duration(started)}`);
+}
+
+/**
+ * What is to be done, said before anything is done.
+ *
+ * @throws Error if `make plan` refuses the whole, a limit of policy/limits.yaml among it.
+ */
+async function planWhole(
+    config: StackConfig,
+    { stack, batch }: Options,
+    say: (text: string) => void,
+): Promise<Step[]> {
+    const { plan, document, state, live } = await config.with([], (flags) => readPlan(stack, flags));
+    // For how many droplets there is room depends on the batches: that is counted below.
+    const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
+    if (refusals.length > 0) throw new Error(refusalOf(refusals));
+    const whole = withWaiting(readPreview(document), live);
+    const { leftovers } = state;
+    const batches = planBatches(whole, config.readHold(), batch);
+    const serving = holdDuring(batches, -1);
+    const first = serving.length > 0 ? withWaiting(await config.preview(serving), live) : whole;
+    const situation = { whole, first, leftovers, batches };
+    const steps = planSteps(situation);
+    const tooMany = limitProblem(
+        {
+            ...(await readDropletRoom()),
+            ...dropletsNeeded(situation, steps),
+            idle: { droplets: wouldGo(live, whole), stack },
+        },
+        batch,
+    );
+    if (tooMany !== undefined) throw new Error(tooMany);
+    for (const line of announcement(situation, steps)) say(line);
+    return steps;
+}
+
+/** The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does. */
+function withWaiting(preview: Preview, live: Live | undefined): Preview {
+    const waiting = waitingSlots(live);
+    const notServing = preview.replaced.filter(
+        (slot) => preview.notServing.includes(slot) || waiting.has(slot),
+    );
+    return { ...preview, notServing };
+}
+
+const waitingSlots = (live: Live | undefined): Set<number | undefined> =>
+    new Set(live ? leftOf(live).waiting.map(slotOf) : []);
+
+/** How many droplets the doctor would delete that this change does not use. */
+function wouldGo(live: Live | undefined, { replaced }: Preview): number {
+    const slots = waitingSlots(live);
+    return (live ? leftOf(live).idle.length : 0) + replaced.filter((slot) => slots.has(slot)).length;
+}
+
+/** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */
+async function sickServers(stack: string): Promise<string | undefined> {
+    const outputs = await readOutputs(stack);
+    const deadline = Date.now() + checkSeconds * 1000;
+    for (;;) {
+        const { servers = [] } = await readHaproxy(outputs);
+        const sick = outputs.servers.flatMap(({ name, privateIp }) => {
+            const seen = servers.find(({ address }) => address === privateIp);
+            // UP alone is no proof: after a reload HAProxy takes every server for UP until it has asked.
+            if (seen?.status.startsWith("UP") && seen.check.endsWith("L7OK")) return [];
+            return [`${name} (${seen ? `${seen.status}, last check ${seen.check}` : "not in service"})`];
+        });
+        if (sick.length === 0) return undefined;
+        if (Date.now() > deadline) return `HAProxy's checks fail for ${some(sick)}`;
+        await sleep(500);
+    }
+}
+
+function failure({ title, hold }: Step, problem: string): string {
+    const held = hold.length > 0 ? `As before: ${serverNames(hold)}. ` : "";
+    return `${problem}
+stopped at: ${title}. ${held}What served before still serves.
+To go on, mend what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
+}
+
+function duration(since: number): string {
+    const seconds = Math.round((Date.now() - since) / 1000);
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}

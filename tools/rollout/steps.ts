@@ -1,0 +1,99 @@
+import { names, serverName, types } from "../../lib/identity";
+import { type DropletCount, holdDuring, type Preview } from "./batches";
+import type { Leftover } from "../pulumi/state";
+
+/** What is known before a roll-out starts. */
+export interface Situation {
+    /** The preview with nothing held. */
+    whole: Preview;
+    /** The preview while every server that serves is held: the same one where none would be replaced. */
+    first: Preview;
+    leftovers: readonly Pick<Leftover, "name" | "type">[];
+    /** The servers that serve and have to be replaced. */
+    batches: readonly (readonly number[])[];
+}
+
+/** One `pulumi up`. */
+export interface Step {
+    title: string;
+    /** `hold` while it runs, ascending. */
+    hold: number[];
+    /** Slots that it replaces. */
+    replaces: readonly number[];
+}
+
+/**
+ * The steps of a roll-out: what replaces no server that serves, where there is such a thing (new slots, the load
+ * balancer, settings, what an `up` that did not end well has left), and then each batch.
+ *
+ * So a load balancer and servers never change at the same time, and what did not get ready is out of the way first.
+ *
+ * @returns None if there is nothing to do.
+ * @throws Error for a change that `hold` does not hold back.
+ */
+export function planSteps({ whole, first, leftovers, batches }: Situation): Step[] {
+    const hold = holdDuring(batches, -1);
+    const unheld = first.replaced.filter((slot) => hold.includes(slot));
+    if (unheld.length > 0) {
+        throw new Error(
+            `this change can't be rolled out in batches: ${serverNames(unheld)} would be replaced although held, for hold ` +
+                "keeps image, size and user data alone. Another region, vpcId or namePrefix is better a new stack; " +
+                "for another SSH key see the preview, and run `pulumi up`",
+        );
+    }
+    const changes = hold.length > 0 ? first.others.length + first.replaced.length > 0 : whole.changes;
+    const before = { title: "before the batches", hold, replaces: first.replaced };
+    const steps = batches.map((slots, i) => ({
+        title: `batch ${i + 1} of ${batches.length} (${serverNames(slots)})`,
+        hold: holdDuring(batches, i),
+        replaces: slots,
+    }));
+    return changes || leftovers.length > 0 ? [before, ...steps] : steps;
+}
+
+/** What is to be counted for the account's limit. */
+export function dropletsNeeded(
+    { first, leftovers, batches }: Situation,
+    steps: readonly Step[],
+): Pick<DropletCount, "first" | "replaced"> {
+    const leaving = leftovers.filter(({ type }) => type === types.droplet).length;
+    return {
+        first:
+            steps.length > batches.length
+                ? { dropletsMade: first.dropletsMade, dropletsDeleted: first.dropletsDeleted + leaving }
+                : { dropletsMade: 0, dropletsDeleted: 0 },
+        replaced: batches.flat().length,
+    };
+}
+
+/** Says in a few lines what will happen. */
+export function announcement({ first, leftovers, batches }: Situation, steps: readonly Step[]): string[] {
+    const lines: string[] = [];
+    if (steps.length > batches.length) {
+        const what = [
+            ...first.replaced.map((slot) => `replace ${serverName(slot)}, which does not serve`),
+            ...first.others,
+            ...leftovers.map(({ name }) => `delete the old ${name}`),
+        ];
+        lines.push(`first, without replacing a server that serves: ${some(what) || "note the new settings"}`);
+    }
+    if (first.others.includes(`replace ${names.loadBalancer}`))
+        lines.push(
+            "the load balancer is replaced, too: what is in flight on it is cut when the address moves",
+        );
+    if (batches.length > 0) {
+        const count = batches.length === 1 ? "1 batch" : `${batches.length} batches`;
+        lines.push(`${count}: ${batches.map(serverNames).join(" | ")}`);
+    }
+    return lines;
+}
+
+/** The names of servers, for a sentence. */
+export const serverNames = (slots: readonly number[]): string =>
+    slots.map((slot) => serverName(slot)).join(" ");
+
+/** At most ten of them, for a sentence. */
+export function some(words: readonly string[]): string {
+    const rest = words.length > 10 ? ` and ${words.length - 10} more` : "";
+    return `${words.slice(0, 10).join(", ")}${rest}`;
+}
