@@ -1,21 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { rules } from "./rules";
-
-/** What limits.yaml says for one stack; the meaning of each stands there. */
-export interface Limits {
-    minReplicas: number;
-    maxReplicas: number;
-    /** 0 to 100. */
-    maxShrinkPercent: number;
-    maxMonthlyCostUsd: number;
-    sizes: "any" | readonly string[];
-    regions: "any" | readonly string[];
-    sshFromAnywhere: "if-configured" | "never";
-    /** Ids of rules; the same for every stack. */
-    advisory: readonly string[];
-}
+import { type Limits, rules } from "./rules";
 
 /** What a value may be, and the words for it. */
 interface Form {

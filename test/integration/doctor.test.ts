@@ -8,7 +8,8 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stateBackend } from "../../sandbox/stack.ts";
-import { type Deployment, knownTo } from "../../tools/pulumi/deployment";
+import { type Deployment } from "../../tools/pulumi/state";
+import { knownTo } from "../../tools/live/account";
 import { makeWorld, type World } from "../world.mts";
 
 /** All but what needs a machine: the commands on the load balancer, and what waits for them. */

@@ -3,15 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-    dropletsInTheMaking,
-    knownTo,
-    loadBalancersOf,
-    pendingOf,
-    strangeAccount,
-} from "../../tools/pulumi/deployment";
-import { askHaproxy, loadBalancersToAsk, parseServersState } from "../../tools/live/in-service";
-import type { Inventory } from "../../tools/live/account";
+import { dropletsInTheMaking, loadBalancersOf, pendingOf } from "../../tools/pulumi/state";
+import { type Inventory, knownTo, strangeAccount } from "../../tools/live/account";
+import { askHaproxy, parseServersState } from "../../tools/live/haproxy";
+import { loadBalancersToAsk } from "../../tools/live/in-service";
 import { type Case, type Finding, judge } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";

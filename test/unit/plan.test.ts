@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import { askForMore, limitProblem } from "../../tools/rollout/batches";
+import { askForMore, limitProblem } from "../../tools/plan/room";
 import { pair } from "../../tools/live/pool";
 import { buildPlan, type Sources } from "../../tools/plan/build";
 import { readableEngineDiff } from "../../tools/cli/diff";

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import pc from "picocolors";
 import { describe, expect, it, vi } from "vitest";
 import type * as Identity from "../../lib/identity";
-import { readPreview } from "../../tools/rollout/batches";
+import { poolChanges } from "../../tools/rollout/batches";
 import { offDrift } from "../../tools/drift/differences";
 import { pair } from "../../tools/live/pool";
 import { doubtDroplet } from "../../tools/live/ownership";
@@ -39,7 +39,7 @@ describe("with other names in lib/identity.ts", () => {
             step("replace", server(1), server(1, {}, "10.0.0.99"), ["size"]),
             ...haproxyRuns(haproxy("unknown")),
         ];
-        expect(readPreview(sources(steps).document)).toMatchObject({ replaced: [0, 1], notServing: [1] });
+        expect(poolChanges(sources(steps).document)).toMatchObject({ replaced: [0, 1], notServing: [1] });
     });
 
     it("droplets are told apart, and so is whose they are", () => {

@@ -41,7 +41,5 @@ export function about({ from, to }: { from: number; to: number }): string {
     return `about ${low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${high}`;
 }
 
-/** What has a successor of the same name. */
-export function leftoverName({ name, id }: { name: string; id: string }): string {
-    return `the old ${name}${id ? ` (${id})` : ""}`;
-}
+/** Order of texts for people: `web-2` before `web-10`. */
+export const { compare: compareTexts } = new Intl.Collator("en", { numeric: true });

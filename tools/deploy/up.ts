@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import type { Which } from "../doctor/leftovers";
 import { mask, maskingWriter } from "../cli/mask";
 import { readPlan } from "../plan/read";
+import { isLocked } from "../pulumi/run";
 
 /** Why something did not end well. */
 export interface Failure {
@@ -13,17 +14,6 @@ export interface Failure {
     locked: boolean;
     /** Somebody stopped it. @default false */
     interrupted?: boolean;
-}
-
-/**
- * The engine's words for a stack that another run holds, and `doctor`'s own: of a backend in files or a bucket, and of
- * Pulumi Cloud. https://www.pulumi.com/docs/iac/operations/troubleshooting/common-issues/update-conflicts/
- */
-const lockWords = /is currently locked|is locked by|update is currently in progress/;
-
-/** Whether an error says that another run holds the stack. */
-export function isLocked(words: string): boolean {
-    return lockWords.test(words);
 }
 
 /**

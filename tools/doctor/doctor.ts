@@ -24,32 +24,23 @@ import {
     whatWaits,
 } from "./report";
 import { describeLock, readStack, readUnseenLocks, type Stack } from "../pulumi/stack";
-import {
-    type Answers,
-    askHaproxy,
-    type Known,
-    loadBalancersToAsk,
-    parseServersState,
-} from "../live/in-service";
+import { type Answers, type Known, loadBalancersToAsk } from "../live/in-service";
+import { askHaproxy, parseServersState } from "../live/haproxy";
 import { compareHaproxy } from "../live/haproxy-check";
-import { type Inventory, readDroplets, readInventory } from "../live/account";
+import { type Inventory, kinds, knownTo, readDroplets, readInventory, strangeAccount } from "../live/account";
 import { clearable, clearLeftovers, type Which } from "./leftovers";
 import { readLive } from "../live/pool";
 import {
     type Deployment,
     dropletsInTheMaking,
-    kinds,
-    knownTo,
     loadBalancersOf,
+    parseState,
     pendingOf,
-    strangeAccount,
-} from "../pulumi/deployment";
+} from "../pulumi/state";
 import { type Finding, judge } from "../live/orphans";
-import { refreshState } from "../pulumi/refresh";
+import { readOutputs, readPulumi, refreshState } from "../pulumi/run";
 import { endProcesses, leftOver, listProcesses } from "../pulumi/runs";
 import { runOverSsh } from "../live/ssh";
-import { readOutputs, readPulumi } from "../pulumi/run";
-import { parseState } from "../pulumi/state";
 import { confirm, isInteractive } from "../cli/terminal";
 
 export interface DoctorOptions {

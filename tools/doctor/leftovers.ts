@@ -7,12 +7,11 @@
  * forgets just these.
  */
 import { deleteFromApi } from "../live/api";
-import { kinds } from "../pulumi/deployment";
+import { kinds, readTaggedDroplets } from "../live/account";
 import { describeLock, readUnseenLocks, type Stack } from "../pulumi/stack";
-import { readTaggedDroplets } from "../live/account";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
 import { leftOf } from "../live/left";
-import { refreshResources } from "../pulumi/refresh";
+import { refreshResources } from "../pulumi/run";
 import { readState } from "../pulumi/state";
 
 /** `marked`: only what has a successor, so that no run will use it again. `all`: what waits, too. */

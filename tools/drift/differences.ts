@@ -1,14 +1,13 @@
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
-import { canonical } from "../pulumi/canonical";
+import { canonical, type PreviewStep } from "../pulumi/preview";
 import { findHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
 import type { LiveHaproxy } from "../live/haproxy";
 import { leftOf, sayLeft } from "../live/left";
 import { type Finding } from "../live/orphans";
 import { some } from "../cli/words";
-import type { PreviewStep } from "../pulumi/preview";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 

@@ -13,10 +13,9 @@ import {
     updatesDrift,
 } from "./differences";
 import { driftJson, driftMarkdown, driftText } from "./report";
-import { readDroplets, readInventory } from "../live/account";
+import { knownTo, readDroplets, readInventory } from "../live/account";
 import { type Live, readLive } from "../live/pool";
 import { maskAll } from "../cli/mask";
-import { knownTo } from "../pulumi/deployment";
 import { judge } from "../live/orphans";
 import { readPreviewDocument } from "../pulumi/preview";
 import { type ReportOptions, writeReports } from "../cli/reports";

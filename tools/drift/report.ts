@@ -25,7 +25,7 @@ export function driftMarkdown(report: DriftReport): string {
         return [
             `### ${escape(`${titleOf(drift)} ${drift.says}`)}`,
             ...(diff === "" ? [] : [fence(diff, "diff")]),
-            `To mend it: ${drift.mend}.`,
+            `To fix it: ${drift.mend}.`,
         ].join("\n\n");
     });
     const untold = report.untold.map((why) => `Not looked at: ${escape(why)}`);

@@ -1,4 +1,5 @@
-import { identityOf } from "../../lib/identity";
+import { identityOf, types } from "../../lib/identity";
+import type { Deployment } from "../pulumi/state";
 import { listAll } from "./api";
 
 /** What the account has; fields as the API names them. */
@@ -78,4 +79,39 @@ export async function readInventory(all: Promise<Droplet[]> = readDroplets()): P
         listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
     ]);
     return { droplets, firewalls, keys, vpcs, reservedIps };
+}
+
+/** A kind of thing: in a table, in a state, and in the API, with the answers there that only mean "not yet". */
+export const kinds = {
+    // 422: "Droplet already has a pending event".
+    droplet: { type: types.droplet, route: "droplets", pending: [422] },
+    firewall: { type: types.firewall, route: "firewalls", pending: [] },
+    "SSH key": { type: types.sshKey, route: "account/keys", pending: [] },
+    // As the provider does: https://github.com/digitalocean/terraform-provider-digitalocean (vpc/resource_vpc.go)
+    VPC: { type: types.vpc, route: "vpcs", pending: [403, 409] },
+    "reserved IP": { type: types.reservedIp, route: "reserved_ips", pending: [] },
+} as const;
+
+/** Kind and id of all that a state knows, what is marked for deletion too. */
+export function knownTo({ resources = [] }: Deployment): ReadonlySet<string> {
+    const kindOf = new Map<string, string>(Object.entries(kinds).map(([kind, { type }]) => [type, kind]));
+    return new Set(resources.map(({ type, id }) => `${kindOf.get(type) ?? ""} ${id ?? ""}`));
+}
+
+/**
+ * Why the account can't be the one that a state is of: it knows none of the state's droplets. A token of another account
+ * would have all of this one's things taken for orphans, and a refresh would drop all that the state knows.
+ */
+export function strangeAccount(deployment: Deployment, { droplets }: Inventory): string | undefined {
+    const leaving = new Set(
+        (deployment.pending_operations ?? [])
+            .filter(({ type }) => type === "deleting")
+            .map(({ resource: { id } }) => id),
+    );
+    const expected = (deployment.resources ?? [])
+        .filter(({ type, id }) => type === types.droplet && !leaving.has(id))
+        .flatMap(({ id }) => id ?? []);
+    const there = new Set(droplets.map(({ id }) => String(id)));
+    if (expected.length === 0 || expected.some((id) => there.has(id))) return undefined;
+    return `the account has none of the ${expected.length} droplets in the state (${expected.slice(0, 3).join(", ")}${expected.length > 3 ? ", …" : ""})`;
 }

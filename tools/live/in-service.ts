@@ -72,27 +72,3 @@ export function frontsOf({ reservedIps }: Pick<Inventory, "reservedIps">): Reado
         if (droplet) fronts.set(droplet.id, [...(fronts.get(droplet.id) ?? []), ip]);
     return fronts;
 }
-
-/** What {@link askHaproxy} prints where no HAProxy runs. */
-const noHaproxy = "no HAProxy runs";
-
-/**
- * A shell command whose output {@link parseServersState} reads; it fails where it can't tell. Only exit 1 of pgrep means that
- * nothing matched: https://man7.org/linux/man-pages/man1/pgrep.1.html
- */
-export const askHaproxy = `pgrep -x haproxy >/dev/null
-case $? in
-0) echo 'show servers state' | socat - /run/haproxy/admin.sock ;;
-1) echo '${noHaproxy}' ;;
-*) exit 1 ;;
-esac`;
-
-/** Takes the addresses, each once, out of what HAProxy answers to `show servers state`. @throws Error if it is anything else. */
-export function parseServersState(text: string): string[] {
-    if (text.trim() === noHaproxy) return [];
-    const header = text.split("\n").find((line) => line.startsWith("# "));
-    const column = header?.slice(2).split(" ").indexOf("srv_addr") ?? -1;
-    if (column < 0) throw new Error("HAProxy did not answer `show servers state` as expected");
-    const lines = text.split("\n").filter((line) => /^\d+ \S+ \d+ /.test(line));
-    return [...new Set(lines.map((line) => line.split(" ")[column] ?? ""))];
-}

@@ -82,3 +82,8 @@ function say(droplets: readonly LiveDroplet[], what: (s: "s" | "") => string): s
 export function monthlyCostOf(droplets: readonly LiveDroplet[]): number {
     return Math.round(droplets.reduce((sum, { monthlyCost = 0 }) => sum + monthlyCost, 0) * 100) / 100;
 }
+
+/** What has a successor of the same name. */
+export function leftoverName({ name, id }: { name: string; id: string }): string {
+    return `the old ${name}${id ? ` (${id})` : ""}`;
+}

@@ -1,8 +1,7 @@
 import { identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
-import type { kinds } from "../pulumi/deployment";
+import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
-import type { Droplet, Inventory } from "./account";
 import { carriesTagOf, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
 
 /** Something of the account that the state does not know. */

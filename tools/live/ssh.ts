@@ -1,5 +1,6 @@
 import { Client } from "ssh2";
 import { otherHostKey } from "../../lib/host-key";
+import type { StackOutputs } from "../pulumi/run";
 
 /** Where to log in as root, and how to know that it is the right host. */
 export interface SshTarget {
@@ -67,4 +68,16 @@ export function runOverSsh(
             },
         });
     });
+}
+
+/**
+ * Runs a shell command as root on the load balancer; what it printed.
+ *
+ * @throws as {@link runOverSsh}
+ */
+export function onLoadBalancer(
+    { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
+    command: string,
+): Promise<string> {
+    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
 }

@@ -1,4 +1,5 @@
-import { onLoadBalancer, type StackOutputs } from "../pulumi/run";
+import { onLoadBalancer } from "./ssh";
+import { type StackOutputs } from "../pulumi/run";
 
 /** A package of the load balancer with a newer version. */
 export interface Update {

@@ -1,13 +1,14 @@
 import { names, types } from "../../lib/identity";
-import type { Limits } from "../../policy/limits";
+import { factsOf } from "../../policy/facts";
+import { checkRules, type Limits } from "../../policy/rules";
 import { loadBalancerFile } from "../../userdata/files";
 import { type Live, type LiveDroplet, pair, servingByState } from "../live/pool";
-import { type Left, leftOf, partOf, sayLeft } from "../live/left";
+import { type Left, leftOf, leftoverName, partOf, sayLeft } from "../live/left";
 import type { PreviewDocument } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
 import { type HaproxySettings, planHaproxy } from "./haproxy";
-import { judgePlan, roomProblem } from "./limits";
+import { roomProblem } from "./room";
 import type { LeftDroplet, Plan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
 import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
@@ -15,7 +16,6 @@ import { settingsOf } from "./settings";
 import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
-import { leftoverName } from "../cli/words";
 
 /** All that a plan is made of. */
 export interface Sources {
@@ -74,7 +74,7 @@ export function buildPlan(sources: Sources): Plan {
     const policy =
         refused || !limits
             ? { violations: [], unjudged: [] }
-            : judgePlan(changes, plan, namesBefore(list, left), limits);
+            : checkLimits(changes, plan, namesBefore(list, left), limits);
     const room = roomProblem(plan);
     const refusals = [
         ...document.errors,
@@ -113,6 +113,25 @@ export function buildPlan(sources: Sources): Plan {
         warnings,
         policy,
     };
+}
+
+/** Holds what will be against the limits of the stack. */
+function checkLimits(
+    changes: readonly Change[],
+    { monthlyCost }: Pick<Plan, "monthlyCost">,
+    serversBefore: string[],
+    limits: Limits,
+): Plan["policy"] {
+    const resources = changes
+        .filter(({ action }) => action !== "delete")
+        .map(({ urn, after }) => ({ urn, properties: { ...after?.inputs } }));
+    if (resources.length === 0) return { violations: [], unjudged: [] };
+    const facts = {
+        ...factsOf(resources),
+        serversBefore,
+        monthlyCost: monthlyCost.after ?? undefined,
+    };
+    return checkRules(facts, limits);
 }
 
 function findLeft({ live, state, account }: Sources): Left {

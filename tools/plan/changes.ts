@@ -1,6 +1,5 @@
 import { isServer, names, types } from "../../lib/identity";
-import { canonical } from "../pulumi/canonical";
-import type { PreviewDocument, PreviewStep, ResourceState } from "../pulumi/preview";
+import { canonical, type PreviewDocument, type PreviewStep, type ResourceState } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 
 /** What happens to a resource; `same` where nothing does. */

@@ -1,8 +1,7 @@
 import { isComponent, isLoadBalancer, isServer, types } from "../../lib/identity";
-import { compareTexts } from "../pulumi/canonical";
+import { compareTexts, some } from "../cli/words";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
-import { some } from "../cli/words";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];

@@ -1,6 +1,7 @@
 import { commandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
-import { about, arrow, count, difference, dollars, leftoverName } from "../cli/words";
+import { about, arrow, count, difference, dollars } from "../cli/words";
+import { leftoverName } from "../live/left";
 
 /** A line of the plan's table: things to which the same happens for the same reason. */
 export interface Row {

@@ -3,12 +3,11 @@ import { diffLines } from "diff";
 import { isServer, names, serverName, slotOf, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { splitUserData, type UserDataParts } from "../../userdata/multipart";
-import type { Left } from "../live/left";
+import { type Left, leftoverName } from "../live/left";
 import type { ResourceState } from "../pulumi/preview";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "../cli/diff";
 import type { DropletAction, ServerPlan } from "./model";
-import { leftoverName } from "../cli/words";
 
 /** Names of a droplet's inputs that the config calls otherwise. */
 const configNames: Record<string, string> = {

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { learnSecret } from "../cli/mask";
-import { runOverSsh } from "../live/ssh";
 
 /** A server as the stack's outputs name it. */
 export interface StackServer {
@@ -59,13 +58,47 @@ export async function readOutputs(stack: string): Promise<StackOutputs> {
 }
 
 /**
- * Runs a shell command as root on the load balancer; what it printed.
- *
- * @throws Error if it can't be reached, or the command fails.
+ * The engine's words for a stack that another run holds, and `doctor`'s own: of a backend in files or a bucket, and of
+ * Pulumi Cloud. https://www.pulumi.com/docs/iac/operations/troubleshooting/common-issues/update-conflicts/
  */
-export function onLoadBalancer(
-    { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
-    command: string,
-): Promise<string> {
-    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+const lockWords = /is currently locked|is locked by|update is currently in progress/;
+
+/** Whether an error says that another run holds the stack. */
+export function isLocked(words: string): boolean {
+    return lockWords.test(words);
+}
+
+/**
+ * Looks what of the state is still there, and clears what killed runs were doing.
+ *
+ * Never `--import-pending-creates`: it can't adopt a droplet, for the API does not return user data, and drops it.
+ * https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/
+ *
+ * @throws Error with what to do where another run holds the stack.
+ */
+export async function refreshState(stack: string): Promise<void> {
+    await refresh(stack, ["--clear-pending-creates"]);
+}
+
+/**
+ * The same of these resources alone: those that are gone leave the state, those marked for deletion too.
+ *
+ * @param urns At least one.
+ * @throws as {@link refreshState}
+ */
+export async function refreshResources(stack: string, urns: readonly string[]): Promise<void> {
+    await refresh(
+        stack,
+        urns.flatMap((urn) => ["--target", urn]),
+    );
+}
+
+async function refresh(stack: string, options: readonly string[]): Promise<void> {
+    const args = ["refresh", "--yes", "--skip-preview", ...options, "--stack", stack];
+    await readPulumi(...args).catch((error: unknown) => {
+        const { message, cause } = error as Error & { cause?: { stdout?: string } };
+        const words = `${message}\n${cause?.stdout ?? ""}`;
+        const help = `wait for that run or, if you are sure that it is dead, \`pulumi cancel --stack ${stack}\` and then this again`;
+        throw new Error(isLocked(words) ? `${message}\n${help}` : words.trim(), { cause: error });
+    });
 }

@@ -1,8 +1,17 @@
-import { commandNames, parseUrn, types } from "../../lib/identity";
+import { commandNames, isLoadBalancer, parseUrn, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
-import { type Deployment, pendingOf } from "./deployment";
+import { compareTexts } from "../cli/words";
 import { byUrn, type ResourceState } from "./preview";
 import { readPulumi } from "./run";
+
+/** What `pulumi stack export` has of a state. */
+export interface Deployment {
+    resources?: { type: string; id?: string; urn?: string }[];
+    pending_operations?: {
+        type: string;
+        resource: { urn: string; id?: string; inputs?: { name?: unknown } };
+    }[];
+}
 
 /** A resource as a stack's state has it. */
 export interface StateResource extends ResourceState {
@@ -93,4 +102,30 @@ export function stagedHaproxy(
 /** @throws Error in pulumi's own words, where there is no such stack among others. */
 export async function readState(stack: string): Promise<StackState> {
     return parseState(await readPulumi("stack", "export", "--stack", stack));
+}
+
+/** `creating web-3-2bc9182`: what a killed run was doing. */
+export function pendingOf({ pending_operations: pending = [] }: Deployment): string[] {
+    const texts = pending.map(({ type, resource: { urn, inputs } }) => {
+        const name = inputs?.name;
+        return `${type} ${typeof name === "string" ? name : parseUrn(urn).name}`;
+    });
+    return texts.sort(compareTexts);
+}
+
+/** Names in the account of the droplets that a state has as being made. */
+export function dropletsInTheMaking({ pending_operations: pending = [] }: Deployment): ReadonlySet<string> {
+    const made = pending.filter(
+        ({ type, resource: { urn } }) => type === "creating" && parseUrn(urn).type === types.droplet,
+    );
+    return new Set(
+        made.flatMap(({ resource: { inputs } }) => (typeof inputs?.name === "string" ? [inputs.name] : [])),
+    );
+}
+
+/** Ids of the droplets that a state has as load balancers. */
+export function loadBalancersOf({ resources = [] }: Deployment): ReadonlySet<string> {
+    return new Set(
+        resources.flatMap(({ urn = "", id }) => (isLoadBalancer(parseUrn(urn)) && id ? [id] : [])),
+    );
 }

@@ -2,8 +2,8 @@ import { commandNames, serverName, slotOf, types } from "../../lib/identity";
 import type { PreviewDocument, PreviewStep } from "../pulumi/preview";
 import { stagedHaproxy } from "../pulumi/state";
 
-/** What a preview says, as far as a roll-out needs it. */
-export interface Preview {
+/** What a preview would do, as far as a roll-out needs it. */
+export interface PoolChanges {
     /** Slots whose droplets would be replaced, ascending. */
     replaced: number[];
     /** Those of them whose droplet HAProxy has not got: it was made by an `up` that did not end well. */
@@ -31,7 +31,7 @@ const deleting = new Set(["delete", "delete-replaced", ...replacing]);
  *
  * @throws Error if the applied text is not readable.
  */
-export function readPreview({ steps: all }: Pick<PreviewDocument, "steps">): Preview {
+export function poolChanges({ steps: all }: Pick<PreviewDocument, "steps">): PoolChanges {
     const steps = all.filter(({ op, type }) => !idle.has(op) && type !== types.stack);
     const pool = new Map<number, PreviewStep>();
     for (const step of steps) {
@@ -82,7 +82,7 @@ function appliedText(steps: readonly PreviewStep[]): string | undefined {
  * @param size The most servers in a batch, >= 1.
  */
 export function planBatches(
-    { replaced, notServing }: Pick<Preview, "replaced" | "notServing">,
+    { replaced, notServing }: Pick<PoolChanges, "replaced" | "notServing">,
     held: readonly number[],
     size: number,
 ): number[][] {
@@ -103,77 +103,4 @@ export function holdDuring(batches: readonly (readonly number[])[], batch: numbe
         .slice(batch + 1)
         .flat()
         .sort((a, b) => a - b);
-}
-
-/** What the account has room for. */
-export interface DropletCount {
-    /** How many droplets the account may have. */
-    limit: number;
-    /** How many it has. */
-    existing: number;
-    /** Those that the step before the batches makes, and those that it deletes at its end. */
-    first: Pick<Preview, "dropletsMade" | "dropletsDeleted">;
-    /** How many servers the batches replace together. */
-    replaced: number;
-    /** What the doctor would delete first, since it serves nobody. @default nothing */
-    idle?: { droplets: number; stack: string };
-}
-
-/** What to do where the account has no room for droplets. */
-export const askForMore = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
-
-/** Why batches of that size don't fit into the account's limit, and what would; `undefined` if they fit. */
-export function limitProblem(count: DropletCount, size: number): string | undefined {
-    const { limit, existing, replaced } = count;
-    if (dropletsAtOnce(count, size) <= limit) return undefined;
-    const what = replaced > 0 ? `a batch of ${Math.min(size, replaced)}` : "this change";
-    const none = `not even --batch 1 fits; delete what is not needed, or ${askForMore}`;
-    const { idle } = count;
-    const advice =
-        idle && dropletsAtOnce(without(count), size) <= limit
-            ? `${doctorFirst(idle)}, then it fits`
-            : adviseBatch(count, size - 1, (batch) => `--batch ${batch}`);
-    return (
-        `the account's limit is ${limit} droplets, ${existing} exist, ${what} needs ${dropletsAtOnce(count, size)}: ` +
-        (advice ?? none)
-    );
-}
-
-/** When what serves nobody is deleted. */
-const without = (count: DropletCount): DropletCount => ({
-    ...count,
-    existing: count.existing - (count.idle?.droplets ?? 0),
-});
-
-/**
- * Which batch fits, if need be after the doctor; `undefined`: not even one server.
- *
- * @param most Servers in it.
- */
-export function adviseBatch(
-    count: DropletCount,
-    most: number,
-    say: (batch: number) => string,
-): string | undefined {
-    const [now, then] = [count, without(count)].map((room) => fittingBatch(room, most));
-    if (now !== undefined) return `${say(now)} fits, or ${askForMore}`;
-    return count.idle && then !== undefined
-        ? `${doctorFirst(count.idle)}, then ${say(then)} fits, or ${askForMore}`
-        : undefined;
-}
-
-/** Where it is enough, or helps, to delete first what serves nobody. */
-export function doctorFirst({ droplets, stack }: NonNullable<DropletCount["idle"]>): string {
-    return `\`make doctor STACK=${stack}\` deletes ${droplets} that serve${droplets === 1 ? "s" : ""} nobody`;
-}
-
-/** The largest batch of at most so many servers that fits into the account's limit; `undefined`: not even one. */
-function fittingBatch(count: DropletCount, most: number): number | undefined {
-    const sizes = Array.from({ length: Math.max(0, most) }, (_, i) => most - i);
-    return sizes.find((size) => dropletsAtOnce(count, size) <= count.limit);
-}
-
-function dropletsAtOnce({ existing, first, replaced }: DropletCount, batch: number): number {
-    const atFirst = existing + first.dropletsMade;
-    return Math.max(atFirst, atFirst - first.dropletsDeleted + Math.min(batch, replaced));
 }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { slotOf } from "../../lib/identity";
 import { readDropletRoom, useAccountOf } from "../live/api";
-import { holdDuring, limitProblem, planBatches, type Preview, readPreview } from "./batches";
+import { holdDuring, planBatches, type PoolChanges, poolChanges } from "./batches";
 import type { Live } from "../live/pool";
 import { readHaproxy } from "../live/haproxy";
 import { leftOf } from "../live/left";
-import { roomProblem } from "../plan/limits";
+import { limitProblem, roomProblem } from "../plan/room";
 import { readPlan } from "../plan/read";
 import { announcement, dropletsNeeded, planSteps, serverNames, some, type Step } from "./steps";
 import { readOutputs, readPulumi } from "../pulumi/run";
@@ -84,7 +84,7 @@ async function planWhole(
     // For how many droplets there is room depends on the batches: that is counted below.
     const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
     if (refusals.length > 0) throw new Error(refusalOf(refusals));
-    const whole = withWaiting(readPreview(document), live);
+    const whole = withWaiting(poolChanges(document), live);
     const { leftovers } = state;
     const batches = planBatches(whole, config.readHold(), batch);
     const serving = holdDuring(batches, -1);
@@ -105,7 +105,7 @@ async function planWhole(
 }
 
 /** The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does. */
-function withWaiting(preview: Preview, live: Live | undefined): Preview {
+function withWaiting(preview: PoolChanges, live: Live | undefined): PoolChanges {
     const waiting = waitingSlots(live);
     const notServing = preview.replaced.filter(
         (slot) => preview.notServing.includes(slot) || waiting.has(slot),
@@ -117,7 +117,7 @@ const waitingSlots = (live: Live | undefined): Set<number | undefined> =>
     new Set(live ? leftOf(live).waiting.map(slotOf) : []);
 
 /** How many droplets the doctor would delete that this change does not use. */
-function wouldGo(live: Live | undefined, { replaced }: Preview): number {
+function wouldGo(live: Live | undefined, { replaced }: PoolChanges): number {
     const slots = waitingSlots(live);
     return (live ? leftOf(live).idle.length : 0) + replaced.filter((slot) => slots.has(slot)).length;
 }

@@ -1,9 +1,8 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { parse } from "yaml";
-import { type Preview, readPreview } from "./batches";
-import { readHold, withHold } from "./hold";
+import { isCollection, parse, parseDocument } from "yaml";
+import { type PoolChanges, poolChanges } from "./batches";
 import { readPreviewDocument } from "../pulumi/preview";
 
 /** Pulumi.<stack>.yaml in the current folder, and what the program would do with it. */
@@ -47,11 +46,11 @@ export class StackConfig {
      *
      * @throws Error that says in the program's words what is wrong.
      */
-    async preview(hold: readonly number[]): Promise<Preview> {
+    async preview(hold: readonly number[]): Promise<PoolChanges> {
         return this.with(hold, async (flags) => {
             const document = await readPreviewDocument(["--stack", this.stack, ...flags]);
             if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
-            return readPreview(document);
+            return poolChanges(document);
         });
     }
 
@@ -78,4 +77,54 @@ function read(file: string): string {
     } catch {
         throw new Error(`there is no ${file} in ${process.cwd()}: run this in the project's folder`);
     }
+}
+
+/**
+ * `hold` of a stack's config.
+ *
+ * @param text Of Pulumi.<stack>.yaml.
+ * @param project Its name: the part of each key before the colon.
+ * @throws Error if it is no list of slot numbers.
+ */
+export function readHold(text: string, project: string): number[] {
+    const document = parseDocument(text);
+    const [problem] = document.errors;
+    if (problem) throw new Error(`the stack's config should be YAML: ${problem.message}`);
+    const value: unknown = (document.toJS() as { config?: Record<string, unknown> } | null)?.config?.[
+        `${project}:hold`
+    ];
+    const list: unknown = typeof value === "string" ? parseJson(value) : (value ?? []);
+    if (!Array.isArray(list) || !list.every((slot) => Number.isInteger(slot) && Number(slot) >= 0))
+        throw new Error(`'hold' should be a list of slot numbers such as [1], got ${JSON.stringify(value)}`);
+    return list as number[];
+}
+
+/** `pulumi config set hold '[1]'` makes a text of it. */
+function parseJson(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return undefined;
+    }
+}
+
+/**
+ * The text of a stack's config with another `hold`, on one line; an empty one is no line. All else stays, comments
+ * and order too.
+ *
+ * @param text Of Pulumi.<stack>.yaml.
+ * @param project Its name.
+ */
+export function withHold(text: string, project: string, hold: readonly number[]): string {
+    const document = parseDocument(text);
+    const path = ["config", `${project}:hold`];
+    if (hold.length === 0) {
+        document.deleteIn(path);
+    } else {
+        const list = document.createNode(hold, { flow: true });
+        const old = document.getIn(path, true);
+        if (isCollection(old) && old.flow) list.comment = old.comment;
+        document.setIn(path, list);
+    }
+    return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }

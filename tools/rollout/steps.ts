@@ -1,13 +1,14 @@
 import { names, serverName, types } from "../../lib/identity";
-import { type DropletCount, holdDuring, type Preview } from "./batches";
+import type { DropletCount } from "../plan/room";
+import { holdDuring, type PoolChanges } from "./batches";
 import type { Leftover } from "../pulumi/state";
 
 /** What is known before a roll-out starts. */
 export interface Situation {
     /** The preview with nothing held. */
-    whole: Preview;
+    whole: PoolChanges;
     /** The preview while every server that serves is held: the same one where none would be replaced. */
-    first: Preview;
+    first: PoolChanges;
     leftovers: readonly Pick<Leftover, "name" | "type">[];
     /** The servers that serve and have to be replaced. */
     batches: readonly (readonly number[])[];

@@ -1,16 +1,15 @@
 import Table from "cli-table3";
 import type { Colors } from "picocolors/types";
 import { useAccountOf } from "../live/api";
-import { kinds } from "../pulumi/deployment";
+import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../live/account";
 import { readStack } from "../pulumi/stack";
-import { type ListedDroplet, readDroplets, readTaggedDroplets } from "../live/account";
-import { type Live, readLive } from "../live/pool";
-import { leftOf, monthlyCostOf, sayLeft } from "../live/left";
+import { type Live, type LiveDroplet, readLive } from "../live/pool";
+import type { HaproxyServer } from "../live/haproxy";
+import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
 import { mask } from "../cli/mask";
 import { dollars } from "../cli/words";
 import { readOutputs } from "../pulumi/run";
 import { readState, type StackState } from "../pulumi/state";
-import { columns, statusRows } from "./rows";
 import { coloursFor } from "../cli/terminal";
 import { describeUpdates, readUpdates, takeUpdates, type Updates } from "../live/updates";
 
@@ -67,4 +66,63 @@ async function listDroplets(prefix: string, state: StackState): Promise<ListedDr
     const isThere = new Set(tagged.map(({ id }) => String(id)));
     // One that somebody took the tag off is not gone.
     return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
+}
+
+/** One line of the table; unhealthy ones are to be seen at once. */
+export interface StatusRow {
+    healthy: boolean;
+    cells: string[];
+}
+
+/** The table's head. */
+export const columns = [
+    "server",
+    "droplet",
+    "address",
+    "size",
+    "droplet is",
+    "what it does",
+    "HAProxy says",
+    "requests now",
+    "in all",
+    "failed",
+];
+
+/** The table of `make status`: every droplet of the stack, then servers to which no droplet belongs. */
+export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
+    const servers = haproxy === undefined || haproxy instanceof Error ? [] : (haproxy.servers ?? []);
+    const strangers = servers.filter((server) => !droplets.some((droplet) => droplet.haproxy === server));
+    return [
+        ...droplets.map((droplet) => ({
+            healthy: isHealthy(droplet),
+            cells: [
+                droplet.name,
+                droplet.id,
+                droplet.address || "-",
+                droplet.size,
+                droplet.status,
+                partOf(droplet),
+                ...haproxyCells(droplet),
+            ],
+        })),
+        ...strangers.map((server) => ({
+            healthy: false,
+            cells: [server.name, "?", server.address, "?", "gone", "not in the stack", ...cellsOf(server)],
+        })),
+    ];
+}
+
+function isHealthy({ status, urn, serves, leaves, isLoadBalancer, haproxy }: LiveDroplet): boolean {
+    if (status !== "active" || urn === undefined || leaves || serves !== true) return false;
+    return isLoadBalancer || haproxy?.status.startsWith("UP") === true;
+}
+
+function haproxyCells({ haproxy, isLoadBalancer, serves }: LiveDroplet): string[] {
+    if (haproxy) return cellsOf(haproxy);
+    if (isLoadBalancer) return ["-", "-", "-", "-"];
+    return serves === undefined ? ["?", "?", "?", "?"] : ["not in service", "-", "-", "-"];
+}
+
+function cellsOf({ status, current, total, failed }: HaproxyServer): string[] {
+    return [status, String(current), String(total), String(failed)];
 }
