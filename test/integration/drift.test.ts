@@ -85,7 +85,7 @@ describe("the drift check", () => {
         for (const written of [text, issue, JSON.stringify(report)]) expect(written).not.toContain(line);
     });
 
-    it("finds none after all of it was mended as it said", async () => {
+    it("finds none after all of it was fixed as it said", async () => {
         const { id } = await dropletNamed(world, "web-1");
         await callApi(world, "POST", `/v2/droplets/${id}/actions`, { type: "power_on" });
         await upEndsWell(world, "--refresh", ...withoutMachines);

@@ -143,7 +143,7 @@ describe("each rule", () => {
         `);
     });
 
-    it("only warns where the limits say so, after what must be mended", () => {
+    it("only warns where the limits say so, after what must be fixed", () => {
         const facts = { ...good, servers: ["web-0"], serversBefore: ["web-0"], monthlyCost: 1000 };
         const { violations } = checkRules(facts, { ...limits, advisory: ["min-replicas"] });
         expect(violations.map(({ rule, advisory }) => [rule, advisory])).toEqual([

@@ -49,7 +49,7 @@ describe("with other names in lib/identity.ts", () => {
         }));
         expect(droplets.map(({ name }) => name)).toEqual(["app-0", "app-1", "app-2", "load_balancer"]);
         expect(droplets.map(({ isLoadBalancer }) => isLoadBalancer)).toEqual([false, false, false, true]);
-        expect(offDrift(droplets, "prod").map(({ mend }) => mend.includes("`retired`"))).toEqual([
+        expect(offDrift(droplets, "prod").map(({ fix }) => fix.includes("`retired`"))).toEqual([
             true,
             true,
             true,

@@ -84,7 +84,7 @@ export function refusalOf(refusals: readonly string[]): string {
  * Runs `pulumi up`, without asking.
  *
  * @param options.quiet Show its output only where it fails.
- * @param options.refresh Look first how things really are, and mend what is not as it was made. @default false
+ * @param options.refresh Look first how things really are, and fix what is not as it was made. @default false
  * @returns Why it did not end well; the reason itself has been printed.
  */
 export async function runUp(

@@ -195,10 +195,10 @@ function refused(stack: Stack, { locks }: Examination, { yes }: DoctorOptions): 
     const [lock] = locks;
     const { name } = stack;
     const hints = [
-        ...(yes || isInteractive() ? [] : ["without a terminal, `--yes` says that it may be"]),
+        ...(yes || isInteractive() ? [] : ["without a terminal, `--yes` confirms it"]),
         ...(lock && !isInteractive()
             ? [
-                  `${describeLock(lock, name)}, and that run can't be seen from here: \`--killed\` says that it is dead`,
+                  `${describeLock(lock, name)}, and that run can't be seen from here: \`--killed\` confirms that it is dead`,
               ]
             : []),
     ];

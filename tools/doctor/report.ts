@@ -91,12 +91,12 @@ function leftRows(live: Live, mayClear: boolean): Row[] {
 function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): Row[] {
     const row = { todo: "tell" as const, kind: "haproxy.cfg", name: "load balancer", id: "" };
     if (haproxy instanceof Error) return [{ ...row, why: `can't be looked at: ${haproxy.message}` }];
-    return found ? [{ ...row, why: found.says }] : [];
+    return found ? [{ ...row, why: found.message }] : [];
 }
 
 /** What HAProxy runs, where it is not what the state has. */
 export function whatRuns({ haproxy }: Examination): string | undefined {
-    return haproxy && `haproxy.cfg ${haproxy.says}: ${haproxy.mend}`;
+    return haproxy && `haproxy.cfg ${haproxy.message}: ${haproxy.fix}`;
 }
 
 /** The last line where nothing else is to be done. */
@@ -147,7 +147,7 @@ export function whatWaits(stack: Stack, orphans: readonly Finding[]): string | u
     const waiting = orphans.filter(({ verdict }) => verdict === "wait");
     if (waiting.length === 0) return undefined;
     const names = waiting.map(({ kind, name }) => `${kind} ${name}`).join(", ");
-    return `stack ${stack.name}: left alone until somebody says that no run is making it: ${names}
+    return `stack ${stack.name}: left alone until somebody confirms that no run is making it: ${names}
 next: this again on a terminal, or with --yes --killed; droplets, firewalls and VPCs an hour old go with --yes alone`;
 }
 

@@ -24,9 +24,9 @@ export interface Drift {
     /** In the account, where it has one. */
     id?: string;
     /** What is different, as the end of a sentence that begins with the thing. */
-    says: string;
+    message: string;
     /** What to do about it, in Markdown. */
-    mend: string;
+    fix: string;
     /** Unified diff, from what Pulumi made to what is. */
     diff?: string;
 }
@@ -36,7 +36,7 @@ export interface DriftReport {
     stack: string;
     differences: Drift[];
     /** What could not be looked at, and why. */
-    untold: string[];
+    unchecked: string[];
 }
 
 const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
@@ -50,7 +50,9 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
     return steps.flatMap(({ op, type, name, before, after, differs }): Drift[] => {
         const thing = { type: type.split(":").at(-1) ?? type, name, ...(before?.id && { id: before.id }) };
         if (op === "delete")
-            return [{ ...thing, kind: "gone", says: "is gone", mend: `${refreshed(stack)} makes it again` }];
+            return [
+                { ...thing, kind: "gone", message: "is gone", fix: `${refreshed(stack)} makes it again` },
+            ];
         if (op !== "update") return [];
         const some = (outputs: Record<string, unknown> = {}) =>
             stringify(Object.fromEntries(differs.map((key) => [key, canonical(outputs[key])])));
@@ -58,8 +60,8 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
             {
                 ...thing,
                 kind: "changed",
-                says: `was changed: ${differs.join(", ")}`,
-                mend: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
+                message: `was changed: ${differs.join(", ")}`,
+                fix: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
                 diff: unified("state", "account", some(before?.outputs), some(after?.outputs)),
             },
         ];
@@ -81,8 +83,8 @@ export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift
                 type: "Droplet",
                 name,
                 id,
-                says: "is switched off",
-                mend: `switch it on (\`doctl compute droplet-action power-on ${id}\`)${instead}`,
+                message: "is switched off",
+                fix: `switch it on (\`doctl compute droplet-action power-on ${id}\`)${instead}`,
             },
         ];
     });
@@ -97,8 +99,8 @@ export function orphanDrift(findings: readonly Finding[], stack: string): Drift[
             type: kind.charAt(0).toUpperCase() + kind.slice(1),
             name,
             id,
-            says: "is not in the state",
-            mend: `\`make doctor STACK=${stack}\` says whether it serves, and deletes it if it does not`,
+            message: "is not in the state",
+            fix: `\`make doctor STACK=${stack}\` says whether it serves, and deletes it if it does not`,
         }));
 }
 
@@ -115,8 +117,8 @@ export function haproxyDrift(
             kind: found.verdict === "unfinished" ? "unfinished" : "haproxy",
             type: "haproxy.cfg",
             name: "load balancer",
-            says: found.says,
-            mend: found.mend,
+            message: found.message,
+            fix: found.fix,
             ...(live.text !== staged.text && {
                 diff: withoutPasswords(unified("state", "load balancer", staged.text, live.text)),
             }),
@@ -138,8 +140,8 @@ export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stac
             kind: "unfinished",
             type: "Run",
             name: "of the stack",
-            says: said.filter(Boolean).join("; "),
-            mend:
+            message: said.filter(Boolean).join("; "),
+            fix:
                 `\`pulumi up --stack ${stack}\` goes on from there` +
                 (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : ""),
         },
@@ -148,11 +150,11 @@ export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stac
 
 /** HAProxy is held, and nobody logs in: if not this, nothing says that it is behind. */
 export function updatesDrift(updates: Updates, stack: string): Drift[] {
-    const says = describeUpdates(updates);
-    const mend = takeUpdates(updates, stack);
-    return says === undefined
+    const message = describeUpdates(updates);
+    const fix = takeUpdates(updates, stack);
+    return message === undefined
         ? []
-        : [{ kind: "updates", type: "Droplet", name: names.loadBalancer, says, mend }];
+        : [{ kind: "updates", type: "Droplet", name: names.loadBalancer, message, fix }];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */
@@ -164,9 +166,9 @@ export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
 }
 
 /** 0: no difference. 2: some. 1: none was found, but not all could be looked at. */
-export function exitCode({ differences, untold }: DriftReport): 0 | 1 | 2 {
+export function exitCode({ differences, unchecked }: DriftReport): 0 | 1 | 2 {
     if (differences.length > 0) return 2;
-    return untold.length > 0 ? 1 : 0;
+    return unchecked.length > 0 ? 1 : 0;
 }
 
 /** Without the two lines of a patch that name files and nothing else. */

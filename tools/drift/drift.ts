@@ -56,12 +56,12 @@ async function examine(stack: Stack): Promise<DriftReport> {
     const strangers = strangersIn(exported, stack.name, apiAddress());
     if (strangers.length > 0) throw new Error(strangers.join("\n"));
     const state = parseState(exported);
-    const untold: string[] = [];
+    const unchecked: string[] = [];
     const part = async (what: string, look: () => Promise<Drift[]>): Promise<Drift[]> => {
         try {
             return await look();
         } catch (error) {
-            untold.push(`${what}: ${(error as Error).message}`);
+            unchecked.push(`${what}: ${(error as Error).message}`);
             return [];
         }
     };
@@ -86,7 +86,7 @@ async function examine(stack: Stack): Promise<DriftReport> {
             ...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))),
             ...(await part("updates of the load balancer", () => updates(stack.name, state))),
         );
-    return { stack: stack.name, differences, untold };
+    return { stack: stack.name, differences, unchecked };
 }
 
 /** https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/ */

@@ -34,9 +34,9 @@ export function fitsItsMarker(text: string): boolean {
 export interface HaproxyFinding {
     verdict: Exclude<HaproxyVerdict, "in order">;
     /** As the end of a sentence that begins with haproxy.cfg. */
-    says: string;
+    message: string;
     /** What to do, in Markdown. */
-    mend: string;
+    fix: string;
     /** HAProxy may send requests to servers that a plain `pulumi up` deletes without applying another text first. */
     isRisky: boolean;
 }
@@ -65,8 +65,8 @@ export function findHaproxy(
     const isRunning = live.generation !== undefined;
     return {
         verdict,
-        says: texts[verdict],
-        mend:
+        message: texts[verdict],
+        fix:
             verdict === "unfinished"
                 ? "the next `pulumi up` applies what the config says, before it deletes a droplet"
                 : `\`pulumi up --replace '**:Command::${commandNames().staged}' --stack ${stack}\` writes and loads it again, without losing a request; ` +

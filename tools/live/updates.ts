@@ -74,12 +74,12 @@ export function describeUpdates({ packages, rebootDue, listsHours }: Updates): s
             : []),
     ];
     const old = listsHours >= 2 * freshHours;
-    const says = [
+    const message = [
         ...(waits.length > 0 ? [`has updates waiting: ${waits.join(", ")}`] : []),
         ...(rebootDue ? ["has a newer kernel than the one that runs"] : []),
         ...(old ? [`could not fetch its package lists for ${Math.floor(listsHours / 24)} days`] : []),
     ];
-    return says.length > 0 ? says.join("; it ") : undefined;
+    return message.length > 0 ? message.join("; it ") : undefined;
 }
 
 /** How what waits is taken, in Markdown. */

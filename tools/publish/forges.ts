@@ -111,6 +111,6 @@ function gitLab(env: NodeJS.ProcessEnv): Forge {
 function required(env: NodeJS.ProcessEnv, name: string): string {
     const value = env[name];
     if (!value)
-        throw new Error(`there is no ${name} in the environment: docs/pipeline.md says what is needed`);
+        throw new Error(`there is no ${name} in the environment: see docs/pipeline.md for what is needed`);
     return value;
 }

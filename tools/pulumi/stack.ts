@@ -40,7 +40,7 @@ export async function readStack(
         readConfig().catch((error: unknown) => error as Error),
     ]);
     const backend = fileBackend((JSON.parse(whoami) as { url: string }).url);
-    if (first instanceof Error) await mendState(name, backend, first, mayDelete);
+    if (first instanceof Error) await repairState(name, backend, first, mayDelete);
     const config = first instanceof Error ? await readConfig() : first;
     const entries = Object.entries(JSON.parse(config) as Record<string, { value?: string }>);
     const find = (name: string) => entries.find(([key]) => key.endsWith(`:${name}`)) ?? [];
@@ -54,7 +54,7 @@ export async function readStack(
 }
 
 /** Makes a state readable again that a killed run left unreadable. @throws The problem, if it is another one. */
-async function mendState(
+async function repairState(
     name: string,
     backend: string | undefined,
     problem: Error,
@@ -67,7 +67,7 @@ async function mendState(
     if (locks.length === 0 || file === undefined) throw problem;
     const question = `pulumi was killed while it wrote ${file}, which is empty now; nothing is lost with it. Delete it?`;
     if (!(await mayDelete(question)))
-        throw new Error(`${problem.message}\n${question} \`--yes\` says that it may be`);
+        throw new Error(`${problem.message}\n${question} \`--yes\` confirms it`);
     await rm(file);
 }
 

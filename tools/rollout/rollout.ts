@@ -49,7 +49,7 @@ export async function rollout(given: RolloutOptions & { stack?: string }): Promi
     const steps = await planWhole(config, options, say);
     if (steps.length === 0) {
         config.writeHold([]);
-        say(`every server of ${options.stack} is what the config says: nothing to do`);
+        say(`every server of ${options.stack} matches the config: nothing to do`);
         return;
     }
     let replaced = 0;
@@ -144,7 +144,7 @@ function failure({ title, hold }: Step, problem: string): string {
     const held = hold.length > 0 ? `As before: ${serverNames(hold)}. ` : "";
     return `${problem}
 stopped at: ${title}. ${held}What served before still serves.
-To go on, mend what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
+To go on, fix what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
 }
 
 function duration(since: number): string {

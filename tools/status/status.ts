@@ -53,10 +53,10 @@ function silence({ haproxy }: Live, stack: string): Error | undefined {
 
 function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
     if (updates instanceof Error) return yellow(`updates of the load balancer: ${mask(updates.message)}`);
-    const says = describeUpdates(updates);
-    return says === undefined
+    const message = describeUpdates(updates);
+    return message === undefined
         ? "the load balancer has all updates"
-        : yellow(`the load balancer ${says}\n  → ${takeUpdates(updates, stack)}`);
+        : yellow(`the load balancer ${message}\n  → ${takeUpdates(updates, stack)}`);
 }
 
 async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
