@@ -2,7 +2,6 @@ import { parseUrn, resourceOf, types } from "../lib/identity";
 
 /** A droplet as it will be. As in all facts, `undefined` is what is not known yet: it is decided while the change runs. */
 export interface DropletFacts {
-    /** In Pulumi, such as `web-0`. */
     name: string;
     size: string | undefined;
     region: string | undefined;
@@ -30,13 +29,11 @@ export interface FirewallFacts {
 
 /** What the rules judge: one resource, or all of a stack, as they will be after the change. */
 export interface Facts {
-    /** Without organization and project. */
     stack: string;
     /** Names of the servers; `undefined` where no pool is among the resources. */
     servers: readonly string[] | undefined;
     /** Before the change: a policy pack sees only what will be. */
     serversBefore?: readonly string[];
-    /** Of all droplets together, in USD. */
     monthlyCost: number | undefined;
     sshFromAnywhere: boolean | undefined;
     droplets: readonly DropletFacts[];

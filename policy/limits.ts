@@ -35,7 +35,6 @@ const forms: Record<keyof Limits, Form> = {
     },
 };
 
-/** The file beside this one. */
 export const limitsFile = join(__dirname, "limits.yaml");
 
 /** What a stack may have of its own: Pulumi asks a policy pack what is advisory before it names the stack. */
@@ -49,8 +48,6 @@ export function readLimits(stack: string): Limits {
 /**
  * The limits of one stack: those of every stack, and over them its own.
  *
- * @param yaml Text of limits.yaml.
- * @param stack Its name, without organization and project.
  * @throws Error that lists every mistake of the file, those of other stacks too: what was found, what is allowed.
  */
 export function parseLimits(yaml: string, stack: string): Limits {

@@ -6,7 +6,6 @@ import { admitsSsh, openRanges, ownRanges } from "./open-ranges";
 export interface Limits {
     minReplicas: number;
     maxReplicas: number;
-    /** 0 to 100. */
     maxShrinkPercent: number;
     maxMonthlyCostUsd: number;
     sizes: "any" | readonly string[];
@@ -17,7 +16,6 @@ export interface Limits {
 }
 
 interface Rule {
-    /** As one sentence. */
     description: string;
     /** `resource`: it can be judged of each resource alone, so before that one is made. `stack`: only of all. */
     scope: "resource" | "stack";
@@ -144,11 +142,7 @@ export interface Verdict {
     unjudged: { rule: RuleName; why: string }[];
 }
 
-/**
- * Holds what a change would make against the rules.
- *
- * @param limits Of the stack that the facts are of.
- */
+/** Holds what a change would make against the rules. */
 export function checkRules(
     facts: Facts,
     limits: Limits,

@@ -22,7 +22,6 @@ interface Firewall {
     status: string;
 }
 
-/** How long a firewall may take until it holds. */
 const applySeconds = 60;
 
 /**

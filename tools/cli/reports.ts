@@ -1,13 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { mask } from "./mask";
 
-/** Where a command says what it found. */
 export interface ReportOptions {
     /** File for the comment or issue; `-` is stdout. */
     markdown?: string;
     /** File for programs; `-` is stdout. */
     json?: string;
-    /** Print no text for people. */
     quiet?: boolean;
 }
 

@@ -11,7 +11,6 @@ export function coloursFor(stream: { isTTY?: boolean }): Colors {
     return pc.createColors(pc.isColorSupported && (stream.isTTY ?? false));
 }
 
-/** Whether there is somebody to ask. */
 export function isInteractive(): boolean {
     return process.stdin.isTTY && process.stdout.isTTY;
 }

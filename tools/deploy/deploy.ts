@@ -8,7 +8,6 @@ export interface DeployOptions {
     quiet?: boolean;
 }
 
-/** Between two looks whether the other run has ended. */
 const lookSeconds = 10;
 
 /**

@@ -7,7 +7,6 @@ import { mask, maskingWriter } from "../cli/mask";
 import { readPlan } from "../plan/read";
 import { isLocked } from "../pulumi/run";
 
-/** Why something did not end well. */
 export interface Failure {
     problem: string;
     /** Nothing was begun, since another run holds the stack: worth another try when that one has ended. */
@@ -65,7 +64,6 @@ export async function upOrClear(
 /**
  * Plans a change as `make plan` does, and says it in a line.
  *
- * @param flags More options of `pulumi preview`.
  * @returns Why it may not be applied: the program, a limit of policy/limits.yaml, or a state that is not this program's.
  */
 export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
@@ -83,7 +81,6 @@ export function refusalOf(refusals: readonly string[]): string {
 /**
  * Runs `pulumi up`, without asking.
  *
- * @param options.quiet Show its output only where it fails.
  * @param options.refresh Look first how things really are, and fix what is not as it was made. @default false
  * @returns Why it did not end well; the reason itself has been printed.
  */

@@ -44,11 +44,9 @@ import { runOverSsh } from "../live/ssh";
 import { confirm, isInteractive } from "../cli/terminal";
 
 export interface DoctorOptions {
-    /** Don't ask. */
     yes: boolean;
     /** No run of the stack lives, here or elsewhere: its lock goes, and what is not an hour old. */
     killed: boolean;
-    /** Delete what serves as well. */
     serving: boolean;
     /** Say nothing but errors, and what stays. */
     quiet?: boolean;

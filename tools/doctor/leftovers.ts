@@ -34,7 +34,6 @@ export function clearable(live: Live, which: Which): LiveDroplet[] {
 /**
  * Deletes what may go of these. It asks once more: since they were named, a run may have taken them into service.
  *
- * @param named Of {@link clearable}.
  * @throws Error if a run is under way, or as askApi.
  */
 export async function clearLeftovers(

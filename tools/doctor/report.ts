@@ -10,11 +10,9 @@ import type { Finding } from "../live/orphans";
 import { dollars } from "../cli/words";
 import type { Lock, Process } from "../pulumi/runs";
 
-/** What was found. */
 export interface Examination {
     locks: Lock[];
     processes: Process[];
-    /** What killed runs were doing. */
     pending: string[];
     orphans: Finding[];
     live: Live;
@@ -22,7 +20,6 @@ export interface Examination {
     haproxy: HaproxyFinding | undefined;
 }
 
-/** One line of the table. */
 export interface Row {
     /** `clear`, `end` and `delete` need consent. */
     todo: "clear" | "end" | Finding["verdict"];
@@ -99,14 +96,12 @@ export function whatRuns({ haproxy }: Examination): string | undefined {
     return haproxy && `haproxy.cfg ${haproxy.message}: ${haproxy.fix}`;
 }
 
-/** The last line where nothing else is to be done. */
 export function nextStep({ name }: Stack, { live, haproxy }: Examination): string {
     const { serving } = leftOf(live);
     const isInOrder = serving.length === 0 && haproxy === undefined && !(live.haproxy instanceof Error);
     return `${isInOrder ? `stack ${name} is in order; ` : ""}next: pulumi up --stack ${name}`;
 }
 
-/** Those that need consent. */
 export function todoOf(rows: readonly Row[]): Row[] {
     return rows.filter(({ todo }) => todo === "clear" || todo === "end" || todo === "delete");
 }

@@ -11,17 +11,14 @@ import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 
-/** What a difference may be. */
 export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates" | "unfinished";
 
-/** One thing that is not as Pulumi made it. */
 export interface Drift {
     kind: DriftKind;
     /** `Droplet`, `Firewall`, …; `haproxy.cfg`. */
     type: string;
     /** As Pulumi names it; for an orphan, as the account does. */
     name: string;
-    /** In the account, where it has one. */
     id?: string;
     /** What is different, as the end of a sentence that begins with the thing. */
     message: string;
@@ -31,21 +28,15 @@ export interface Drift {
     diff?: string;
 }
 
-/** What a drift check found. */
 export interface DriftReport {
     stack: string;
     differences: Drift[];
-    /** What could not be looked at, and why. */
     unchecked: string[];
 }
 
 const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
 
-/**
- * What the provider finds changed or deleted. Secrets are masked in it already.
- *
- * @param steps Of `pulumi refresh --preview-only --json`.
- */
+/** What the provider finds changed or deleted. Secrets are masked in it already. */
 export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift[] {
     return steps.flatMap(({ op, type, name, before, after, differs }): Drift[] => {
         const thing = { type: type.split(":").at(-1) ?? type, name, ...(before?.id && { id: before.id }) };

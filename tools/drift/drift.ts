@@ -28,8 +28,6 @@ import { readUpdates } from "../live/updates";
 /**
  * What of the real world is not as Pulumi last made it. Changes nothing, the state neither. The program does not run: a
  * change of the config that is not applied yet is no drift.
- *
- * @returns The exit code.
  */
 export async function drift(name: string, options: ReportOptions): Promise<number> {
     const stack = await readStack(name, () => Promise.resolve(false));

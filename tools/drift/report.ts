@@ -5,7 +5,6 @@ import { escape, fence, maxCommentLength } from "../cli/markdown";
 /** A diff that is longer says little to a reader. */
 const maxDiffLines = 200;
 
-/** For a terminal. */
 export function driftText(report: DriftReport, colours: Colors): string {
     const blocks = report.differences.map((drift) =>
         [

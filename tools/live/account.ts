@@ -33,7 +33,6 @@ export type Droplet = Inventory["droplets"][number];
 export type ListedDroplet = Droplet & {
     status: string;
     size_slug: string;
-    /** In USD. */
     size?: { price_monthly: number };
 };
 export type Firewall = Inventory["firewalls"][number];
@@ -52,12 +51,7 @@ export function readDroplets(): Promise<ListedDroplet[]> {
     return listAll<ListedDroplet>("droplets", "droplets");
 }
 
-/**
- * Those with one of a stack's tags: 6 requests for 1,000 servers, whatever else the account has.
- *
- * @param prefix `<namePrefix>-<stack>`.
- * @throws as {@link listAll}
- */
+/** Those with one of a stack's tags: 6 requests for 1,000 servers, whatever else the account has. */
 export async function readTaggedDroplets(prefix: string): Promise<ListedDroplet[]> {
     const { backendTag, loadBalancerTag } = identityOf(prefix);
     const lists = [backendTag, loadBalancerTag].map((tag) =>
@@ -66,10 +60,7 @@ export async function readTaggedDroplets(prefix: string): Promise<ListedDroplet[
     return (await Promise.all(lists)).flat();
 }
 
-/**
- * @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for
- * @throws as {@link listAll}
- */
+/** @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for */
 export async function readInventory(all: Promise<Droplet[]> = readDroplets()): Promise<Inventory> {
     const [droplets, firewalls, keys, vpcs, reservedIps] = await Promise.all([
         all,

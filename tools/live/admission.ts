@@ -3,9 +3,7 @@
  * ends, and whose it is, stands in its name: whoever sweeps needs nothing but the account's list of firewalls.
  */
 
-/** What an admission's name says. */
 export interface Admission {
-    /** IPv4 address that is let in. */
     address: string;
     /** When it is to be swept, if nobody has removed it. */
     until: Date;
@@ -18,7 +16,6 @@ const timeForm = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
  * The name of an admission: `<prefix>-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77`, as a firewall's name may be.
  * https://docs.digitalocean.com/reference/api/reference/firewalls/
  *
- * @param prefix `<namePrefix>-<stack>`.
  * @param run 8 hexadecimal digits that no other run has: no two firewalls of an account may have the same name, and two
  *     runs may begin in the same second.
  */
@@ -46,8 +43,6 @@ export function isExpired(admission: Admission | undefined): boolean {
 /**
  * The body of POST /v2/firewalls. It adds to the load balancer's own firewall: DigitalOcean lets in what any of a
  * droplet's firewalls lets in. It has no outbound rule: the other one has them.
- *
- * @param tag Of the load balancer; must exist.
  */
 export function admissionFirewall(name: string, address: string, tag: string) {
     return {

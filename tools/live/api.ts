@@ -24,7 +24,6 @@ export async function useAccountOf(stack: string): Promise<void> {
     if (endpoint?.value) process.env.DIGITALOCEAN_API_URL = endpoint.value;
 }
 
-/** The API refused a request. */
 export class ApiRefusal extends Error {
     readonly status: number;
 
@@ -38,7 +37,6 @@ export class ApiRefusal extends Error {
  * A GET of DigitalOcean's API (DIGITALOCEAN_API_URL for another one) with DIGITALOCEAN_TOKEN; see
  * {@link useAccountOf} for a stack's own.
  *
- * @param resource Path behind /v2/, and query.
  * @returns The body; `undefined` if there is no such thing (404).
  * @throws ApiRefusal if it refuses; Error if it does not answer within 10 s.
  */
@@ -46,13 +44,7 @@ export function askApi(resource: string): Promise<unknown> {
     return request("GET", resource);
 }
 
-/**
- * All pages of a list.
- *
- * @param resource Path behind /v2/, and query.
- * @param key Under which the answer has the list.
- * @throws as {@link askApi}
- */
+/** All pages of a list. */
 export async function listAll<T>(resource: string, key: string): Promise<T[]> {
     const all: T[] = [];
     for (let page = 1; ; page++) {
@@ -76,9 +68,7 @@ export async function readDropletRoom(): Promise<{ limit: number; existing: numb
 /**
  * Deletes; what is gone already is fine.
  *
- * @param resource Path behind /v2/.
  * @param pending Statuses that only mean "not yet": such a request is made again for {@link pendingSeconds}.
- * @throws as {@link askApi}
  */
 export async function deleteFromApi(resource: string, pending: readonly number[]): Promise<void> {
     const deadline = Date.now() + pendingSeconds * 1000;
@@ -94,13 +84,7 @@ export async function deleteFromApi(resource: string, pending: readonly number[]
     }
 }
 
-/**
- * Makes something. Never made again after an answer that did not come: it may have been made.
- *
- * @param resource Path behind /v2/.
- * @returns The body of the answer.
- * @throws as {@link askApi}
- */
+/** Makes something. Never made again after an answer that did not come: it may have been made. */
 export function postToApi(resource: string, body: object): Promise<unknown> {
     return request("POST", resource, body);
 }

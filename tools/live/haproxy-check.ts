@@ -30,7 +30,6 @@ export function fitsItsMarker(text: string): boolean {
     return markGeneration(text.replace(/^ {4}description gen=[0-9a-f]{16}\n/m, "")) === text;
 }
 
-/** What a difference means. */
 export interface HaproxyFinding {
     verdict: Exclude<HaproxyVerdict, "in order">;
     /** As the end of a sentence that begins with haproxy.cfg. */

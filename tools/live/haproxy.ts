@@ -18,7 +18,6 @@ export interface HaproxyServer {
     failed: number;
 }
 
-/** What a load balancer says of itself. */
 export interface LiveHaproxy {
     /** The host's own addresses: they tell which of the stack's load balancers has answered. */
     host: string[];

@@ -9,7 +9,6 @@ export type Answers = ReadonlyMap<number, ReadonlySet<string> | Error>;
 export interface LoadBalancerHost {
     id: number;
     name: string;
-    /** `undefined`: it has none. */
     address: string | undefined;
 }
 

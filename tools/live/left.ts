@@ -3,7 +3,6 @@ import { fitsItsMarker } from "./haproxy-check";
 import type { Live, LiveDroplet } from "./pool";
 import { dollars, some } from "../cli/words";
 
-/** What a droplet is, for people. */
 export type Part =
     | "serves"
     | "may serve"
@@ -16,7 +15,6 @@ export type Part =
     | "not in the state, may serve"
     | "not in the state, serves nobody";
 
-/** The same words everywhere. */
 export function partOf({ serves, leaves, urn, status }: LiveDroplet): Part {
     if (status === "gone") return "gone";
     const word = serves === undefined ? "may serve" : "serves";
@@ -35,7 +33,6 @@ export interface Left {
     idle: LiveDroplet[];
 }
 
-/** @param haproxy Of {@link Live}. */
 export function leftOf({ haproxy, droplets }: Pick<Live, "haproxy" | "droplets">): Left {
     const ours = droplets.filter(({ urn }) => urn !== undefined);
     const isThere = ({ status }: LiveDroplet) => status !== "gone";

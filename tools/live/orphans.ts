@@ -4,7 +4,6 @@ import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
 import { carriesTagOf, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
 
-/** Something of the account that the state does not know. */
 export interface Finding {
     kind: keyof typeof kinds;
     name: string;
@@ -30,7 +29,6 @@ export interface Case extends Known {
     vpcId: string;
     /** Of the load balancers that were to be asked. */
     answers: Answers;
-    /** Delete what serves as well. */
     giveUp: boolean;
     /** A person says that no run is under way: what is young is deleted, too. */
     noRunLives: boolean;

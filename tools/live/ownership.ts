@@ -8,7 +8,6 @@ import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
 type Doubt = string | undefined;
 
-/** Whether a droplet carries a tag of the stack. */
 export function carriesTagOf(prefix: string, { tags }: Pick<Droplet, "tags">): boolean {
     const { backendTag, loadBalancerTag } = identityOf(prefix);
     return tags.includes(backendTag) || tags.includes(loadBalancerTag);
@@ -78,7 +77,6 @@ export function doubtKey(prefix: string, { public_key: key }: Inventory["keys"][
         : `its comment is not ${deployKeyComment}`;
 }
 
-/** Of a VPC with the stack's name. */
 export function doubtVpc(prefix: string, { description }: Inventory["vpcs"][number]): Doubt {
     const { vpcDescription } = identityOf(prefix);
     return description === vpcDescription ? undefined : `its description is not '${vpcDescription}'`;

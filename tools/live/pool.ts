@@ -13,11 +13,9 @@ import { carriesTagOf } from "./ownership";
 import { readOutputs } from "../pulumi/run";
 import { stagedHaproxy, type StackState } from "../pulumi/state";
 
-/** A droplet that the state or the account has. */
 export interface LiveDroplet {
     /** In the state; of one that it does not know, in the account. */
     name: string;
-    /** In the account. */
     id: string;
     /** In the state; `undefined`: the state does not know it. */
     urn: string | undefined;
@@ -34,14 +32,12 @@ export interface LiveDroplet {
     status: string;
     /** Requests may come to it; `undefined`: who could tell did not answer, so it may. */
     serves: boolean | undefined;
-    /** What HAProxy says of it. */
     haproxy: HaproxyServer | undefined;
 }
 
 /** Addresses to which requests come, of load balancers and of servers; or why that is not known. */
 export type Serving = ReadonlySet<string> | Error;
 
-/** A stack as it is. */
 export interface Live {
     /** Why it could not be asked; `undefined`: no run has ever applied a haproxy.cfg, so nothing serves. */
     haproxy: LiveHaproxy | Error | undefined;
@@ -49,13 +45,7 @@ export interface Live {
     droplets: LiveDroplet[];
 }
 
-/**
- * Asks the load balancer, and pairs.
- *
- * @param stack Its name, and the prefix of its tags.
- * @param listed Droplets of the account: all that have its tags, or all.
- * @throws as askApi. A load balancer that does not answer is no error.
- */
+/** Asks the load balancer, and pairs. */
 export async function readLive(
     { name, prefix }: Pick<Stack, "name" | "prefix">,
     state: StackState,
@@ -109,7 +99,6 @@ export function servingByState(state: StackState): Serving {
  * The droplets of a state, and of an account.
  *
  * @param listed Those of the account; `undefined`: it was not asked.
- * @param servers Of HAProxy, where it was asked.
  */
 export function pair(
     state: Pick<StackState, "resources" | "leftovers">,

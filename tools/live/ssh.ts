@@ -70,11 +70,7 @@ export function runOverSsh(
     });
 }
 
-/**
- * Runs a shell command as root on the load balancer; what it printed.
- *
- * @throws as {@link runOverSsh}
- */
+/** Runs a shell command as root on the load balancer; what it printed. */
 export function onLoadBalancer(
     { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
     command: string,

@@ -1,7 +1,6 @@
 import { onLoadBalancer } from "./ssh";
 import { type StackOutputs } from "../pulumi/run";
 
-/** A package of the load balancer with a newer version. */
 export interface Update {
     name: string;
     from: string;
@@ -12,7 +11,6 @@ export interface Update {
     security: boolean;
 }
 
-/** What waits to be installed on the load balancer. */
 export interface Updates {
     packages: Update[];
     /** A newer kernel is installed than the one that runs. */

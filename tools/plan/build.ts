@@ -17,9 +17,7 @@ import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
 import { warningsOf } from "./warnings";
 
-/** All that a plan is made of. */
 export interface Sources {
-    /** Name of the stack. */
     stack: string;
     document: PreviewDocument;
     state: StackState;
@@ -32,7 +30,6 @@ export interface Sources {
     obstacles: readonly string[];
 }
 
-/** What is known of the account. */
 export interface AccountFacts {
     /** Price in USD a month by size. */
     monthlyPrices: ReadonlyMap<string, number>;

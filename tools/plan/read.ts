@@ -14,7 +14,6 @@ import { strangersIn } from "./strangers";
 import { type AccountFacts, buildPlan } from "./build";
 import type { Plan } from "./model";
 
-/** A plan, and what it was made of. */
 export interface ReadPlan {
     plan: Plan;
     document: PreviewDocument;
@@ -26,8 +25,6 @@ export interface ReadPlan {
 /**
  * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
  * that whoever reads the plan sees it.
- *
- * @param flags More options of `pulumi preview`. @default none
  */
 export async function readPlan(stack: string, flags: readonly string[] = []): Promise<ReadPlan> {
     const problems: string[] = [];

@@ -169,7 +169,6 @@ const waits = {
     anythingElse: [1, 10],
 } as const;
 
-/** How long `pulumi up` takes, about. */
 export function secondsFor(
     plan: Pick<Plan, "changes" | "servers" | "loadBalancer" | "others" | "leftovers">,
     drainSeconds: number,

@@ -1,20 +1,15 @@
 import type { Plan } from "./model";
 
-/** What the account has room for. */
 export interface DropletCount {
-    /** How many droplets the account may have. */
     limit: number;
-    /** How many it has. */
     existing: number;
     /** Those that the step before the batches makes, and those that it deletes at its end. */
     first: { dropletsMade: number; dropletsDeleted: number };
-    /** How many servers the batches replace together. */
     replaced: number;
     /** What the doctor would delete first, since it serves nobody. @default nothing */
     idle?: { droplets: number; stack: string };
 }
 
-/** What to do where the account has no room for droplets. */
 export const askForMore = "ask for more: https://cloud.digitalocean.com/account/team/droplet_limit_increase";
 
 /** Why batches of that size don't fit into the account's limit, and what would; `undefined` if they fit. */
@@ -34,17 +29,12 @@ export function limitProblem(count: DropletCount, size: number): string | undefi
     );
 }
 
-/** When what serves nobody is deleted. */
 const without = (count: DropletCount): DropletCount => ({
     ...count,
     existing: count.existing - (count.idle?.droplets ?? 0),
 });
 
-/**
- * Which batch fits, if need be after the doctor; `undefined`: not even one server.
- *
- * @param most Servers in it.
- */
+/** Which batch fits, if need be after the doctor; `undefined`: not even one server. */
 export function adviseBatch(
     count: DropletCount,
     most: number,

@@ -7,7 +7,6 @@ import { leftoverName } from "../live/left";
 export interface Row {
     /** `keep`: nothing happens to it. */
     action: DropletAction;
-    /** What happens, in a word. */
     label: string;
     names: string[];
     /** What they are, where there are no names or the names don't say it. */

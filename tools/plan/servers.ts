@@ -16,7 +16,6 @@ const configNames: Record<string, string> = {
     userData: "user data",
 };
 
-/** The config as far as servers depend on it. */
 export interface PoolConfig {
     replicas: number;
     retired: readonly number[];
@@ -27,7 +26,6 @@ export interface PoolConfig {
     userDataFile: string;
 }
 
-/** Every backend that there is or will be, by slot. */
 export function planServers(changes: readonly Change[], config: PoolConfig, left: Left): ServerPlan[] {
     const pool = find(changes, types.pool, names.pool);
     const servers = changes.flatMap((change) => {
@@ -61,7 +59,6 @@ export function namesBefore(list: readonly ServerPlan[], { serving }: Left): str
     return [...new Set([...there, ...old])];
 }
 
-/** What happens to a droplet. */
 export function dropletAction({ action }: Change): DropletAction {
     return action === "same" ? "keep" : action;
 }
@@ -136,7 +133,6 @@ function plain(value: unknown): string | undefined {
     return readable && value !== "[secret]" ? words.join(", ") : undefined;
 }
 
-/** What differs in a droplet's user data. */
 export interface UserDataChange {
     key: "generation" | "userdata";
     before: string;

@@ -9,11 +9,9 @@ import type { Change } from "./changes";
  * command and the code of a dynamic resource out of it, and sends the token to the address that a provider has there.
  */
 
-/** A resource as `pulumi stack export` has it. */
 interface Exported {
     urn: string;
     type: string;
-    /** Replaced, and still to be deleted. */
     delete?: boolean;
     inputs?: Record<string, unknown>;
     outputs?: Record<string, unknown>;
@@ -37,7 +35,6 @@ const addresses: Record<string, (api: string) => string[]> = {
 /**
  * What must not be there when the engine loads a state, so before a preview, too: each with what to do.
  *
- * @param json What `pulumi stack export` printed.
  * @param api The API of the stack's account: what its config says, or the environment.
  */
 export function strangersIn(json: string, stack: string, api: string): string[] {
@@ -95,7 +92,6 @@ function foreignKind({ urn, type }: Exported): string | undefined {
     return isOurs ? undefined : "of a kind that this program does not make";
 }
 
-/** What its values would have a run do. */
 function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): string | undefined {
     if (type.startsWith(commandType))
         return isSet(inputs.delete) || isSet(outputs.delete)

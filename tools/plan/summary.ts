@@ -13,7 +13,6 @@ type Summarized = Pick<
     | "haproxyDiff"
 >;
 
-/** The whole plan in one line. */
 export function summarize(plan: Summarized): string {
     const { servers, monthlyCost: cost, loadBalancer, others, leftovers } = plan;
     const money = `${arrow(cost.before, cost.after, dollars)} a month`;

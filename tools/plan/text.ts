@@ -14,10 +14,8 @@ const marks: Record<DropletAction, string> = {
     keep: " ",
 };
 
-/** Longest name that others are aligned with. */
 const nameWidth = 24;
 
-/** The plan for a person at a terminal. */
 export function planAsText(plan: Plan, colours: Colours): string {
     const { bold, red, yellow } = colours;
     const summary = plan.applicable ? bold(plan.summary) : red(bold(plan.summary));

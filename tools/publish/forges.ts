@@ -1,4 +1,3 @@
-/** A comment, or an issue, as a forge's API shows it. */
 export type Entry = Record<string, unknown> & { id: number };
 
 /** Where comments or issues are, in the API of what hosts the repository. */
@@ -17,7 +16,6 @@ export interface Place {
     closed?: object;
 }
 
-/** What hosts the repository. */
 export interface Forge {
     /** Of its API, without a slash at the end. */
     url: string;

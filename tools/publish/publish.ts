@@ -6,11 +6,9 @@ const markerForm = /^<!-- dropscale (\w+): ([\w./-]+) -->$/;
 
 export interface PublishOptions {
     what: "comment" | "issue";
-    /** The issue has been dealt with: it is closed, and none is opened. */
     close?: boolean;
 }
 
-/** Publishes a report on the forge whose pipeline this runs in. */
 export async function publishFile(file: string, { what, close = false }: PublishOptions): Promise<void> {
     if (close && what === "comment") throw new Error("a comment can't be closed");
     console.log(await publish(forgeOf(process.env), what, readFileSync(file, "utf8"), close));
@@ -19,9 +17,6 @@ export async function publishFile(file: string, { what, close = false }: Publish
 /**
  * Puts a text where people read it: over what began with the same marker before, or as something new.
  *
- * @param text Its first line is the marker, `<!-- dropscale SUBJECT: STACK -->`.
- * @param close The issue has been dealt with: it is closed, and none is opened.
- * @returns What was done, for people.
  * @throws Error where there is no marker, or the forge refuses or does not answer.
  */
 export async function publish(

@@ -14,14 +14,11 @@ export interface ResourceState {
     ignoreChanges?: string[] | null;
 }
 
-/** A step of `pulumi preview --json`. */
 export interface PreviewStep {
     /** `create`, `update`, `replace`, `delete`, `same`, `import`, …; the Stack's own stands for the whole. */
     op: string;
     urn: string;
-    /** Such as `digitalocean:index/droplet:Droplet`. */
     type: string;
-    /** Such as `web-0`. */
     name: string;
     before?: ResourceState;
     after?: ResourceState;
@@ -31,7 +28,6 @@ export interface PreviewStep {
     replacedFor: string[];
 }
 
-/** What `pulumi preview --json` says. */
 export interface PreviewDocument {
     /** The stack's config, defaults included, by key without its namespace; lists are JSON. */
     config: Record<string, string>;
@@ -62,8 +58,6 @@ export const byUrn = (a: { urn: string }, b: { urn: string }): number => compare
 /**
  * Reads what `pulumi preview --json` printed. Of the diagnostics only errors and warnings: debug messages hold secrets.
  * All lists are sorted.
- *
- * @throws SyntaxError if it is no JSON.
  */
 export function parsePreview(json: string): PreviewDocument {
     const { config = {}, steps = [], diagnostics = [] } = JSON.parse(json) as RawPreview;
@@ -93,9 +87,6 @@ export function parsePreview(json: string): PreviewDocument {
 /**
  * What `pulumi preview` prints. It may run where SSH to the load balancer is not allowed: it dials nothing. So the
  * program, which refuses a machine that `adminCidrs` does not hold, is told that this one is admitted.
- *
- * @param options More of the command's, `--stack` among them.
- * @throws as {@link readPulumiIn}
  */
 export function runPreview(
     options: readonly string[],
@@ -112,7 +103,6 @@ export function runPreview(
 /**
  * Runs `pulumi preview --json`; what it prints stays in memory. A refused config is no error here: see `errors`.
  *
- * @param options More of the command's, `--stack` among them.
  * @param command `refresh` with `--preview-only` prints a document of the same form.
  * @throws Error in pulumi's own words where it did not come as far as the program.
  */

@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { learnSecret } from "../cli/mask";
 
-/** A server as the stack's outputs name it. */
 export interface StackServer {
     name: string;
     slot: number;
@@ -14,11 +13,8 @@ export interface StackServer {
 export interface StackOutputs {
     url: string;
     loadBalancerIp: string;
-    /** In USD. */
     monthlyCost: number;
-    /** Private key of root on the load balancer. */
     deployKey: string;
-    /** Public key of the load balancer's host. */
     hostKey: string;
     servers: StackServer[];
 }
@@ -32,7 +28,6 @@ export function readPulumi(...args: string[]): Promise<string> {
     return readPulumiIn(process.env, ...args);
 }
 
-/** The same in another environment. */
 export async function readPulumiIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
     // The preview of a thousand servers is megabytes of JSON.
     const options = { env, maxBuffer: Infinity };
@@ -80,12 +75,7 @@ export async function refreshState(stack: string): Promise<void> {
     await refresh(stack, ["--clear-pending-creates"]);
 }
 
-/**
- * The same of these resources alone: those that are gone leave the state, those marked for deletion too.
- *
- * @param urns At least one.
- * @throws as {@link refreshState}
- */
+/** The same of these resources alone: those that are gone leave the state, those marked for deletion too. */
 export async function refreshResources(stack: string, urns: readonly string[]): Promise<void> {
     await refresh(
         stack,

@@ -11,11 +11,9 @@ export interface Lock {
     pid: number;
     username: string;
     hostname: string;
-    /** RFC 3339. */
     timestamp: string;
 }
 
-/** A process of this host. */
 export interface Process {
     pid: number;
     /** Of an engine in a container: its number there, and in the containers between, innermost last. */
@@ -23,11 +21,9 @@ export interface Process {
     parent: number;
     /** Name or path of its program, without arguments. */
     command: string;
-    /** Its command line. */
     args: string;
 }
 
-/** How long a process may take from SIGTERM to its end, in seconds. */
 const graceSeconds = 5;
 
 /**
@@ -48,7 +44,6 @@ export function fileBackend(backendUrl: string): string | undefined {
  * The locks of a stack in a file backend.
  * https://www.pulumi.com/docs/iac/concepts/state-and-backends/#state-locking
  *
- * @param folder What {@link fileBackend} returned.
  * @throws Error if they can't be read: then nobody knows whether there are any.
  */
 export async function readLocks(folder: string, project: string, stack: string): Promise<Lock[]> {
@@ -83,7 +78,6 @@ export async function readLocks(folder: string, project: string, stack: string):
  * beside it and writes them first, so that a SIGKILL at that moment leaves them empty. Without them all is well: they
  * repeat a type and a checksum. https://pkg.go.dev/gocloud.dev/blob/fileblob
  *
- * @param folder What {@link fileBackend} returned.
  * @returns Its path; `undefined` if the attributes of the stack's state are whole, or there are none.
  */
 export async function cutOffAttributes(
@@ -113,7 +107,6 @@ export function engineOf(lock: Lock, processes: readonly Process[]): Process | u
     );
 }
 
-/** All processes of this host, or of this container. */
 export async function listProcesses(): Promise<Process[]> {
     const [commands, lines] = await Promise.all([ps("pid=,comm="), ps("pid=,ppid=,args=")]);
     const names = new Map(
@@ -205,7 +198,6 @@ function hasEngine(process: Process, processes: readonly Process[]): boolean {
     return false;
 }
 
-/** Whether something listens on a port of loopback. */
 function listens(port: number): Promise<boolean> {
     return new Promise((resolve) => {
         const socket = connect({ host: "127.0.0.1", port, timeout: 2000 });

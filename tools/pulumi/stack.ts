@@ -14,7 +14,6 @@ import {
 } from "./runs";
 import { readPulumi } from "./run";
 
-/** Where a stack's state and names are. */
 export interface Stack {
     name: string;
     project: string;
@@ -92,12 +91,10 @@ export async function readUnseenLocks({
     return locks;
 }
 
-/** Who holds a lock. */
 export function describeLock({ pid, username, hostname, timestamp }: Lock, stack: string): string {
     return `stack ${stack} is locked by ${username}@${hostname} (pid ${pid}) since ${timestamp}`;
 }
 
-/** Why nothing is done while a lock is held. */
 function refusalFor(lock: Lock, engine: Process | undefined, stack: string): string {
     const cancel = `\`pulumi cancel --stack ${stack}\` and then this again`;
     const elsewhere = `that is another host, and whether it still runs can't be seen from here; wait for it or, if you are sure that it is dead, ${cancel}`;

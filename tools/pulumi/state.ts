@@ -4,7 +4,6 @@ import { compareTexts } from "../cli/words";
 import { byUrn, type ResourceState } from "./preview";
 import { readPulumi } from "./run";
 
-/** What `pulumi stack export` has of a state. */
 export interface Deployment {
     resources?: { type: string; id?: string; urn?: string }[];
     pending_operations?: {
@@ -13,7 +12,6 @@ export interface Deployment {
     }[];
 }
 
-/** A resource as a stack's state has it. */
 export interface StateResource extends ResourceState {
     urn: string;
     type: string;
@@ -27,13 +25,11 @@ export interface Leftover {
     /** Such as `web-0`: its successor's name too. */
     name: string;
     type: string;
-    /** In the account. */
     id: string;
     inputs?: Record<string, unknown>;
     outputs: Record<string, unknown>;
 }
 
-/** What a stack's state says. */
 export interface StackState {
     /** What there is, without what is still to be deleted. */
     resources: StateResource[];
@@ -47,7 +43,6 @@ type Exported = Omit<Deployment, "resources"> & {
     resources?: (ResourceState & { urn: string; type: string; delete?: boolean })[];
 };
 
-/** Takes apart what `pulumi stack export` printed. */
 export function parseState(json: string): StackState {
     const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };
     const all = (deployment?.resources ?? []).toSorted(byUrn);
@@ -123,7 +118,6 @@ export function dropletsInTheMaking({ pending_operations: pending = [] }: Deploy
     );
 }
 
-/** Ids of the droplets that a state has as load balancers. */
 export function loadBalancersOf({ resources = [] }: Deployment): ReadonlySet<string> {
     return new Set(
         resources.flatMap(({ urn = "", id }) => (isLoadBalancer(parseUrn(urn)) && id ? [id] : [])),

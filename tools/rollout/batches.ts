@@ -2,7 +2,6 @@ import { commandNames, serverName, slotOf, types } from "../../lib/identity";
 import type { PreviewDocument, PreviewStep } from "../pulumi/preview";
 import { stagedHaproxy } from "../pulumi/state";
 
-/** What a preview would do, as far as a roll-out needs it. */
 export interface PoolChanges {
     /** Slots whose droplets would be replaced, ascending. */
     replaced: number[];
@@ -77,9 +76,6 @@ function appliedText(steps: readonly PreviewStep[]): string | undefined {
  *
  * First come those that `held` lets go already: the rest of an interrupted batch, or a canary that somebody chose.
  * So a roll-out that goes on has the batches that were left.
- *
- * @param held `hold` of the stack's config as it is now.
- * @param size The most servers in a batch, >= 1.
  */
 export function planBatches(
     { replaced, notServing }: Pick<PoolChanges, "replaced" | "notServing">,

@@ -14,7 +14,6 @@ import { confirm } from "../cli/terminal";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 
 export interface RolloutOptions {
-    /** Most servers that are replaced at a time. */
     batch: number;
     pause?: boolean;
     quiet?: boolean;

@@ -7,7 +7,6 @@ import { readPreviewDocument } from "../pulumi/preview";
 
 /** Pulumi.<stack>.yaml in the current folder, and what the program would do with it. */
 export class StackConfig {
-    /** Name of the file. */
     readonly file: string;
     private readonly stack: string;
     private readonly project: string;
@@ -82,8 +81,6 @@ function read(file: string): string {
 /**
  * `hold` of a stack's config.
  *
- * @param text Of Pulumi.<stack>.yaml.
- * @param project Its name: the part of each key before the colon.
  * @throws Error if it is no list of slot numbers.
  */
 export function readHold(text: string, project: string): number[] {
@@ -111,9 +108,6 @@ function parseJson(text: string): unknown {
 /**
  * The text of a stack's config with another `hold`, on one line; an empty one is no line. All else stays, comments
  * and order too.
- *
- * @param text Of Pulumi.<stack>.yaml.
- * @param project Its name.
  */
 export function withHold(text: string, project: string, hold: readonly number[]): string {
     const document = parseDocument(text);

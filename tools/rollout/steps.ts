@@ -3,7 +3,6 @@ import type { DropletCount } from "../plan/room";
 import { holdDuring, type PoolChanges } from "./batches";
 import type { Leftover } from "../pulumi/state";
 
-/** What is known before a roll-out starts. */
 export interface Situation {
     /** The preview with nothing held. */
     whole: PoolChanges;
@@ -14,12 +13,10 @@ export interface Situation {
     batches: readonly (readonly number[])[];
 }
 
-/** One `pulumi up`. */
 export interface Step {
     title: string;
     /** `hold` while it runs, ascending. */
     hold: number[];
-    /** Slots that it replaces. */
     replaces: readonly number[];
 }
 
@@ -29,7 +26,6 @@ export interface Step {
  *
  * So a load balancer and servers never change at the same time, and what did not get ready is out of the way first.
  *
- * @returns None if there is nothing to do.
  * @throws Error for a change that `hold` does not hold back.
  */
 export function planSteps({ whole, first, leftovers, batches }: Situation): Step[] {
@@ -52,7 +48,6 @@ export function planSteps({ whole, first, leftovers, batches }: Situation): Step
     return changes || leftovers.length > 0 ? [before, ...steps] : steps;
 }
 
-/** What is to be counted for the account's limit. */
 export function dropletsNeeded(
     { first, leftovers, batches }: Situation,
     steps: readonly Step[],
@@ -67,7 +62,6 @@ export function dropletsNeeded(
     };
 }
 
-/** Says in a few lines what will happen. */
 export function announcement({ first, leftovers, batches }: Situation, steps: readonly Step[]): string[] {
     const lines: string[] = [];
     if (steps.length > batches.length) {
@@ -89,11 +83,9 @@ export function announcement({ first, leftovers, batches }: Situation, steps: re
     return lines;
 }
 
-/** The names of servers, for a sentence. */
 export const serverNames = (slots: readonly number[]): string =>
     slots.map((slot) => serverName(slot)).join(" ");
 
-/** At most ten of them, for a sentence. */
 export function some(words: readonly string[]): string {
     const rest = words.length > 10 ? ` and ${words.length - 10} more` : "";
     return `${words.slice(0, 10).join(", ")}${rest}`;

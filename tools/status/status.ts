@@ -74,7 +74,6 @@ export interface StatusRow {
     cells: string[];
 }
 
-/** The table's head. */
 export const columns = [
     "server",
     "droplet",
