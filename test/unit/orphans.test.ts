@@ -7,7 +7,7 @@ import { dropletsInTheMaking, loadBalancersOf, pendingOf } from "../../tools/pul
 import { type Inventory, knownTo, strangeAccount } from "../../tools/live/account";
 import { askHaproxy, parseServersState } from "../../tools/live/haproxy";
 import { loadBalancersToAsk } from "../../tools/live/in-service";
-import { type Case, type Finding, judge } from "../../tools/live/orphans";
+import { type Case, type Orphan, findOrphans } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";
 const created_at = "2026-01-02T03:04:05Z";
@@ -73,14 +73,14 @@ const all = [
     "reserved IP 203.0.113.9",
 ];
 const known = new Set(all);
-const findings = (inventory: Partial<Inventory>, more: Partial<Case> = {}): Finding[] =>
-    judge({
+const findings = (inventory: Partial<Inventory>, more: Partial<Case> = {}): Orphan[] =>
+    findOrphans({
         ...{ prefix, vpcId: "", inventory: { ...nothing, ...inventory } },
         ...{ known: new Set(), loadBalancerIds: new Set(), neverServed: new Set(), answers: idle },
         ...{ giveUp: false, noRunLives: true },
         ...more,
     });
-const verdicts = (...args: Parameters<typeof findings>): Record<string, Finding["verdict"]> =>
+const verdicts = (...args: Parameters<typeof findings>): Record<string, Orphan["verdict"]> =>
     Object.fromEntries(findings(...args).map(({ kind, id, verdict }) => [`${kind} ${id}`, verdict]));
 /** Why, of the only finding. */
 const whyOf = (...args: Parameters<typeof findings>): string => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { askForMore, limitProblem } from "../../tools/plan/room";
 import { pair } from "../../tools/live/pool";
 import { buildPlan, type Sources } from "../../tools/plan/build";
-import { readableEngineDiff } from "../../tools/cli/diff";
+import { readableEngineDiff } from "../../tools/plan/plan";
 import { planAsMarkdown } from "../../tools/plan/markdown";
 import { maskSecrets } from "../../tools/cli/mask";
 import type { Plan } from "../../tools/plan/model";

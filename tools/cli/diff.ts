@@ -1,22 +1,16 @@
 import { createTwoFilesPatch } from "diff";
+import type { Colors } from "picocolors/types";
 
-/** What differs between two texts, as a unified diff without the lines that name files; empty: nothing. */
-export function unifiedDiff(before: string, after: string): string {
+/** A unified diff of two texts; empty: they are the same. @param files Named in its first two lines. @default none */
+export function unifiedDiff(before: string, after: string, files?: readonly [string, string]): string {
     if (before === after) return "";
-    const patch = createTwoFilesPatch("", "", before, after, "", "", { context: 2 });
-    return patch.slice(patch.indexOf("@@"));
+    const [from, to] = files ?? ["", ""];
+    const patch = createTwoFilesPatch(from, to, before, after, undefined, undefined, { context: 2 });
+    return files ? patch.replace(/^=+\n/, "") : patch.slice(patch.indexOf("@@"));
 }
 
-/** Of user data the engine knows a hash before and the whole text after, and shows both for each droplet. */
-const wholeUserData = /^( +)~ userData: *\n\1 {4}- [0-9a-f]{40}\n(?:\1 {4}\+(?: .*)?\n)+/gm;
-
-/**
- * What `pulumi preview --diff` prints, without what tells a reviewer nothing: its greeting, the provider of each
- * resource (one that changes is shown in another form), and user data, which {@link unifiedDiff} shows better.
- */
-export function readableEngineDiff(text: string): string {
-    return text
-        .replace(/^@ previewing update\.*\n/gm, "")
-        .replace(/^ +\[provider=.*\]\n/gm, "")
-        .replace(wholeUserData, "$1~ userData: (another one: its diff stands by itself)\n");
+export function paintDiffLine(line: string, { green, red, dim }: Colors): string {
+    if (line.startsWith("+")) return green(line);
+    if (line.startsWith("-")) return red(line);
+    return line.startsWith("@@") ? dim(line) : line;
 }

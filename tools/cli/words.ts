@@ -28,14 +28,19 @@ export function difference(amount: number | null): string {
     return `${amount > 0 ? "+" : amount < 0 ? "-" : "±"}${dollars(Math.abs(amount))}`;
 }
 
-/** `20 s`, `1 min`, `2 min`: nobody needs it closer. */
+/** `42 s`, `2 min 5 s`. */
 export function duration(seconds: number): string {
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** `20 s`, `1 min`, `2 min`: of what is only estimated, nobody needs it closer. */
+function roughly(seconds: number): string {
     return seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** `about 1 to 4 min`, `about 20 to 50 s`, `about 40 s to 3 min`. */
 export function about({ from, to }: { from: number; to: number }): string {
-    const [low, high] = [duration(from), duration(to)];
+    const [low, high] = [roughly(from), roughly(to)];
     const unit = / \w+$/.exec(high)?.[0] ?? "";
     if (low === high) return `about ${high}`;
     return `about ${low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${high}`;

@@ -15,8 +15,8 @@ import { deleteFromApi, useAccountOf } from "../live/api";
 import {
     type Examination,
     nextStep,
-    type Row,
-    rowsOf,
+    type ExaminationRow,
+    examinationRows,
     tableOf,
     todoOf,
     whatRuns,
@@ -37,7 +37,7 @@ import {
     parseState,
     pendingOf,
 } from "../pulumi/state";
-import { type Finding, judge } from "../live/orphans";
+import { type Orphan, findOrphans } from "../live/orphans";
 import { readOutputs, readPulumi, refreshState } from "../pulumi/run";
 import { endProcesses, leftOver, listProcesses } from "../pulumi/runs";
 import { runOverSsh } from "../live/ssh";
@@ -74,7 +74,7 @@ export async function doctor(name: string, given: Partial<DoctorOptions>): Promi
         await clearLeftovers(stack, left, say);
         if (left.length > 0) found = await examine(stack, options);
     }
-    const rows = (now: Examination) => rowsOf(now, clearLeft === undefined);
+    const rows = (now: Examination) => examinationRows(now, clearLeft === undefined);
     say(tableOf(rows(found)));
     if (!(await agreed(rows(found), options))) return refused(stack, found, options);
 
@@ -140,7 +140,7 @@ async function examine(
     };
     const answers = await askLoadBalancers(name, prefix, inventory, known);
     const noRunLives = options.killed || (!options.yes && isInteractive());
-    const orphans = judge({
+    const orphans = findOrphans({
         ...known,
         prefix,
         inventory,
@@ -179,7 +179,7 @@ async function askLoadBalancers(
 }
 
 /** Whether all of this may be done. */
-async function agreed(rows: readonly Row[], { yes, killed }: DoctorOptions): Promise<boolean> {
+async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOptions): Promise<boolean> {
     const todo = todoOf(rows);
     if (todo.length === 0) return true;
     if (yes) return killed || !todo.some(({ kind }) => kind === "lock");
@@ -218,9 +218,9 @@ async function clear(stack: Stack, found: Examination, say: (text: string) => vo
     if (locks.length + processes.length > 0) await sleep(settleSeconds * 1000);
 }
 
-async function deleteOrphans(orphans: readonly Finding[], say: (text: string) => void): Promise<void> {
+async function deleteOrphans(orphans: readonly Orphan[], say: (text: string) => void): Promise<void> {
     const due = orphans.filter(({ verdict }) => verdict === "delete");
-    const remove = async ({ kind, name, id }: Finding) => {
+    const remove = async ({ kind, name, id }: Orphan) => {
         const { route, pending } = kinds[kind];
         await deleteFromApi(`${route}/${id}`, pending);
         say(`deleted ${kind} ${name} (${id})`);

@@ -6,7 +6,7 @@ import type { HaproxyFinding } from "../live/haproxy-check";
 import { clearable } from "./leftovers";
 import type { Live } from "../live/pool";
 import { leftOf, partOf } from "../live/left";
-import type { Finding } from "../live/orphans";
+import type { Orphan } from "../live/orphans";
 import { dollars } from "../cli/words";
 import type { Lock, Process } from "../pulumi/runs";
 
@@ -14,15 +14,15 @@ export interface Examination {
     locks: Lock[];
     processes: Process[];
     pending: string[];
-    orphans: Finding[];
+    orphans: Orphan[];
     live: Live;
     /** What HAProxy runs that the state does not have. */
     haproxy: HaproxyFinding | undefined;
 }
 
-export interface Row {
+export interface ExaminationRow {
     /** `clear`, `end` and `delete` need consent. */
-    todo: "clear" | "end" | Finding["verdict"];
+    todo: "clear" | "end" | Orphan["verdict"];
     kind: string;
     name: string;
     id: string;
@@ -35,10 +35,10 @@ export interface Row {
  *
  * @param mayClear Whether what failed runs left is to be cleared, if that is agreed to.
  */
-export function rowsOf(
+export function examinationRows(
     { locks, processes, pending, orphans, live, haproxy }: Examination,
     mayClear: boolean,
-): Row[] {
+): ExaminationRow[] {
     return [
         ...locks.map(({ pid, username, hostname, timestamp }) => ({
             todo: "clear" as const,
@@ -68,7 +68,7 @@ export function rowsOf(
     ];
 }
 
-function leftRows(live: Live, mayClear: boolean): Row[] {
+function leftRows(live: Live, mayClear: boolean): ExaminationRow[] {
     const { serving, waiting, idle } = leftOf(live);
     const goes = mayClear ? clearable(live, "all") : [];
     return [...serving, ...idle, ...waiting].map((droplet) => {
@@ -85,7 +85,7 @@ function leftRows(live: Live, mayClear: boolean): Row[] {
     });
 }
 
-function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): Row[] {
+function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): ExaminationRow[] {
     const row = { todo: "tell" as const, kind: "haproxy.cfg", name: "load balancer", id: "" };
     if (haproxy instanceof Error) return [{ ...row, why: `can't be looked at: ${haproxy.message}` }];
     return found ? [{ ...row, why: found.message }] : [];
@@ -102,12 +102,12 @@ export function nextStep({ name }: Stack, { live, haproxy }: Examination): strin
     return `${isInOrder ? `stack ${name} is in order; ` : ""}next: pulumi up --stack ${name}`;
 }
 
-export function todoOf(rows: readonly Row[]): Row[] {
+export function todoOf(rows: readonly ExaminationRow[]): ExaminationRow[] {
     return rows.filter(({ todo }) => todo === "clear" || todo === "end" || todo === "delete");
 }
 
 /** A table on a terminal, plain lines elsewhere; nothing for no rows. */
-export function tableOf(rows: readonly Row[]): string {
+export function tableOf(rows: readonly ExaminationRow[]): string {
     if (rows.length === 0) return "";
     const lines = rows.map(({ todo, kind, name, id, created = "", why }) => {
         return [todo === "tell" ? "-" : todo, kind, name, id, created, why];
@@ -124,7 +124,7 @@ export function tableOf(rows: readonly Row[]): string {
 }
 
 /** What to do about what is kept; `undefined` if nothing is. */
-export function whatStays(stack: Stack, orphans: readonly Finding[]): string | undefined {
+export function whatStays(stack: Stack, orphans: readonly Orphan[]): string | undefined {
     const kept = orphans.filter(({ verdict }) => verdict === "keep");
     if (kept.length === 0) return undefined;
     const giveUp =
@@ -138,7 +138,7 @@ ${giveUp}`;
 }
 
 /** What to do about what waits; `undefined` if nothing does. */
-export function whatWaits(stack: Stack, orphans: readonly Finding[]): string | undefined {
+export function whatWaits(stack: Stack, orphans: readonly Orphan[]): string | undefined {
     const waiting = orphans.filter(({ verdict }) => verdict === "wait");
     if (waiting.length === 0) return undefined;
     const names = waiting.map(({ kind, name }) => `${kind} ${name}`).join(", ");

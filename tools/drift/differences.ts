@@ -1,12 +1,12 @@
-import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
+import { unifiedDiff } from "../cli/diff";
 import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
 import { findHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
 import type { LiveHaproxy } from "../live/haproxy";
 import { leftOf, sayLeft } from "../live/left";
-import { type Finding } from "../live/orphans";
+import type { Orphan } from "../live/orphans";
 import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
@@ -53,7 +53,7 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
                 kind: "changed",
                 message: `was changed: ${differs.join(", ")}`,
                 fix: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
-                diff: unified("state", "account", some(before?.outputs), some(after?.outputs)),
+                diff: unifiedDiff(some(before?.outputs), some(after?.outputs), ["state", "account"]),
             },
         ];
     });
@@ -82,7 +82,7 @@ export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift
 }
 
 /** What the account has of the stack, and its state does not know. Which of it still serves is the doctor's question. */
-export function orphanDrift(findings: readonly Finding[], stack: string): Drift[] {
+export function orphanDrift(findings: readonly Orphan[], stack: string): Drift[] {
     return findings
         .filter(({ verdict }) => verdict !== "tell")
         .map(({ kind, name, id }) => ({
@@ -111,7 +111,7 @@ export function haproxyDrift(
             message: found.message,
             fix: found.fix,
             ...(live.text !== staged.text && {
-                diff: withoutPasswords(unified("state", "load balancer", staged.text, live.text)),
+                diff: withoutPasswords(unifiedDiff(staged.text, live.text, ["state", "load balancer"])),
             }),
         },
     ];
@@ -160,12 +160,6 @@ export function loadBalancerIsAway(differences: readonly Drift[]): boolean {
 export function exitCode({ differences, unchecked }: DriftReport): 0 | 1 | 2 {
     if (differences.length > 0) return 2;
     return unchecked.length > 0 ? 1 : 0;
-}
-
-/** Without the two lines of a patch that name files and nothing else. */
-function unified(from: string, to: string, before: string, after: string): string {
-    const patch = createTwoFilesPatch(from, to, before, after, undefined, undefined, { context: 2 });
-    return patch.replace(/^=+\n/, "");
 }
 
 /** What somebody wrote by hand may hold one, and the report goes where many read it. */

@@ -16,7 +16,7 @@ import { driftJson, driftMarkdown, driftText } from "./report";
 import { knownTo, readDroplets, readInventory } from "../live/account";
 import { type Live, readLive } from "../live/pool";
 import { maskAll } from "../cli/mask";
-import { judge } from "../live/orphans";
+import { findOrphans } from "../live/orphans";
 import { readPreviewDocument } from "../pulumi/preview";
 import { type ReportOptions, writeReports } from "../cli/reports";
 import { readOutputs, readPulumi } from "../pulumi/run";
@@ -104,7 +104,10 @@ async function orphans(
     const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
     const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };
-    return orphanDrift(judge({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }), name);
+    return orphanDrift(
+        findOrphans({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }),
+        name,
+    );
 }
 
 function haproxy(stack: string, state: StackState, live: Live): Drift[] {

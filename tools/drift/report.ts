@@ -1,5 +1,6 @@
 import type { Colors } from "picocolors/types";
 import type { Drift, DriftReport } from "./differences";
+import { paintDiffLine } from "../cli/diff";
 import { escape, fence, maxCommentLength } from "../cli/markdown";
 
 /** A diff that is longer says little to a reader. */
@@ -9,7 +10,7 @@ export function driftText(report: DriftReport, colours: Colors): string {
     const blocks = report.differences.map((drift) =>
         [
             colours.bold(`${titleOf(drift)} ${drift.message}`),
-            ...diffLines(drift).map((line) => `    ${coloured(line, colours)}`),
+            ...diffLines(drift).map((line) => `    ${paintDiffLine(line, colours)}`),
             `  → ${drift.fix}`,
         ].join("\n"),
     );
@@ -63,10 +64,4 @@ function diffLines({ diff = "" }: Drift): string[] {
     const lines = diff.trimEnd() === "" ? [] : diff.trimEnd().split("\n");
     if (lines.length <= maxDiffLines) return lines;
     return [...lines.slice(0, maxDiffLines), `… and ${lines.length - maxDiffLines} more lines`];
-}
-
-function coloured(line: string, { red, green, dim }: Colors): string {
-    if (line.startsWith("+")) return green(line);
-    if (line.startsWith("-")) return red(line);
-    return line.startsWith("@@") ? dim(line) : line;
 }

@@ -4,7 +4,7 @@ import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
 import { carriesTagOf, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
 
-export interface Finding {
+export interface Orphan {
     kind: keyof typeof kinds;
     name: string;
     id: string;
@@ -21,7 +21,7 @@ export interface Finding {
 /** Younger than this, a run that can't be seen from here may still be making it; in hours. */
 const youngHours = 1;
 
-/** What {@link judge} has to know. */
+/** What {@link findOrphans} has to know. */
 export interface Case extends Known {
     prefix: string;
     inventory: Inventory;
@@ -36,78 +36,72 @@ export interface Case extends Known {
     now?: number;
 }
 
-type Judgement = Pick<Finding, "verdict" | "why">;
+type Judgement = Pick<Orphan, "verdict" | "why">;
 
 /**
  * What of the account is not in the state, and what is to become of it. What may be somebody else's is only told; nothing
  * that serves or may serve is deleted, nor, while such a droplet stays, what it needs.
  */
-export function judge(of: Case): Finding[] {
-    const { prefix, inventory, known } = of;
-    const unknown = <T>(kind: Finding["kind"], all: readonly T[], id: (thing: T) => string | number) =>
-        all.filter((thing) => !known.has(`${kind} ${id(thing)}`));
-
-    const droplets = unknown("droplet", inventory.droplets, ({ id }) => id)
-        .filter((droplet) => carriesTagOf(prefix, droplet))
-        .map((droplet): Finding => ({
-            kind: "droplet",
-            name: droplet.name,
-            id: String(droplet.id),
-            created: droplet.created_at,
-            ...judgeDroplet(droplet, of),
-        }));
-    const leaving = new Set(droplets.flatMap(({ id, verdict }) => (verdict === "delete" ? [id] : [])));
-    const verdicts = droplets.map(({ verdict }) => verdict);
-    const stay = inventory.droplets.filter(({ id }) => !leaving.has(String(id)));
-    /** Of what is ours, and only droplets need. */
-    const unlessNeeded = (needs: readonly Droplet[], created: string | undefined): Judgement => {
-        if (verdicts.includes("keep") || needs.some(({ id }) => known.has(`droplet ${id}`)))
-            return { verdict: "keep", why: "needed by a droplet that stays" };
-        if (verdicts.includes("wait"))
-            return { verdict: "wait", why: "needed by a droplet that stays for now" };
-        const [stranger] = needs;
-        if (stranger)
-            return {
-                verdict: "tell",
-                why: `${stranger.name} (${stranger.id}) needs it, which may be somebody else's`,
-            };
-        return unlessYoung(created, "not in the state", of);
-    };
-
+export function findOrphans(of: Case): Orphan[] {
+    const { prefix, inventory, vpcId } = of;
     const { backendTag, loadBalancerTag } = identityOf(prefix);
-    const firewalls = unknown("firewall", inventory.firewalls, ({ id }) => id)
+    const droplets = inventory.droplets
+        .filter((droplet) => carriesTagOf(prefix, droplet))
+        .flatMap((droplet) => orphan("droplet", droplet, of, () => judgeDroplet(droplet, of)));
+    const leaving = new Set(droplets.flatMap(({ id, verdict }) => (verdict === "delete" ? [id] : [])));
+    const stay = inventory.droplets.filter(({ id }) => !leaving.has(String(id)));
+    const unlessNeeded = (by: readonly Droplet[], created?: string) => judgeNeed(by, droplets, created, of);
+    const firewalls = inventory.firewalls
         .filter(({ name }) => [backendTag, loadBalancerTag].includes(name))
-        .map((firewall): Finding => {
-            const { id, name, created_at: created } = firewall;
-            // Without it, a droplet with its tag would be open to everybody.
-            const guards = stay.filter(({ tags }) => tags.includes(name));
-            const judged = told(doubtFirewall(prefix, firewall)) ?? unlessNeeded(guards, created);
-            return { kind: "firewall", name, id, created, ...judged };
-        });
-    const keys = unknown("SSH key", inventory.keys, ({ id }) => id)
+        .flatMap((firewall) =>
+            orphan("firewall", firewall, of, () => {
+                // Without it, a droplet with its tag would be open to everybody.
+                const guards = stay.filter(({ tags }) => tags.includes(firewall.name));
+                return told(doubtFirewall(prefix, firewall)) ?? unlessNeeded(guards, firewall.created_at);
+            }),
+        );
+    const keys = inventory.keys
         .filter(({ name }) => name === prefix)
-        .map((key): Finding => {
-            const judged = told(doubtKey(prefix, key)) ?? unlessNeeded([], undefined);
-            return { kind: "SSH key", name: key.name, id: String(key.id), ...judged };
-        });
+        .flatMap((key) => orphan("SSH key", key, of, () => told(doubtKey(prefix, key)) ?? unlessNeeded([])));
     // A region's default can't be deleted.
-    const vpcs = unknown("VPC", inventory.vpcs, ({ id }) => id)
-        .filter((vpc) => vpc.name === prefix && !vpc.default && vpc.id !== of.vpcId)
-        .map((vpc): Finding => {
-            const { id, name, created_at: created } = vpc;
-            const members = stay.filter((droplet) => droplet.vpc_uuid === id);
-            const judged = told(doubtVpc(prefix, vpc)) ?? unlessNeeded(members, created);
-            return { kind: "VPC", name, id, created, ...judged };
-        });
+    const vpcs = inventory.vpcs
+        .filter((vpc) => vpc.name === prefix && !vpc.default && vpc.id !== vpcId)
+        .flatMap((vpc) =>
+            orphan("VPC", vpc, of, () => {
+                const members = stay.filter((droplet) => droplet.vpc_uuid === vpc.id);
+                return told(doubtVpc(prefix, vpc)) ?? unlessNeeded(members, vpc.created_at);
+            }),
+        );
     // In the order of deletion: a VPC goes when the last droplet has left it.
-    return [
-        ...droplets,
-        ...firewalls,
-        ...expiredAdmissions(of),
-        ...keys,
-        ...vpcs,
-        ...judgeReservedIps(of, leaving),
-    ];
+    const reservedIps = judgeReservedIps(of, leaving);
+    return [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+}
+
+/** None for what the state knows. */
+function orphan(
+    kind: Orphan["kind"],
+    { id, name, created_at: created }: { id: number | string; name: string; created_at?: string },
+    { known }: Case,
+    judge: () => Judgement,
+): Orphan[] {
+    if (known.has(`${kind} ${id}`)) return [];
+    return [{ kind, name, id: String(id), ...(created !== undefined && { created }), ...judge() }];
+}
+
+/** Of what is ours, and only droplets need. */
+function judgeNeed(
+    by: readonly Droplet[],
+    droplets: readonly Orphan[],
+    created: string | undefined,
+    of: Case,
+): Judgement {
+    const verdicts = droplets.map(({ verdict }) => verdict);
+    if (verdicts.includes("keep") || by.some(({ id }) => of.known.has(`droplet ${id}`)))
+        return { verdict: "keep", why: "needed by a droplet that stays" };
+    if (verdicts.includes("wait")) return { verdict: "wait", why: "needed by a droplet that stays for now" };
+    const [other] = by;
+    if (other === undefined) return unlessYoung(created, "not in the state", of);
+    return { verdict: "tell", why: `${other.name} (${other.id}) needs it, which may be somebody else's` };
 }
 
 function told(doubt: string | undefined): Judgement | undefined {
@@ -161,23 +155,18 @@ function judgeDroplet(droplet: Droplet, of: Case): Judgement {
 }
 
 /** Nobody else gives such names, and they say when they end. */
-function expiredAdmissions({ prefix, inventory }: Case): Finding[] {
+function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
     const why = "its run has not removed it";
     return inventory.firewalls
         .filter(({ name }) => isExpired(readAdmission(prefix, name)))
-        .map(({ id, name, created_at: created }) => ({
-            kind: "firewall",
-            name,
-            id,
-            created,
-            verdict: "delete",
-            why,
-        }));
+        .map(({ id, name, created_at: created }) => {
+            return { kind: "firewall", name, id, created, verdict: "delete", why };
+        });
 }
 
 /** They have no names: one of ours is only known while it points at a droplet. */
-function judgeReservedIps({ prefix, inventory, known }: Case, leaving: ReadonlySet<string>): Finding[] {
-    return inventory.reservedIps.flatMap(({ ip, droplet }): Finding[] => {
+function judgeReservedIps({ prefix, inventory, known }: Case, leaving: ReadonlySet<string>): Orphan[] {
+    return inventory.reservedIps.flatMap(({ ip, droplet }): Orphan[] => {
         const holder = inventory.droplets.find(({ id }) => id === droplet?.id);
         if (known.has(`reserved IP ${ip}`)) return [];
         if (droplet && !(holder && carriesTagOf(prefix, holder))) return [];

@@ -1,3 +1,4 @@
+import { count } from "../cli/words";
 import { onLoadBalancer } from "./ssh";
 import { type StackOutputs } from "../pulumi/run";
 
@@ -66,7 +67,7 @@ export function describeUpdates({ packages, rebootDue, listsHours }: Updates): s
         ...haproxy.map(({ name, from, to }) => `${name} ${from} → ${to}`),
         ...(others.length > 0
             ? [
-                  `${others.length} ${others.length === 1 ? "package" : "packages"} of Debian` +
+                  `${count(others.length, "package")} of Debian` +
                       (security > 0 ? ` (${security} for security)` : ""),
               ]
             : []),

@@ -3,7 +3,7 @@ import { factsOf } from "../../policy/facts";
 import { checkRules, type Limits } from "../../policy/rules";
 import { loadBalancerFile } from "../../userdata/files";
 import { type Live, type LiveDroplet, pair, servingByState } from "../live/pool";
-import { type Left, leftOf, leftoverName, partOf, sayLeft } from "../live/left";
+import { type Left, leftOf, leftoverName, partOf } from "../live/left";
 import type { PreviewDocument } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
@@ -15,7 +15,7 @@ import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDropl
 import { settingsOf } from "./settings";
 import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
-import { warningsOf } from "./warnings";
+import { earlierRuns, warningsOf } from "./warnings";
 
 export interface Sources {
     stack: string;
@@ -73,30 +73,23 @@ export function buildPlan(sources: Sources): Plan {
             ? { violations: [], unjudged: [] }
             : checkLimits(changes, plan, namesBefore(list, left), limits);
     const room = roomProblem(plan);
+    const broken = (isAdvisory: boolean) =>
+        policy.violations
+            .filter(({ advisory }) => advisory === isAdvisory)
+            .map(({ rule, text }) => `${rule}: ${text}`);
     const refusals = [
         ...document.errors,
         ...strangersAmong(changes, stack),
-        ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...broken(false),
         ...(room && !room.canBeMet ? [room.text] : []),
     ];
     const planned = summarize({ ...plan, lostRequests });
     const summary = refusals.length > 0 ? `refused: ${planned}` : planned;
     const warnings = [
         ...obstacles,
-        ...(state.pending.length > 0
-            ? [
-                  `a run was killed while ${state.pending.join(", ")}: \`make doctor STACK=${stack}\` first, then plan again`,
-              ]
-            : []),
-        ...(haproxy.interrupted && !refused
-            ? [
-                  "an earlier run ended before its haproxy.cfg was applied to the end: HAProxy runs that one or the one before. " +
-                      "This run applies what the config says before it deletes a droplet",
-              ]
-            : []),
-        ...leftWarning(left, stack),
+        ...earlierRuns(stack, { pending: state.pending, isCutOff: haproxy.interrupted && !refused, left }),
         ...(refused ? [] : warningsOf(plan, changes)),
-        ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...broken(true),
         ...(room?.canBeMet ? [room.text] : []),
         ...document.warnings,
     ];
@@ -143,18 +136,6 @@ function findLeft({ live, state, account }: Sources): Left {
 function asLeft(droplet: LiveDroplet): LeftDroplet {
     const { name, id, leaves, serves = null, monthlyCost = null } = droplet;
     return { name, id, leaves, serves, what: partOf(droplet), monthlyCost };
-}
-
-function leftWarning(left: Left, stack: string): string[] {
-    const said = sayLeft(left);
-    if (said === undefined) return [];
-    const clears = left.waiting.length + left.idle.length > 0;
-    return [
-        said +
-            (clears
-                ? `. \`make doctor STACK=${stack}\` deletes what serves nobody, before this makes more`
-                : ""),
-    ];
 }
 
 interface Config extends HaproxySettings {

@@ -1,6 +1,5 @@
 import { useAccountOf } from "../live/api";
 import { mask, maskAll } from "../cli/mask";
-import { readableEngineDiff } from "../cli/diff";
 import { planAsMarkdown } from "./markdown";
 import { readPlan } from "./read";
 import { planAsText } from "./text";
@@ -30,6 +29,20 @@ export async function plan(stack: string, options: ReportOptions & { refresh?: b
         text: planAsText(plan, coloursFor(process.stdout)),
     });
     return plan.applicable ? 0 : 1;
+}
+
+/** Of user data the engine knows a hash before and the whole text after, and shows both for each droplet. */
+const wholeUserData = /^( +)~ userData: *\n\1 {4}- [0-9a-f]{40}\n(?:\1 {4}\+(?: .*)?\n)+/gm;
+
+/**
+ * What `pulumi preview --diff` prints, without what tells a reviewer nothing: its greeting, the provider of each
+ * resource (one that changes is shown in another form), and user data, which {@link unifiedDiff} shows better.
+ */
+export function readableEngineDiff(text: string): string {
+    return text
+        .replace(/^@ previewing update\.*\n/gm, "")
+        .replace(/^ +\[provider=.*\]\n/gm, "")
+        .replace(wholeUserData, "$1~ userData: (another one: its diff stands by itself)\n");
 }
 
 /** The engine's own words; what is wrong, the other preview says. */

@@ -4,10 +4,11 @@ import { readDropletRoom, useAccountOf } from "../live/api";
 import { holdDuring, planBatches, type PoolChanges, poolChanges } from "./batches";
 import type { Live } from "../live/pool";
 import { readHaproxy } from "../live/haproxy";
+import { duration, some } from "../cli/words";
 import { leftOf } from "../live/left";
 import { limitProblem, roomProblem } from "../plan/room";
 import { readPlan } from "../plan/read";
-import { announcement, dropletsNeeded, planSteps, serverNames, some, type Step } from "./steps";
+import { announcement, dropletsNeeded, planSteps, serverNames, type Step } from "./steps";
 import { readOutputs, readPulumi } from "../pulumi/run";
 import { StackConfig } from "./stack-config";
 import { confirm } from "../cli/terminal";
@@ -64,9 +65,9 @@ export async function rollout(given: RolloutOptions & { stack?: string }): Promi
             (await upOrClear(options.stack, options))?.problem ?? (await sickServers(options.stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
-        say(`${step.title}: done in ${duration(stepStarted)}, every server of the stack answers`);
+        say(`${step.title}: done in ${secondsSince(stepStarted)}, every server of the stack answers`);
     }
-    say(`${replaced} replaced in ${duration(started)}`);
+    say(`${replaced} replaced in ${secondsSince(started)}`);
 }
 
 /**
@@ -134,7 +135,7 @@ async function sickServers(stack: string): Promise<string | undefined> {
             return [`${name} (${seen ? `${seen.status}, last check ${seen.check}` : "not in service"})`];
         });
         if (sick.length === 0) return undefined;
-        if (Date.now() > deadline) return `HAProxy's checks fail for ${some(sick)}`;
+        if (Date.now() > deadline) return `HAProxy's checks fail for ${some(sick, 10, ", ")}`;
         await sleep(500);
     }
 }
@@ -146,7 +147,4 @@ stopped at: ${title}. ${held}What served before still serves.
 To go on, fix what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
 }
 
-function duration(since: number): string {
-    const seconds = Math.round((Date.now() - since) / 1000);
-    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-}
+const secondsSince = (start: number): string => duration(Math.round((Date.now() - start) / 1000));

@@ -1,4 +1,5 @@
 import { names, serverName, types } from "../../lib/identity";
+import { some } from "../cli/words";
 import type { DropletCount } from "../plan/room";
 import { holdDuring, type PoolChanges } from "./batches";
 import type { Leftover } from "../pulumi/state";
@@ -70,7 +71,9 @@ export function announcement({ first, leftovers, batches }: Situation, steps: re
             ...first.others,
             ...leftovers.map(({ name }) => `delete the old ${name}`),
         ];
-        lines.push(`first, without replacing a server that serves: ${some(what) || "note the new settings"}`);
+        lines.push(
+            `first, without replacing a server that serves: ${some(what, 10, ", ") || "note the new settings"}`,
+        );
     }
     if (first.others.includes(`replace ${names.loadBalancer}`))
         lines.push(
@@ -85,8 +88,3 @@ export function announcement({ first, leftovers, batches }: Situation, steps: re
 
 export const serverNames = (slots: readonly number[]): string =>
     slots.map((slot) => serverName(slot)).join(" ");
-
-export function some(words: readonly string[]): string {
-    const rest = words.length > 10 ? ` and ${words.length - 10} more` : "";
-    return `${words.slice(0, 10).join(", ")}${rest}`;
-}
