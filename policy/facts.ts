@@ -12,7 +12,6 @@ export interface DropletFacts {
     deleteBeforeReplace?: boolean;
 }
 
-/** An inbound rule of a firewall, fields as the provider names them. */
 export interface InboundRule {
     protocol: string;
     /** `22`, `8000-9000`; `all`, `0` and none are every port. */
@@ -132,6 +131,6 @@ function hasUnknown(value: unknown): boolean {
     return isRecord(value) && Object.values(value).some(hasUnknown);
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
     return typeof value === "object" && value !== null && !Array.isArray(value);
 }

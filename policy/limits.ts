@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { isRecord } from "./facts";
 import { type Limits, rules } from "./rules";
 
-/** What a value may be, and the words for it. */
 interface Form {
     allowed: string;
     accepts: (value: unknown) => boolean;
@@ -13,7 +13,8 @@ const ruleIds = Object.keys(rules);
 const slugs: Form = {
     allowed: "any, or a list of slugs such as [fra1]",
     accepts: (value) =>
-        value === "any" || (isList(value) && value.length > 0 && value.every((v) => typeof v === "string")),
+        value === "any" ||
+        (Array.isArray(value) && value.length > 0 && value.every((v) => typeof v === "string")),
 };
 const forms: Record<keyof Limits, Form> = {
     minReplicas: wholeNumber(0, 1000),
@@ -31,7 +32,7 @@ const forms: Record<keyof Limits, Form> = {
     },
     advisory: {
         allowed: `a list of rules, of ${ruleIds.join(", ")}`,
-        accepts: (value) => isList(value) && value.every((id) => ruleIds.includes(String(id))),
+        accepts: (value) => Array.isArray(value) && value.every((id) => ruleIds.includes(String(id))),
     },
 };
 
@@ -104,12 +105,4 @@ function wholeNumber(min: number, max: number): Form {
         allowed: `a whole number from ${min} to ${max}`,
         accepts: (value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max,
     };
-}
-
-function isList(value: unknown): value is unknown[] {
-    return Array.isArray(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-    return typeof value === "object" && value !== null && !isList(value);
 }

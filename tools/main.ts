@@ -104,9 +104,7 @@ withPulumiOutput(program.command("rollout"))
     .option("--batch <number>", "most servers to replace at a time", wholeNumber(1, 9999), 1)
     .option("--pause", "ask before each step but the first")
     .action(
-        ending(async (options: RolloutOptions & { stack?: string }) =>
-            (await import("./rollout/rollout.ts")).rollout(options),
-        ),
+        ending(async (options: RolloutOptions) => (await import("./rollout/rollout.ts")).rollout(options)),
     );
 
 withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))

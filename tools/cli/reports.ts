@@ -2,9 +2,7 @@ import { writeFileSync } from "node:fs";
 import { mask } from "./mask";
 
 export interface ReportOptions {
-    /** File for the comment or issue; `-` is stdout. */
     markdown?: string;
-    /** File for programs; `-` is stdout. */
     json?: string;
     quiet?: boolean;
 }

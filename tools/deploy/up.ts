@@ -61,11 +61,7 @@ export async function upOrClear(
     return code === 0 ? failure : { ...failure, problem: `${failure.problem}\n${words}` };
 }
 
-/**
- * Plans a change as `make plan` does, and says it in a line.
- *
- * @returns Why it may not be applied: the program, a limit of policy/limits.yaml, or a state that is not this program's.
- */
+/** Plans a change as `make plan` does, and prints it in a line. @returns Why it may not be applied. */
 export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
     const { plan } = await readPlan(stack, flags);
     console.log(`${stack}: ${plan.summary}`);
@@ -73,7 +69,6 @@ export async function requirePlan(stack: string, flags: readonly string[]): Prom
     return { problem: refusalOf(plan.refusals), locked: plan.refusals.some(isLocked) };
 }
 
-/** For an error: all that refuses, and that nothing has happened. */
 export function refusalOf(refusals: readonly string[]): string {
     return ["refused, nothing was changed:", ...refusals.map((text) => text.replace(/^/gm, "  "))].join("\n");
 }

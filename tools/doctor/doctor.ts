@@ -40,7 +40,7 @@ import {
 import { type Orphan, findOrphans } from "../live/orphans";
 import { readOutputs, readPulumi, refreshState } from "../pulumi/run";
 import { endProcesses, leftOver, listProcesses } from "../pulumi/runs";
-import { runOverSsh } from "../live/ssh";
+import { onLoadBalancer } from "../live/ssh";
 import { confirm, isInteractive } from "../cli/terminal";
 
 export interface DoctorOptions {
@@ -99,7 +99,6 @@ export async function doctor(name: string, given: Partial<DoctorOptions>): Promi
     return stays !== undefined || found.haproxy?.isRisky ? 2 : 0;
 }
 
-/** Of a run that was killed. */
 function hasRemains({ locks, processes, pending }: Examination): boolean {
     return locks.length + processes.length + pending.length > 0;
 }
@@ -167,9 +166,7 @@ async function askLoadBalancers(
     const ask = async (host: string | undefined): Promise<ReadonlySet<string> | Error> => {
         if (outputs instanceof Error) return outputs;
         if (host === undefined) return new Error("it has no public address");
-        const { deployKey: privateKey, hostKey } = outputs;
-        const answer = runOverSsh(askHaproxy, { host, privateKey, hostKey });
-        return answer
+        return onLoadBalancer({ ...outputs, loadBalancerIp: host }, askHaproxy)
             .then((text) => new Set(parseServersState(text)))
             .catch((error: unknown) => error as Error);
     };
@@ -178,7 +175,6 @@ async function askLoadBalancers(
     );
 }
 
-/** Whether all of this may be done. */
 async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOptions): Promise<boolean> {
     const todo = todoOf(rows);
     if (todo.length === 0) return true;
@@ -190,17 +186,12 @@ async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOp
 }
 
 function refused(stack: Stack, { locks }: Examination, { yes }: DoctorOptions): number {
-    const [lock] = locks;
-    const { name } = stack;
-    const hints = [
-        ...(yes || isInteractive() ? [] : ["without a terminal, `--yes` confirms it"]),
-        ...(lock && !isInteractive()
-            ? [
-                  `${describeLock(lock, name)}, and that run can't be seen from here: \`--killed\` confirms that it is dead`,
-              ]
-            : []),
-    ];
-    console.error(["error: nothing was deleted", ...hints].join("; "));
+    const hints = ["error: nothing was deleted"];
+    if (!yes && !isInteractive()) hints.push("without a terminal, `--yes` confirms it");
+    const [lock] = isInteractive() ? [] : locks;
+    const unseen = "and that run can't be seen from here: `--killed` confirms that it is dead";
+    if (lock) hints.push(`${describeLock(lock, stack.name)}, ${unseen}`);
+    console.error(hints.join("; "));
     return 1;
 }
 

@@ -16,7 +16,6 @@ export interface Examination {
     pending: string[];
     orphans: Orphan[];
     live: Live;
-    /** What HAProxy runs that the state does not have. */
     haproxy: HaproxyFinding | undefined;
 }
 
@@ -30,65 +29,47 @@ export interface ExaminationRow {
     why: string;
 }
 
-/**
- * What was found, as lines of a table.
- *
- * @param mayClear Whether what failed runs left is to be cleared, if that is agreed to.
- */
-export function examinationRows(
-    { locks, processes, pending, orphans, live, haproxy }: Examination,
-    mayClear: boolean,
-): ExaminationRow[] {
+/** @param mayClear Whether what failed runs left is to be cleared, if that is agreed to. */
+export function examinationRows(found: Examination, mayClear: boolean): ExaminationRow[] {
+    const { locks, processes, pending, orphans, live, haproxy } = found;
     return [
         ...locks.map(({ pid, username, hostname, timestamp }) => ({
-            todo: "clear" as const,
-            kind: "lock",
-            name: `${username}@${hostname}`,
-            id: `pid ${pid}`,
-            created: timestamp,
-            why: "no such run is seen here: dead, or in a container",
+            ...row("clear", "lock", "no such run is seen here: dead, or in a container"),
+            ...{ name: `${username}@${hostname}`, id: `pid ${pid}`, created: timestamp },
         })),
         ...processes.map(({ pid, args }) => ({
-            todo: "end" as const,
-            kind: "plugin",
-            name: /pulumi-\w+-\w+|cmd\/run/.exec(args)?.[0] ?? args,
-            id: `pid ${pid}`,
-            why: "its engine is gone, and it may still make things",
+            ...row("end", "plugin", "its engine is gone, and it may still make things"),
+            ...{ name: /pulumi-\w+-\w+|cmd\/run/.exec(args)?.[0] ?? args, id: `pid ${pid}` },
         })),
-        ...pending.map((what) => ({
-            todo: "clear" as const,
-            kind: "pending",
-            name: what,
-            id: "",
-            why: "cut off in the middle",
-        })),
+        ...pending.map((name) => ({ ...row("clear", "pending", "cut off in the middle"), name })),
         ...orphans.map(({ verdict, ...rest }) => ({ todo: verdict, ...rest })),
         ...leftRows(live, mayClear),
         ...haproxyRows(live, haproxy),
     ];
 }
 
+const row = (todo: ExaminationRow["todo"], kind: string, why: string) => ({
+    todo,
+    kind,
+    why,
+    name: "",
+    id: "",
+});
+
 function leftRows(live: Live, mayClear: boolean): ExaminationRow[] {
     const { serving, waiting, idle } = leftOf(live);
     const goes = mayClear ? clearable(live, "all") : [];
     return [...serving, ...idle, ...waiting].map((droplet) => {
         const { name, id, monthlyCost = 0, serves } = droplet;
-        return {
-            todo: goes.includes(droplet) ? ("delete" as const) : ("tell" as const),
-            kind: "droplet",
-            name,
-            id,
-            why:
-                partOf(droplet) +
-                (serves === false && monthlyCost > 0 ? `, ${dollars(monthlyCost)} a month` : ""),
-        };
+        const cost = serves === false && monthlyCost > 0 ? `, ${dollars(monthlyCost)} a month` : "";
+        const todo = goes.includes(droplet) ? "delete" : "tell";
+        return { ...row(todo, "droplet", partOf(droplet) + cost), name, id };
     });
 }
 
 function haproxyRows({ haproxy }: Live, found: HaproxyFinding | undefined): ExaminationRow[] {
-    const row = { todo: "tell" as const, kind: "haproxy.cfg", name: "load balancer", id: "" };
-    if (haproxy instanceof Error) return [{ ...row, why: `can't be looked at: ${haproxy.message}` }];
-    return found ? [{ ...row, why: found.message }] : [];
+    const why = haproxy instanceof Error ? `can't be looked at: ${haproxy.message}` : found?.message;
+    return why === undefined ? [] : [{ ...row("tell", "haproxy.cfg", why), name: "load balancer" }];
 }
 
 /** What HAProxy runs, where it is not what the state has. */
@@ -123,7 +104,6 @@ export function tableOf(rows: readonly ExaminationRow[]): string {
     return table.toString();
 }
 
-/** What to do about what is kept; `undefined` if nothing is. */
 export function whatStays(stack: Stack, orphans: readonly Orphan[]): string | undefined {
     const kept = orphans.filter(({ verdict }) => verdict === "keep");
     if (kept.length === 0) return undefined;
@@ -137,7 +117,6 @@ next: put an earlier state back${howToRestore(stack)}; then this again,
 ${giveUp}`;
 }
 
-/** What to do about what waits; `undefined` if nothing does. */
 export function whatWaits(stack: Stack, orphans: readonly Orphan[]): string | undefined {
     const waiting = orphans.filter(({ verdict }) => verdict === "wait");
     if (waiting.length === 0) return undefined;

@@ -40,22 +40,17 @@ const refreshed = (stack: string) => `\`pulumi up --refresh --stack ${stack}\``;
 export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift[] {
     return steps.flatMap(({ op, type, name, before, after, differs }): Drift[] => {
         const thing = { type: type.split(":").at(-1) ?? type, name, ...(before?.id && { id: before.id }) };
-        if (op === "delete")
-            return [
-                { ...thing, kind: "gone", message: "is gone", fix: `${refreshed(stack)} makes it again` },
-            ];
+        if (op === "delete") {
+            const fix = `${refreshed(stack)} makes it again`;
+            return [{ ...thing, kind: "gone", message: "is gone", fix }];
+        }
         if (op !== "update") return [];
-        const some = (outputs: Record<string, unknown> = {}) =>
+        const textOf = (outputs: Record<string, unknown> = {}) =>
             stringify(Object.fromEntries(differs.map((key) => [key, canonical(outputs[key])])));
-        return [
-            {
-                ...thing,
-                kind: "changed",
-                message: `was changed: ${differs.join(", ")}`,
-                fix: `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`,
-                diff: unifiedDiff(some(before?.outputs), some(after?.outputs), ["state", "account"]),
-            },
-        ];
+        const message = `was changed: ${differs.join(", ")}`;
+        const fix = `${refreshed(stack)} puts it back; if the change is right, put it into the program or the config first`;
+        const diff = unifiedDiff(textOf(before?.outputs), textOf(after?.outputs), ["state", "account"]);
+        return [{ ...thing, kind: "changed", message, fix, diff }];
     });
 }
 
@@ -66,33 +61,22 @@ export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift
         const slot = slotOf({ name });
         const instead =
             slot !== undefined
-                ? `, or add ${slot} to \`retired\`: a new server takes its place`
-                : `, or \`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
-        return [
-            {
-                kind: "off",
-                type: "Droplet",
-                name,
-                id,
-                message: "is switched off",
-                fix: `switch it on (\`doctl compute droplet-action power-on ${id}\`)${instead}`,
-            },
-        ];
+                ? `add ${slot} to \`retired\`: a new server takes its place`
+                : `\`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
+        const fix = `switch it on (\`doctl compute droplet-action power-on ${id}\`), or ${instead}`;
+        return [{ kind: "off", type: "Droplet", name, id, message: "is switched off", fix }];
     });
 }
 
 /** What the account has of the stack, and its state does not know. Which of it still serves is the doctor's question. */
-export function orphanDrift(findings: readonly Orphan[], stack: string): Drift[] {
-    return findings
+export function orphanDrift(orphans: readonly Orphan[], stack: string): Drift[] {
+    const fix = `\`make doctor STACK=${stack}\` tells whether it serves, and deletes it if it does not`;
+    return orphans
         .filter(({ verdict }) => verdict !== "tell")
-        .map(({ kind, name, id }) => ({
-            kind: "orphan",
-            type: kind.charAt(0).toUpperCase() + kind.slice(1),
-            name,
-            id,
-            message: "is not in the state",
-            fix: `\`make doctor STACK=${stack}\` says whether it serves, and deletes it if it does not`,
-        }));
+        .map(({ kind, name, id }) => {
+            const type = kind.charAt(0).toUpperCase() + kind.slice(1);
+            return { kind: "orphan", type, name, id, message: "is not in the state", fix };
+        });
 }
 
 /** How the load balancer's haproxy.cfg differs from the one that the state has. */
@@ -103,18 +87,10 @@ export function haproxyDrift(
 ): Drift[] {
     const found = findHaproxy(staged, live, stack);
     if (found === undefined) return [];
-    return [
-        {
-            kind: found.verdict === "unfinished" ? "unfinished" : "haproxy",
-            type: "haproxy.cfg",
-            name: "load balancer",
-            message: found.message,
-            fix: found.fix,
-            ...(live.text !== staged.text && {
-                diff: withoutPasswords(unifiedDiff(staged.text, live.text, ["state", "load balancer"])),
-            }),
-        },
-    ];
+    const { verdict, message, fix } = found;
+    const kind = verdict === "unfinished" ? "unfinished" : "haproxy";
+    const diff = withoutPasswords(unifiedDiff(staged.text, live.text, ["state", "load balancer"]));
+    return [{ kind, type: "haproxy.cfg", name: "load balancer", message, fix, ...(diff !== "" && { diff }) }];
 }
 
 /** What a run that did not end well left, with what serves and what waits. */
@@ -124,28 +100,21 @@ export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stac
         .filter(({ type }) => type !== types.droplet)
         .map(({ name }) => `the old ${name}`);
     const said = [sayLeft(left), others.length > 0 ? `to be deleted: ${some(others, 10, ", ")}` : undefined];
-    if (said.every((part) => part === undefined)) return [];
+    const message = said.filter((part) => part !== undefined).join("; ");
+    if (message === "") return [];
     const clears = left.waiting.length + left.idle.length > 0;
-    return [
-        {
-            kind: "unfinished",
-            type: "Run",
-            name: "of the stack",
-            message: said.filter(Boolean).join("; "),
-            fix:
-                `\`pulumi up --stack ${stack}\` goes on from there` +
-                (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : ""),
-        },
-    ];
+    const fix =
+        `\`pulumi up --stack ${stack}\` goes on from there` +
+        (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : "");
+    return [{ kind: "unfinished", type: "Run", name: "of the stack", message, fix }];
 }
 
-/** HAProxy is held, and nobody logs in: if not this, nothing says that it is behind. */
+/** HAProxy is held, and nobody logs in: if not this, nothing tells that it is behind. */
 export function updatesDrift(updates: Updates, stack: string): Drift[] {
     const message = describeUpdates(updates);
+    if (message === undefined) return [];
     const fix = takeUpdates(updates, stack);
-    return message === undefined
-        ? []
-        : [{ kind: "updates", type: "Droplet", name: names.loadBalancer, message, fix }];
+    return [{ kind: "updates", type: "Droplet", name: names.loadBalancer, message, fix }];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */

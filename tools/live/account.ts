@@ -29,7 +29,6 @@ export interface Inventory {
 }
 
 export type Droplet = Inventory["droplets"][number];
-/** A droplet as a list has it. */
 export type ListedDroplet = Droplet & {
     status: string;
     size_slug: string;

@@ -104,7 +104,6 @@ async function request(method: "GET" | "DELETE" | "POST", resource: string, body
     }
 }
 
-/** Where requests go: see {@link useAccountOf}. */
 export const apiAddress = (): string => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
 
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */

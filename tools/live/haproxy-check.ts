@@ -34,7 +34,6 @@ export interface HaproxyFinding {
     verdict: Exclude<HaproxyVerdict, "in order">;
     /** As the end of a sentence that begins with haproxy.cfg. */
     message: string;
-    /** What to do, in Markdown. */
     fix: string;
     /** HAProxy may send requests to servers that a plain `pulumi up` deletes without applying another text first. */
     isRisky: boolean;

@@ -4,13 +4,11 @@ import { onLoadBalancer } from "./ssh";
 /** What HAProxy says of a server. https://docs.haproxy.org/2.6/management.html#9.1 */
 export interface HaproxyServer {
     name: string;
-    /** IPv4, to which it sends requests. */
     address: string;
     /** `UP`, `DOWN`, `MAINT`, `UP 1/2`, … */
     status: string;
     /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, …; `INI` before the first one, `* ` if one is under way. */
     check: string;
-    /** Requests that are with the server now. */
     current: number;
     /** Requests since HAProxy was reloaded last. */
     total: number;
@@ -53,16 +51,11 @@ done
 part applying; flock --nonblock /run/dropscale-haproxy.lock true || echo yes
 part end`;
 
-/**
- * Asks the load balancer that has the stack's address, over SSH.
- *
- * @throws Error if it can't be reached, or answers something else.
- */
+/** Asks the load balancer that has the stack's address. @throws Error if it can't, or the answer is something else. */
 export async function readHaproxy(outputs: StackOutputs): Promise<LiveHaproxy> {
     return parseHaproxy(await onLoadBalancer(outputs, question));
 }
 
-/** Takes apart what {@link question} printed. */
 export function parseHaproxy(printed: string): LiveHaproxy {
     const [host = "", text = "", info = "", servers = "", draining = "", applying = ""] = parts.map(
         (name, i) => {

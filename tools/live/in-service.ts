@@ -5,18 +5,14 @@ import { carriesTagOf, doubtDroplet } from "./ownership";
 /** What each load balancer said: the addresses that it sends requests to, or why it can't be asked. By droplet's id. */
 export type Answers = ReadonlyMap<number, ReadonlySet<string> | Error>;
 
-/** A load balancer, and an address at which it may be asked. */
 export interface LoadBalancerHost {
     id: number;
     name: string;
     address: string | undefined;
 }
 
-/** What is known of the stack without the account. */
 export interface Known {
-    /** What `knownTo` returned. */
     known: ReadonlySet<string>;
-    /** Ids of the droplets that the state has as load balancers. */
     loadBalancerIds: ReadonlySet<string>;
     /**
      * Names of droplets that a run was making when it was killed, by its own lock and state: no haproxy.cfg has them yet,

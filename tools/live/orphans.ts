@@ -27,7 +27,6 @@ export interface Case extends Known {
     inventory: Inventory;
     /** `vpcId` of the stack's config: never the program's own. */
     vpcId: string;
-    /** Of the load balancers that were to be asked. */
     answers: Answers;
     giveUp: boolean;
     /** A person says that no run is under way: what is young is deleted, too. */

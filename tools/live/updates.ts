@@ -8,13 +8,11 @@ export interface Update {
     to: string;
     /** Nothing upgrades it by itself: HAProxy, as that would restart it. */
     held: boolean;
-    /** It comes from Debian's security archive. */
     security: boolean;
 }
 
 export interface Updates {
     packages: Update[];
-    /** A newer kernel is installed than the one that runs. */
     rebootDue: boolean;
     /** How old apt's lists are, of which all of this is known, in hours. */
     listsHours: number;
@@ -63,14 +61,10 @@ export function describeUpdates({ packages, rebootDue, listsHours }: Updates): s
     const haproxy = packages.filter(({ name }) => name === "haproxy");
     const others = packages.filter(({ name }) => name !== "haproxy");
     const security = others.filter(({ security }) => security).length;
+    const ofDebian = `${count(others.length, "package")} of Debian${security > 0 ? ` (${security} for security)` : ""}`;
     const waits = [
         ...haproxy.map(({ name, from, to }) => `${name} ${from} → ${to}`),
-        ...(others.length > 0
-            ? [
-                  `${count(others.length, "package")} of Debian` +
-                      (security > 0 ? ` (${security} for security)` : ""),
-              ]
-            : []),
+        ...(others.length > 0 ? [ofDebian] : []),
     ];
     const old = listsHours >= 2 * freshHours;
     const message = [

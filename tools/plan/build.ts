@@ -7,9 +7,9 @@ import { type Left, leftOf, leftoverName, partOf } from "../live/left";
 import type { PreviewDocument } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
-import { type HaproxySettings, planHaproxy } from "./haproxy";
+import { type HaproxyPlan, type HaproxySettings, planHaproxy } from "./haproxy";
 import { roomProblem } from "./room";
-import type { LeftDroplet, Plan } from "./model";
+import type { LeftDroplet, Plan, ServerPlan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
 import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
@@ -39,33 +39,14 @@ export interface AccountFacts {
 
 /** The plan of a change, out of what was read; without side effects. */
 export function buildPlan(sources: Sources): Plan {
-    const { stack, document, state, account, limits, obstacles } = sources;
+    const { stack, document, state, limits, obstacles } = sources;
     const config = readConfig(document.config);
     // What was refused shows what there is: nothing will be touched.
     const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config);
-    const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
-    const plan = {
-        version: 1 as const,
-        stack,
-        changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
-        settings: settingsOf(changes, document.config, config.userDataFile),
-        servers: {
-            before: namesBefore(list, left).length,
-            after: list.filter(({ action }) => action !== "delete").length,
-            list,
-        },
-        loadBalancer: planLoadBalancer(changes, haproxy.runs),
-        others: listOthers(changes),
-        leftovers: state.leftovers.map(leftoverName).sort(),
-        left: [...left.serving, ...left.waiting, ...left.idle].map(asLeft),
-        monthlyCost: costOf(changes, leftDroplets, account),
-        droplets: countDroplets(changes, leftDroplets.length, account),
-        haproxyDiff: haproxy.diff,
-        userDataDiff: userDataDiff(changes),
-    };
+    const plan = draft(sources, changes, config, { left, list, haproxy });
     const lostRequests = lossOf(changes, plan, config.drainSeconds);
     const refused = document.errors.length > 0;
     const policy =
@@ -102,6 +83,35 @@ export function buildPlan(sources: Sources): Plan {
         seconds: secondsFor(plan, config.drainSeconds),
         warnings,
         policy,
+    };
+}
+
+/** What changes, without what that means. */
+function draft(
+    { stack, document, state, account }: Sources,
+    changes: readonly Change[],
+    { userDataFile }: Config,
+    { left, list, haproxy }: { left: Left; list: ServerPlan[]; haproxy: HaproxyPlan },
+) {
+    const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
+    return {
+        version: 1 as const,
+        stack,
+        changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
+        settings: settingsOf(changes, document.config, userDataFile),
+        servers: {
+            before: namesBefore(list, left).length,
+            after: list.filter(({ action }) => action !== "delete").length,
+            list,
+        },
+        loadBalancer: planLoadBalancer(changes, haproxy.runs),
+        others: listOthers(changes),
+        leftovers: state.leftovers.map(leftoverName).sort(),
+        left: [...left.serving, ...left.waiting, ...left.idle].map(asLeft),
+        monthlyCost: costOf(changes, leftDroplets, account),
+        droplets: countDroplets(changes, leftDroplets.length, account),
+        haproxyDiff: haproxy.diff,
+        userDataDiff: userDataDiff(changes),
     };
 }
 

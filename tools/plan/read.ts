@@ -1,13 +1,10 @@
-import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { parse } from "yaml";
 import { readLimits } from "../../policy/limits";
 import { apiAddress, listAll, readDropletRoom } from "../live/api";
-import { readStack, readUnseenLocks } from "../pulumi/stack";
+import { projectName, readBackend, readStack, readUnseenLocks } from "../pulumi/stack";
 import { readTaggedDroplets } from "../live/account";
 import { type Live, readLive, servingByState } from "../live/pool";
 import { type PreviewDocument, readPreviewDocument } from "../pulumi/preview";
-import { fileBackend } from "../pulumi/runs";
 import { readPulumi } from "../pulumi/run";
 import { parseState, type StackState } from "../pulumi/state";
 import { strangersIn } from "./strangers";
@@ -72,9 +69,8 @@ async function readIfUnfinished(stack: string, state: StackState): Promise<Live 
  */
 async function readObstacles(stack: string): Promise<string[]> {
     try {
-        const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
-        const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
-        const locks = await readUnseenLocks({ name: stack, project, backend: fileBackend(url) });
+        const backend = await readBackend();
+        const locks = await readUnseenLocks({ name: stack, project: projectName(), backend });
         return locks.map(
             ({ pid, hostname }) =>
                 `a killed run left its lock (pid ${pid} on ${hostname}), or one holds it that can't be seen from here: \`make doctor STACK=${stack}\` first, then plan again`,

@@ -12,7 +12,6 @@ export interface PlanRow {
     /** What they are, where there are no names or the names don't say it. */
     kind: string;
     why: string[];
-    /** Slug; empty for what has none. */
     size: string;
 }
 
@@ -24,7 +23,6 @@ const labels: Record<DropletAction, string> = {
     keep: "stays",
 };
 
-/** What happens first, for a reader. */
 const order: DropletAction[] = ["create", "replace", "update", "delete", "keep"];
 
 /** The table: servers, the load balancer, and whatever else changes. A thousand servers are a few lines. */

@@ -9,7 +9,6 @@ import { type Change, find } from "./changes";
 import { unifiedDiff } from "../cli/diff";
 import type { DropletAction, ServerPlan } from "./model";
 
-/** Names of a droplet's inputs that the config calls otherwise. */
 const configNames: Record<string, string> = {
     vpcUuid: "VPC",
     sshKeys: "deploy key",
@@ -22,7 +21,6 @@ export interface PoolConfig {
     hold: readonly number[];
     size: string;
     image: string;
-    /** File of the backends' user data, such as `userdata/nginx.yaml`. */
     userDataFile: string;
 }
 
@@ -159,7 +157,6 @@ export function userDataDiff(changes: readonly Change[]): string {
     return [...new Set(diffs)].join("");
 }
 
-/** What the user gave. */
 const ownText = ({ text, generation }: UserDataParts): string =>
     generation === "" ? text : `# generation: ${generation}\n${text}`;
 
@@ -180,7 +177,6 @@ export function userDataChange(change: Change, file: string): UserDataChange[] {
     return changes;
 }
 
-/** `+3 -1`. */
 function countLines(before: string, after: string): string {
     const parts = diffLines(before, after);
     const sum = (wanted: "added" | "removed") =>

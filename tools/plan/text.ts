@@ -4,7 +4,6 @@ import type { DropletAction, Plan } from "./model";
 import { figuresOf, type PlanRow, planRows } from "./rows";
 import { some } from "../cli/words";
 
-/** As the engine marks them. */
 const marks: Record<DropletAction, string> = {
     create: "+",
     replace: "±",

@@ -2,7 +2,6 @@ export type Entry = Record<string, unknown> & { id: number };
 
 /** Where comments or issues are, in the API of what hosts the repository. */
 export interface Place {
-    /** For people: `comment`, `issue`. */
     what: string;
     /** Path and query of the list of those that may be ours; and path to make one. */
     list: string;
@@ -10,14 +9,11 @@ export interface Place {
     /** Path of one of them, and how it is changed. */
     item: (entry: Entry) => string;
     method: "PATCH" | "PUT";
-    /** Under which the text stands. */
     textField: string;
-    /** What closes one; comments can't be closed. */
     closed?: object;
 }
 
 export interface Forge {
-    /** Of its API, without a slash at the end. */
     url: string;
     headers: Record<string, string>;
     comment: Place;

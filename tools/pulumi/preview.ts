@@ -22,7 +22,6 @@ export interface PreviewStep {
     name: string;
     before?: ResourceState;
     after?: ResourceState;
-    /** Inputs that differ, by the provider's names. */
     differs: string[];
     /** Those of them for which it is replaced. */
     replacedFor: string[];
@@ -114,17 +113,9 @@ export async function readPreviewDocument(
         return parsePreview(await runPreview(["--json", ...options], command));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
-        const document = parsed(stdout);
-        if (document === undefined || document.errors.length === 0) throw error;
-        return document;
-    }
-}
-
-function parsed(stdout: string): PreviewDocument | undefined {
-    try {
-        return parsePreview(stdout);
-    } catch {
-        return undefined;
+        const refused = /^\s*\{[^]*\}\s*$/.test(stdout) ? parsePreview(stdout) : undefined;
+        if (!refused?.errors.length) throw error;
+        return refused;
     }
 }
 
@@ -140,8 +131,8 @@ export function canonical(value: unknown): unknown {
     }
     if (typeof value !== "object" || value === null) return value;
     const entries = Object.entries(value).map(([key, part]) => [key, canonical(part)] as const);
-    const some = entries.filter(([, part]) => !isNone(part));
-    return Object.fromEntries(some.toSorted(([a], [b]) => compareTexts(a, b)));
+    const given = entries.filter(([, part]) => !isNone(part));
+    return Object.fromEntries(given.toSorted(([a], [b]) => compareTexts(a, b)));
 }
 
 function isNone(value: unknown): boolean {

@@ -58,7 +58,6 @@ export async function readOutputs(stack: string): Promise<StackOutputs> {
  */
 const lockWords = /is currently locked|is locked by|update is currently in progress/;
 
-/** Whether an error says that another run holds the stack. */
 export function isLocked(words: string): boolean {
     return lockWords.test(words);
 }

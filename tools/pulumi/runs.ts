@@ -6,7 +6,6 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
-/** A run's lock on a stack, as a file backend keeps it. */
 export interface Lock {
     pid: number;
     username: string;
@@ -40,12 +39,7 @@ export function fileBackend(backendUrl: string): string | undefined {
     return decodeURIComponent(absolute.replace(/#.*$/, ""));
 }
 
-/**
- * The locks of a stack in a file backend.
- * https://www.pulumi.com/docs/iac/concepts/state-and-backends/#state-locking
- *
- * @throws Error if they can't be read: then nobody knows whether there are any.
- */
+/** https://www.pulumi.com/docs/iac/concepts/state-and-backends/#state-locking @throws Error if they can't be read */
 export async function readLocks(folder: string, project: string, stack: string): Promise<Lock[]> {
     const locks = path.join(folder, ".pulumi/locks/organization", project, stack);
     const names = await readdir(locks).catch((error: unknown) => {
@@ -77,8 +71,6 @@ export async function readLocks(folder: string, project: string, stack: string):
  * The file that makes every command end in "failed to load checkpoint: EOF": a file backend keeps each file's attributes
  * beside it and writes them first, so that a SIGKILL at that moment leaves them empty. Without them all is well: they
  * repeat a type and a checksum. https://pkg.go.dev/gocloud.dev/blob/fileblob
- *
- * @returns Its path; `undefined` if the attributes of the stack's state are whole, or there are none.
  */
 export async function cutOffAttributes(
     folder: string,
@@ -89,7 +81,6 @@ export async function cutOffAttributes(
     return (await readFile(file, "utf8").catch(() => "{}")) === "" ? file : undefined;
 }
 
-/** Whether a lock was taken on another host, whose processes can't be seen from here. */
 export function isElsewhere({ hostname }: Lock): boolean {
     return hostname !== os.hostname();
 }

@@ -1,4 +1,5 @@
-import { readFile, rm } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import * as path from "node:path";
 import { parse } from "yaml";
 import { prefixOf } from "../../lib/identity";
@@ -34,11 +35,10 @@ export async function readStack(
     mayDelete: (question: string) => Promise<boolean>,
 ): Promise<Stack> {
     const readConfig = () => readPulumi("config", "--json", "--stack", name);
-    const [whoami, first] = await Promise.all([
-        readPulumi("whoami", "--verbose", "--json"),
+    const [backend, first] = await Promise.all([
+        readBackend(),
         readConfig().catch((error: unknown) => error as Error),
     ]);
-    const backend = fileBackend((JSON.parse(whoami) as { url: string }).url);
     if (first instanceof Error) await repairState(name, backend, first, mayDelete);
     const config = first instanceof Error ? await readConfig() : first;
     const entries = Object.entries(JSON.parse(config) as Record<string, { value?: string }>);
@@ -52,6 +52,23 @@ export async function readStack(
     return { name, project: key.split(":")[0] ?? "", prefix, vpcId, backend };
 }
 
+/** A file of the project, which is in the current folder. */
+export function readProjectFile(file: string): string {
+    try {
+        return readFileSync(file, "utf8");
+    } catch {
+        throw new Error(`there is no ${file} in ${process.cwd()}: run this in the project's folder`);
+    }
+}
+
+export const projectName = (): string => (parse(readProjectFile("Pulumi.yaml")) as { name: string }).name;
+
+/** As `backend` of a {@link Stack}. */
+export async function readBackend(): Promise<Stack["backend"]> {
+    const whoami = await readPulumi("whoami", "--verbose", "--json");
+    return fileBackend((JSON.parse(whoami) as { url: string }).url);
+}
+
 /** Makes a state readable again that a killed run left unreadable. @throws The problem, if it is another one. */
 async function repairState(
     name: string,
@@ -60,7 +77,7 @@ async function repairState(
     mayDelete: (question: string) => Promise<boolean>,
 ): Promise<void> {
     if (backend === undefined || !problem.message.includes("failed to load checkpoint")) throw problem;
-    const { name: project } = parse(await readFile("Pulumi.yaml", "utf8")) as { name: string };
+    const project = projectName();
     const locks = await readUnseenLocks({ name, project, backend });
     const file = await cutOffAttributes(backend, project, path.basename(name));
     if (locks.length === 0 || file === undefined) throw problem;

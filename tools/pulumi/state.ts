@@ -18,20 +18,10 @@ export interface StateResource extends ResourceState {
     name: string;
 }
 
-/** A resource that another one has replaced, and that is still to be deleted: the end of an `up` did not come. */
-export interface Leftover {
-    /** Its successor's too. */
-    urn: string;
-    /** Such as `web-0`: its successor's name too. */
-    name: string;
-    type: string;
-    id: string;
-    inputs?: Record<string, unknown>;
-    outputs: Record<string, unknown>;
-}
+/** A resource that another one of the same name has replaced, and that is still to be deleted: an `up` was cut off. */
+export type Leftover = StateResource & { id: string };
 
 export interface StackState {
-    /** What there is, without what is still to be deleted. */
     resources: StateResource[];
     /** No `preview --json` shows these; the next `up` deletes them. */
     leftovers: Leftover[];
@@ -46,20 +36,12 @@ type Exported = Omit<Deployment, "resources"> & {
 export function parseState(json: string): StackState {
     const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };
     const all = (deployment?.resources ?? []).toSorted(byUrn);
+    const named = all.map((resource) => ({ ...resource, ...parseUrn(resource.urn) }));
     return {
-        resources: all
-            .filter((resource) => !resource.delete)
-            .map((resource) => ({ ...resource, ...parseUrn(resource.urn) })),
-        leftovers: all
+        resources: named.filter((resource) => !resource.delete),
+        leftovers: named
             .filter((resource) => resource.delete)
-            .map(({ urn, type, id = "", inputs, outputs = {} }) => ({
-                urn,
-                name: parseUrn(urn).name,
-                type,
-                id,
-                ...(inputs && { inputs }),
-                outputs,
-            })),
+            .map((resource) => ({ ...resource, id: resource.id ?? "" })),
         pending: pendingOf(deployment ?? {}),
     };
 }

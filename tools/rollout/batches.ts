@@ -3,7 +3,6 @@ import type { PreviewDocument, PreviewStep } from "../pulumi/preview";
 import { stagedHaproxy } from "../pulumi/state";
 
 export interface PoolChanges {
-    /** Slots whose droplets would be replaced, ascending. */
     replaced: number[];
     /** Those of them whose droplet HAProxy has not got: it was made by an `up` that did not end well. */
     notServing: number[];

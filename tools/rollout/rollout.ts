@@ -15,12 +15,11 @@ import { confirm } from "../cli/terminal";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 
 export interface RolloutOptions {
+    stack?: string;
     batch: number;
     pause?: boolean;
     quiet?: boolean;
 }
-
-type Options = RolloutOptions & { stack: string };
 
 /** How long HAProxy may take after a reload until each server has passed a check: at most two of them, and a slow one. */
 const checkSeconds = 20;
@@ -31,43 +30,38 @@ const checkSeconds = 20;
  * shorter list. What is still to be done is asked of `pulumi preview` at each start, so it may be interrupted at any moment
  * and run again.
  *
- * @param given Without a stack: the one that is selected.
+ * @param options.stack @default the one that is selected
  */
-export async function rollout(given: RolloutOptions & { stack?: string }): Promise<void> {
-    const stack = given.stack ?? (await readPulumi("stack", "--show-name")).trim();
-    const options = { ...given, stack };
+export async function rollout(options: RolloutOptions): Promise<void> {
+    const { batch, pause, quiet, stack = (await readPulumi("stack", "--show-name")).trim() } = options;
     const started = Date.now();
-    const say = (text: string) => {
-        console.log(text);
-    };
-    const config = new StackConfig(options.stack);
+    const config = new StackConfig(stack);
     // Before anything that takes time: a wrong `hold` is said at once.
     config.readHold();
-    await useAccountOf(options.stack);
-    const unfit = await requireOrder(options.stack);
+    await useAccountOf(stack);
+    const unfit = await requireOrder(stack);
     if (unfit) throw new Error(unfit.problem);
-    const steps = await planWhole(config, options, say);
+    const steps = await planWhole(config, stack, batch);
     if (steps.length === 0) {
         config.writeHold([]);
-        say(`every server of ${options.stack} matches the config: nothing to do`);
+        console.log(`every server of ${stack} matches the config: nothing to do`);
         return;
     }
     let replaced = 0;
     for (const [i, step] of steps.entries()) {
-        if (i > 0 && options.pause && !(await confirm(`next: ${step.title}. Go on?`))) {
-            say(`${replaced} replaced; next is ${step.title}: run this again to go on`);
+        if (i > 0 && pause && !(await confirm(`next: ${step.title}. Go on?`))) {
+            console.log(`${replaced} replaced; next is ${step.title}: run this again to go on`);
             return;
         }
         const stepStarted = Date.now();
-        say(`${step.title}${step.hold.length > 0 ? `, ${serverNames(step.hold)} held` : ""}`);
+        console.log(`${step.title}${step.hold.length > 0 ? `, ${serverNames(step.hold)} held` : ""}`);
         config.writeHold(step.hold);
-        const problem =
-            (await upOrClear(options.stack, options))?.problem ?? (await sickServers(options.stack));
+        const problem = (await upOrClear(stack, { quiet }))?.problem ?? (await sickServers(stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
-        say(`${step.title}: done in ${secondsSince(stepStarted)}, every server of the stack answers`);
+        console.log(`${step.title}: done in ${secondsSince(stepStarted)}, every server of the stack answers`);
     }
-    say(`${replaced} replaced in ${secondsSince(started)}`);
+    console.log(`${replaced} replaced in ${secondsSince(started)}`);
 }
 
 /**
@@ -75,11 +69,7 @@ export async function rollout(given: RolloutOptions & { stack?: string }): Promi
  *
  * @throws Error if `make plan` refuses the whole, a limit of policy/limits.yaml among it.
  */
-async function planWhole(
-    config: StackConfig,
-    { stack, batch }: Options,
-    say: (text: string) => void,
-): Promise<Step[]> {
+async function planWhole(config: StackConfig, stack: string, batch: number): Promise<Step[]> {
     const { plan, document, state, live } = await config.with([], (flags) => readPlan(stack, flags));
     // For how many droplets there is room depends on the batches: that is counted below.
     const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
@@ -91,16 +81,11 @@ async function planWhole(
     const first = serving.length > 0 ? withWaiting(await config.preview(serving), live) : whole;
     const situation = { whole, first, leftovers, batches };
     const steps = planSteps(situation);
-    const tooMany = limitProblem(
-        {
-            ...(await readDropletRoom()),
-            ...dropletsNeeded(situation, steps),
-            idle: { droplets: wouldGo(live, whole), stack },
-        },
-        batch,
-    );
+    const idle = { droplets: wouldGo(live, whole), stack };
+    const needed = dropletsNeeded(situation, steps);
+    const tooMany = limitProblem({ ...(await readDropletRoom()), ...needed, idle }, batch);
     if (tooMany !== undefined) throw new Error(tooMany);
-    for (const line of announcement(situation, steps)) say(line);
+    for (const line of announcement(situation, steps)) console.log(line);
     return steps;
 }
 

@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { isCollection, parse, parseDocument } from "yaml";
+import { isCollection, parseDocument } from "yaml";
 import { type PoolChanges, poolChanges } from "./batches";
 import { readPreviewDocument } from "../pulumi/preview";
+import { projectName, readProjectFile } from "../pulumi/stack";
 
 /** Pulumi.<stack>.yaml in the current folder, and what the program would do with it. */
 export class StackConfig {
@@ -11,19 +12,16 @@ export class StackConfig {
     private readonly stack: string;
     private readonly project: string;
 
-    /**
-     * @param stack As `--stack` takes it, with an organization before it or without.
-     * @throws Error where the current folder has no Pulumi.yaml.
-     */
+    /** @param stack With an organization before it or without. */
     constructor(stack: string) {
         this.stack = stack;
         this.file = `Pulumi.${path.basename(stack)}.yaml`;
-        this.project = (parse(read("Pulumi.yaml")) as { name: string }).name;
+        this.project = projectName();
     }
 
     /** @throws Error if there is no such file, or its `hold` is no list of slots. */
     readHold(): number[] {
-        const text = read(this.file);
+        const text = readProjectFile(this.file);
         try {
             return readHold(text, this.project);
         } catch (error) {
@@ -33,18 +31,14 @@ export class StackConfig {
 
     /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */
     writeHold(hold: readonly number[]): void {
-        const text = read(this.file);
+        const text = readProjectFile(this.file);
         const next = withHold(text, this.project, hold);
         if (next === text) return;
         writeFileSync(`${this.file}.new`, next);
         renameSync(`${this.file}.new`, this.file);
     }
 
-    /**
-     * What `pulumi up` would do with another `hold`. The file stays as it is.
-     *
-     * @throws Error that says in the program's words what is wrong.
-     */
+    /** What `pulumi up` would do with another `hold`. The file stays as it is. */
     async preview(hold: readonly number[]): Promise<PoolChanges> {
         return this.with(hold, async (flags) => {
             const document = await readPreviewDocument(["--stack", this.stack, ...flags]);
@@ -53,16 +47,12 @@ export class StackConfig {
         });
     }
 
-    /**
-     * Runs something that reads the config with another `hold`. The file stays as it is.
-     *
-     * @param run Gets the options with which `pulumi` reads that config.
-     */
+    /** Runs something with the options with which `pulumi` reads another `hold`. The file stays as it is. */
     async with<T>(hold: readonly number[], run: (flags: readonly string[]) => Promise<T>): Promise<T> {
         const folder = mkdtempSync(path.join(tmpdir(), "dropscale-rollout-"));
         try {
             const file = path.join(folder, this.file);
-            writeFileSync(file, withHold(read(this.file), this.project, hold), { mode: 0o600 });
+            writeFileSync(file, withHold(readProjectFile(this.file), this.project, hold), { mode: 0o600 });
             return await run(["--config-file", file]);
         } finally {
             rmSync(folder, { recursive: true });
@@ -70,19 +60,7 @@ export class StackConfig {
     }
 }
 
-function read(file: string): string {
-    try {
-        return readFileSync(file, "utf8");
-    } catch {
-        throw new Error(`there is no ${file} in ${process.cwd()}: run this in the project's folder`);
-    }
-}
-
-/**
- * `hold` of a stack's config.
- *
- * @throws Error if it is no list of slot numbers.
- */
+/** `hold` in the text of a stack's config. @throws Error if it is no list of slot numbers. */
 export function readHold(text: string, project: string): number[] {
     const document = parseDocument(text);
     const [problem] = document.errors;
@@ -105,10 +83,7 @@ function parseJson(text: string): unknown {
     }
 }
 
-/**
- * The text of a stack's config with another `hold`, on one line; an empty one is no line. All else stays, comments
- * and order too.
- */
+/** The text with another `hold`, on one line; an empty one is no line. All else stays, comments and order too. */
 export function withHold(text: string, project: string, hold: readonly number[]): string {
     const document = parseDocument(text);
     const path = ["config", `${project}:hold`];

@@ -5,18 +5,15 @@ import { holdDuring, type PoolChanges } from "./batches";
 import type { Leftover } from "../pulumi/state";
 
 export interface Situation {
-    /** The preview with nothing held. */
     whole: PoolChanges;
     /** The preview while every server that serves is held: the same one where none would be replaced. */
     first: PoolChanges;
     leftovers: readonly Pick<Leftover, "name" | "type">[];
-    /** The servers that serve and have to be replaced. */
     batches: readonly (readonly number[])[];
 }
 
 export interface Step {
     title: string;
-    /** `hold` while it runs, ascending. */
     hold: number[];
     replaces: readonly number[];
 }
