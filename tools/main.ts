@@ -41,10 +41,10 @@ const withReports = (command: Command) =>
     command
         .option("--markdown <file>", "write it as a comment or an issue; - is stdout")
         .option("--json <file>", "write it for programs; - is stdout")
-        .option("--quiet", "print no text for people", false);
+        .option("--quiet", "print no text for people");
 
 const withPulumiOutput = (command: Command) =>
-    command.option("--quiet", "show pulumi's output only where it fails", false);
+    command.option("--quiet", "show pulumi's output only where it fails");
 
 withReports(onStack("plan"))
     .description("What `pulumi up` would do: servers, cost, risk, policy. Changes nothing.")
