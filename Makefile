@@ -3,8 +3,8 @@ SHELL := /bin/bash
 STACK ?= dev
 ARGS ?=
 TSX := node_modules/.bin/tsx
-# Our own commands; `make up ARGS=--quiet` passes options on.
-DROPSCALE := $(TSX) sandbox/cli.ts
+# `make up ARGS=--quiet` passes options on.
+SANDBOX := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview plan env status drift doctor test soak bench
@@ -13,44 +13,25 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: node_modules ## a DigitalOcean on this machine, with the dev stack deployed to it
-	@$(DROPSCALE) up $(ARGS)
+	@$(SANDBOX) up $(ARGS)
 
 preview: node_modules ## what a first `pulumi up` would do; needs no root, makes nothing
-	@$(DROPSCALE) preview $(ARGS)
+	@$(SANDBOX) preview $(ARGS)
 
-plan: node_modules ## what `pulumi up` would do: servers, cost, risk, policy; STACK=prod, ARGS="--markdown FILE"
-ifeq ($(STACK),dev)
-	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/plan.ts dev $(ARGS)
-else
-	@$(TSX) tools/plan.ts $(STACK) $(ARGS)
-endif
+plan: ## what `pulumi up` would do: servers, cost, risk, policy; STACK=prod, ARGS="--markdown FILE"
+status: ## the servers as DigitalOcean and HAProxy see them; STACK=prod for another stack
+drift: ## what is not as Pulumi made it, and how to fix it; STACK=prod, ARGS="--markdown FILE"
+doctor: ## clear what a killed run left, delete what is orphaned; STACK=prod for another stack
 
-status: node_modules ## the servers as DigitalOcean and HAProxy see them; STACK=prod for another stack
-ifeq ($(STACK),dev)
-	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/status.ts dev
-else
-	@$(TSX) tools/status.ts $(STACK)
-endif
-
-drift: node_modules ## what is not as Pulumi made it, and how to mend it; STACK=prod, ARGS="--markdown FILE"
-ifeq ($(STACK),dev)
-	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/drift.ts dev $(ARGS)
-else
-	@$(TSX) tools/drift.ts $(STACK) $(ARGS)
-endif
-
-doctor: node_modules ## clear what a killed run left, delete what is orphaned; STACK=prod for another stack
-ifeq ($(STACK),dev)
-	@env="$$($(DROPSCALE) env)" && eval "$$env" && $(TSX) tools/doctor.ts dev $(ARGS)
-else
-	@$(TSX) tools/doctor.ts $(STACK) $(ARGS)
-endif
+# The dev stack is in the DigitalOcean of `make up`, any other one where the shell's environment says.
+plan status drift doctor: node_modules
+	@if [ '$(STACK)' = dev ]; then env="$$($(SANDBOX) env)" && eval "$$env"; fi && $(TSX) tools/main.ts $@ $(STACK) $(ARGS)
 
 env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` works on the dev stack
-	@$(DROPSCALE) env
+	@$(SANDBOX) env
 
 down: node_modules ## destroy the dev stack, and remove everything that `make up` made
-	@$(DROPSCALE) down $(ARGS)
+	@$(SANDBOX) down $(ARGS)
 
 test: node_modules ## all tests, as root on Linux those that boot droplets, too; ARGS=--quick: only checks and unit tests
 	@$(TSX) test/run.mts $(ARGS)

@@ -49,8 +49,8 @@ export interface Findings {
 }
 
 /**
- * What the account can't give. Refused is what would have to be made and can't be; what is gone but only serves on
- * (a size that is sold out, an image that is retired) is a warning, so that a pool can always shrink.
+ * What the account can't give. Refused is what would have to be made and can't be; what is no longer offered but only
+ * serves on (a size that is sold out, an image that is retired) is a warning, so that a pool can always shrink.
  *
  * "Would have to be made" is all that can be known here: there are fewer droplets with the stack's tag than wanted,
  * or none of them has the size or image. (A droplet's image has no slug any more once DigitalOcean has rebuilt or
@@ -112,15 +112,13 @@ function checkSize({ sizeKey, makes }: Role, settings: Wanted, offer: Offer, fou
     const here = offer.sizes.filter((size) => isOffered(size, settings.region));
     if (slug === undefined || here.some((size) => size.slug === slug)) return;
     const where = settings.region === undefined ? "" : ` in ${settings.region}`;
-    const nearest = nearestSizes(slug, here);
+    const closest = closestSizes(slug, here);
     if (makes(({ size }) => size === slug)) {
-        found.problems.push(
-            `'${sizeKey}' should be a size that is to be had${where} now, got ${slug}; the nearest: ${nearest}`,
-        );
+        found.problems.push(`'${sizeKey}' ${slug} is not available${where}; closest: ${closest}`);
     } else {
         found.warnings.push(
-            `'${sizeKey}' ${slug} is not to be had${where} now: what runs goes on, but no more can be made; ` +
-                `the nearest: ${nearest}`,
+            `'${sizeKey}' ${slug} is no longer offered${where}; running droplets are not affected, but no more can be ` +
+                `made; closest: ${closest}`,
         );
     }
 }
@@ -136,15 +134,14 @@ function checkImage(
     const image = offer.images.get(wanted);
     if (image === undefined || !isUsable(image, settings.region)) {
         const where = settings.region === undefined ? "" : ` in ${settings.region}`;
-        const elsewhere = image?.regions.length ? `, which is in ${image.regions.join(", ")}` : "";
-        const nearest = `the nearest: ${nearestImages(wanted, settings.region, offer.allImages)}`;
+        const elsewhere = image?.regions.length ? `, only in ${image.regions.join(", ")}` : "";
+        const closest = `closest: ${closestImages(wanted, settings.region, offer.allImages)}`;
         if (makes((droplet) => droplet.image === wanted)) {
-            found.problems.push(
-                `'${imageKey}' should be an image that the account has${where}, got ${wanted}${elsewhere}; ${nearest}`,
-            );
+            found.problems.push(`'${imageKey}' ${wanted} is not available${where}${elsewhere}; ${closest}`);
         } else {
             found.warnings.push(
-                `'${imageKey}' ${wanted} is gone${where}: what runs goes on, but no more can be made; ${nearest}`,
+                `'${imageKey}' ${wanted} is no longer offered${where}; running droplets are not affected, but no more can be ` +
+                    `made; ${closest}`,
             );
         }
         return;
@@ -157,7 +154,7 @@ function checkImage(
         );
         found.problems.push(
             `'${sizeKey}' should have a disk of at least ${image.minDiskSize} GB for '${imageKey}' ${wanted}, got ` +
-                `${size.slug} with ${size.disk} GB; the nearest: ${nearestSizes(size.slug, enough)}`,
+                `${size.slug} with ${size.disk} GB; closest: ${closestSizes(size.slug, enough)}`,
         );
     }
 }
@@ -192,7 +189,7 @@ function isUsable(image: Image | undefined, region: string | undefined): boolean
 }
 
 /** With prices. Near is a slug that is much the same, and as much memory as the slug names. */
-function nearestSizes(slug: string, sizes: Offer["sizes"]): string {
+function closestSizes(slug: string, sizes: Offer["sizes"]): string {
     const [, amount, unit] = /(\d+)(gb|mb)/.exec(slug) ?? [];
     const memory = Number(amount) * (unit === "gb" ? 1024 : 1);
     const distance = (size: Offer["sizes"][number]) =>
@@ -206,7 +203,7 @@ function nearestSizes(slug: string, sizes: Offer["sizes"]): string {
 }
 
 /** Who gives a number means a snapshot: those have no slug. */
-function nearestImages(wanted: string, region: string | undefined, images: readonly Image[]): string {
+function closestImages(wanted: string, region: string | undefined, images: readonly Image[]): string {
     const here = images.filter((image) => isUsable(image, region));
     const own = here
         .filter((image) => image.private)

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { keygenScript, splitKeyPair } from "../components/deploy-key.ts";
 import { quote } from "../sandbox/host.ts";
 import type { Progress } from "../sandbox/progress.ts";
-import { runOverSsh, type SshTarget } from "../tools/ssh.ts";
+import { runOverSsh, type SshTarget } from "../tools/live/ssh.ts";
 import { renderUserData } from "../userdata/render.ts";
 import { addressOf, awaitGone, type Droplet, readDroplet } from "./api.mts";
 import { awaitActive, awaitHealthy } from "./boots.mts";

@@ -15,8 +15,8 @@ export function editDistance(from: string, to: string): number {
     return row[to.length] ?? 0;
 }
 
-/** The word that was likely meant: at most a third of its letters are wrong. Undefined if there is none. */
-export function meant(word: string, words: readonly string[]): string | undefined {
+/** The word that somebody likely wanted to write: at most a third of its letters are wrong. */
+export function suggestion(word: string, words: readonly string[]): string | undefined {
     const [likest] = words
         .map((known) => ({ known, distance: editDistance(word, known) }))
         .sort((a, b) => a.distance - b.distance);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { isMap, isScalar, parseDocument } from "yaml";
-import { meant } from "./nearest";
+import { suggestion } from "./nearest";
 
 /**
  * What stands without quotes in the stack's own file, by key: Pulumi makes numbers, dates and booleans of some of it, and
@@ -48,7 +48,7 @@ export function isRewritten(written: string, handed: string): boolean {
     return !Number.isNaN(value) && [Number(number), octal].includes(value);
 }
 
-/** What was likely meant by a key that there is not. */
+/** What to do about a key that there is not. */
 export function unknownKeyAdvice(key: string, value: string, keys: readonly string[]): string {
     const [, list = ""] = /^(\w+)[.[]/.exec(key) ?? [];
     if (keys.includes(list))
@@ -56,7 +56,7 @@ export function unknownKeyAdvice(key: string, value: string, keys: readonly stri
             `without --path it is a key of its own, and no part of '${list}': pulumi config rm '${key}' && ` +
             `pulumi config set --path '${key}' ${value}`
         );
-    const likely = meant(key, keys);
+    const likely = suggestion(key, keys);
     return likely ? `did you mean '${likely}'?` : `the keys are ${keys.join(", ")}`;
 }
 

@@ -1,24 +1,17 @@
 import { parseUrn, resourceOf, types } from "../lib/identity";
 
-/** A value that a rule judges; `undefined` where it is not known yet: it is decided while the change runs. */
-export type Known<T> = T | undefined;
-
-/** A droplet as it will be. */
+/** A droplet as it will be. As in all facts, `undefined` is what is not known yet: it is decided while the change runs. */
 export interface DropletFacts {
-    /** Its name in Pulumi, such as `web-0`. */
     name: string;
-    /** Slug. */
-    size: Known<string>;
-    /** Slug. */
-    region: Known<string>;
-    tags: Known<readonly string[]>;
+    size: string | undefined;
+    region: string | undefined;
+    tags: readonly string[] | undefined;
     /** Whether the program chose its name in the account; the provider's own choice is `<name>-<7 hex digits>`. */
-    explicitName: Known<boolean>;
-    /** The resource option, as far as the program says it; `undefined`: it says nothing, or it can't be seen. */
+    explicitName: boolean | undefined;
+    /** The resource option, where the program sets it and it can be seen. */
     deleteBeforeReplace?: boolean;
 }
 
-/** An inbound rule of a firewall, fields as the provider names them. */
 export interface InboundRule {
     protocol: string;
     /** `22`, `8000-9000`; `all`, `0` and none are every port. */
@@ -26,44 +19,33 @@ export interface InboundRule {
     sourceAddresses?: readonly string[];
 }
 
-/** A cloud firewall as it will be. */
 export interface FirewallFacts {
     name: string;
     /** It holds for every droplet with one of these. */
-    tags: Known<readonly string[]>;
-    inbound: Known<readonly InboundRule[]>;
-}
-
-/** A command that runs over SSH. */
-export interface RemoteCommandFacts {
-    name: string;
-    /** Whether it refuses any host but one with this key. */
-    hostKeyPinned: Known<boolean>;
+    tags: readonly string[] | undefined;
+    inbound: readonly InboundRule[] | undefined;
 }
 
 /** What the rules judge: one resource, or all of a stack, as they will be after the change. */
 export interface Facts {
-    /** The stack's name, without organization and project. */
     stack: string;
-    /** Names of the servers of the pool; `undefined` where no pool is among the resources. */
-    servers: Known<readonly string[]>;
-    /** The same before the change; `undefined` where that can't be seen (a policy pack sees only what will be). */
+    /** Names of the servers; `undefined` where no pool is among the resources. */
+    servers: readonly string[] | undefined;
+    /** Before the change: a policy pack sees only what will be. */
     serversBefore?: readonly string[];
-    /** What all droplets together will cost a month, in USD. */
-    monthlyCost: Known<number>;
-    /** `sshFromAnywhere` of the stack's config. */
-    sshFromAnywhere: Known<boolean>;
+    monthlyCost: number | undefined;
+    sshFromAnywhere: boolean | undefined;
     droplets: readonly DropletFacts[];
     firewalls: readonly FirewallFacts[];
-    remoteCommands: readonly RemoteCommandFacts[];
+    /** Commands over SSH, and whether each refuses any host but one with its key. */
+    remoteCommands: readonly { name: string; hostKeyPinned: boolean | undefined }[];
 }
 
 /** A resource as the engine tells of it, in a policy pack and in `pulumi preview --json` alike. */
-export interface ResourceState {
+export interface EngineResource {
     urn: string;
     /** Inputs, or outputs where the resource has been made; {@link unknownValue} for what is not known yet. */
     properties: Readonly<Record<string, unknown>>;
-    /** As in {@link DropletFacts}. */
     deleteBeforeReplace?: boolean;
 }
 
@@ -77,7 +59,7 @@ const maskedSecret = "[secret]";
  *
  * @param resources At least one; those that are deleted left out.
  */
-export function factsOf(unsorted: readonly ResourceState[]): Facts {
+export function factsOf(unsorted: readonly EngineResource[]): Facts {
     // As the engine lists them: as its parallel work ended.
     const resources = unsorted.toSorted((a, b) => (a.urn < b.urn ? -1 : 1));
     const ofType = (type: string) => resources.filter(({ urn }) => parseUrn(urn).type === type);
@@ -94,8 +76,8 @@ export function factsOf(unsorted: readonly ResourceState[]): Facts {
         droplets: ofType(types.droplet).map(dropletFacts),
         firewalls: ofType(types.firewall).map(({ urn, properties }) => ({
             name: parseUrn(urn).name,
-            tags: listOf(properties.tags) as Known<string[]>,
-            inbound: listOf(properties.inboundRules) as Known<InboundRule[]>,
+            tags: listOf(properties.tags) as string[] | undefined,
+            inbound: listOf(properties.inboundRules) as InboundRule[] | undefined,
         })),
         remoteCommands: resources
             .filter(({ urn }) => parseUrn(urn).type.startsWith("command:remote:"))
@@ -106,14 +88,14 @@ export function factsOf(unsorted: readonly ResourceState[]): Facts {
     };
 }
 
-function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): DropletFacts {
+function dropletFacts({ urn, properties, deleteBeforeReplace }: EngineResource): DropletFacts {
     const logical = parseUrn(urn).name;
     const name = textOf(properties.name);
     return {
         name: logical,
         size: textOf(properties.size),
         region: textOf(properties.region),
-        tags: listOf(properties.tags) as Known<string[]>,
+        tags: listOf(properties.tags) as string[] | undefined,
         explicitName:
             properties.name !== undefined && (name === undefined ? undefined : resourceOf(name) !== logical),
         deleteBeforeReplace,
@@ -121,7 +103,7 @@ function dropletFacts({ urn, properties, deleteBeforeReplace }: ResourceState): 
 }
 
 /** The jump host's key counts as well: without it, whoever sits there sees and changes everything. */
-function isPinned(connection: unknown): Known<boolean> {
+function isPinned(connection: unknown): boolean | undefined {
     if (!isRecord(connection)) return undefined;
     const hops = connection.proxy ? [connection, connection.proxy] : [connection];
     const pins = hops.map((hop) => {
@@ -133,12 +115,12 @@ function isPinned(connection: unknown): Known<boolean> {
 
 const known = (value: unknown): unknown =>
     value === unknownValue || value === maskedSecret ? undefined : value;
-const textOf = (value: unknown): Known<string> =>
+const textOf = (value: unknown): string | undefined =>
     typeof known(value) === "string" ? (value as string) : undefined;
-const numberOf = (value: unknown): Known<number> => (typeof value === "number" ? value : undefined);
+const numberOf = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
 
 /** A list whose every part is known; none at all is an empty one. */
-function listOf(value: unknown): Known<unknown[]> {
+function listOf(value: unknown): unknown[] | undefined {
     if (value === undefined || value === null) return [];
     return Array.isArray(value) && !hasUnknown(value) ? value : undefined;
 }
@@ -149,6 +131,6 @@ function hasUnknown(value: unknown): boolean {
     return isRecord(value) && Object.values(value).some(hasUnknown);
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
     return typeof value === "object" && value !== null && !Array.isArray(value);
 }

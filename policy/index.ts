@@ -1,9 +1,8 @@
 import { type Policies, PolicyPack, type PolicyResourceOptions } from "@pulumi/policy";
 import { RunError } from "@pulumi/pulumi";
-import { factsOf, type ResourceState, unknownValue } from "./facts";
-import { type Limits, readLimits } from "./limits";
-import { describeFinding } from "./finding";
-import { judge, type RuleId, rules } from "./rules";
+import { type EngineResource, factsOf, unknownValue } from "./facts";
+import { readLimits } from "./limits";
+import { checkRules, type Limits, type RuleName, rules } from "./rules";
 
 /** What the policy SDK hands over, of a resource or of each of a stack's. */
 interface Judged {
@@ -27,17 +26,17 @@ function limitsOf(stack: string): Limits {
  * The rules for Pulumi's own policy engine. It sees what will be, not what there was: `max-shrink` is judged by
  * `make plan` alone.
  */
-const policies: Policies = (Object.keys(rules) as RuleId[]).map((name) => {
+const policies: Policies = (Object.keys(rules) as RuleName[]).map((name) => {
     const policy = {
         name,
-        description: rules[name].says,
+        description: rules[name].description,
         enforcementLevel: advisory.includes(name) ? "advisory" : "mandatory",
     } as const;
     const violations = (judged: readonly Judged[]) => {
         const facts = factsOf(judged.map(resourceState));
-        const verdict = judge(facts, limitsOf(facts.stack), [name]);
+        const verdict = checkRules(facts, limitsOf(facts.stack), [name]);
         for (const { why } of verdict.unjudged) console.log(`policy ${name}: not judged: ${why}`);
-        return verdict.violations.map(describeFinding);
+        return verdict.violations.map(({ text }) => text);
     };
     return rules[name].scope === "resource"
         ? {
@@ -64,9 +63,9 @@ function advisoryRules(): readonly string[] {
 }
 
 /** Inputs by URN: of a component, a stack's view has the outputs alone. */
-const inputs = new Map<string, ResourceState["properties"]>();
+const inputs = new Map<string, EngineResource["properties"]>();
 
-function resourceState({ urn, props, opts }: Judged): ResourceState {
+function resourceState({ urn, props, opts }: Judged): EngineResource {
     const own = Object.fromEntries(Object.keys(props).map((key) => [key, plain(() => props[key])]));
     // Each resource is judged alone first, when there are only inputs.
     const properties = { ...inputs.get(urn), ...own };

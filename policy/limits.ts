@@ -1,23 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { rules } from "./rules";
+import { isRecord } from "./facts";
+import { type Limits, rules } from "./rules";
 
-/** What limits.yaml says for one stack; the meaning of each stands there. */
-export interface Limits {
-    minReplicas: number;
-    maxReplicas: number;
-    /** 0 to 100. */
-    maxShrinkPercent: number;
-    maxMonthlyCostUsd: number;
-    sizes: "any" | readonly string[];
-    regions: "any" | readonly string[];
-    sshFromAnywhere: "if-configured" | "never";
-    /** Ids of rules; the same for every stack. */
-    advisory: readonly string[];
-}
-
-/** What a value may be, and the words for it. */
 interface Form {
     allowed: string;
     accepts: (value: unknown) => boolean;
@@ -27,7 +13,8 @@ const ruleIds = Object.keys(rules);
 const slugs: Form = {
     allowed: "any, or a list of slugs such as [fra1]",
     accepts: (value) =>
-        value === "any" || (isList(value) && value.length > 0 && value.every((v) => typeof v === "string")),
+        value === "any" ||
+        (Array.isArray(value) && value.length > 0 && value.every((v) => typeof v === "string")),
 };
 const forms: Record<keyof Limits, Form> = {
     minReplicas: wholeNumber(0, 1000),
@@ -45,11 +32,10 @@ const forms: Record<keyof Limits, Form> = {
     },
     advisory: {
         allowed: `a list of rules, of ${ruleIds.join(", ")}`,
-        accepts: (value) => isList(value) && value.every((id) => ruleIds.includes(String(id))),
+        accepts: (value) => Array.isArray(value) && value.every((id) => ruleIds.includes(String(id))),
     },
 };
 
-/** The file beside this one. */
 export const limitsFile = join(__dirname, "limits.yaml");
 
 /** What a stack may have of its own: Pulumi asks a policy pack what is advisory before it names the stack. */
@@ -63,8 +49,6 @@ export function readLimits(stack: string): Limits {
 /**
  * The limits of one stack: those of every stack, and over them its own.
  *
- * @param yaml Text of limits.yaml.
- * @param stack Its name, without organization and project.
  * @throws Error that lists every mistake of the file, those of other stacks too: what was found, what is allowed.
  */
 export function parseLimits(yaml: string, stack: string): Limits {
@@ -121,12 +105,4 @@ function wholeNumber(min: number, max: number): Form {
         allowed: `a whole number from ${min} to ${max}`,
         accepts: (value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max,
     };
-}
-
-function isList(value: unknown): value is unknown[] {
-    return Array.isArray(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-    return typeof value === "object" && value !== null && !isList(value);
 }

@@ -1,223 +1,245 @@
-import type { Facts } from "./facts";
-import { type Finding, lower, place, raise } from "./finding";
-import { openBackends, openSsh, unguarded } from "./firewall-rules";
-import type { Limits } from "./limits";
+import { isLoadBalancer } from "../lib/identity";
+import type { DropletFacts, Facts, FirewallFacts } from "./facts";
+import { admitsSsh, openRanges, ownRanges } from "./open-ranges";
 
-/** A {@link Finding} with the rule that it is of. */
-export interface Violation extends Finding {
-    rule: RuleId;
-    /** What the rule says. */
-    says: string;
-    /** It only warns: the stack's limits name it as `advisory`. */
-    advisory: boolean;
-}
-
-/** What could not be judged. */
-export interface Unjudged {
-    rule: RuleId;
-    /** What is not known, and why, such as `the size of web-0 is not known yet`. */
-    why: string;
-}
-
-/** What {@link judge} says. */
-export interface Verdict {
-    /** Mandatory ones first. */
-    violations: Violation[];
-    /** Rules that were not judged, or not for all: what they need is not known. */
-    unjudged: Unjudged[];
+/** What limits.yaml has for one stack; the meaning of each stands there. */
+export interface Limits {
+    minReplicas: number;
+    maxReplicas: number;
+    maxShrinkPercent: number;
+    maxMonthlyCostUsd: number;
+    sizes: "any" | readonly string[];
+    regions: "any" | readonly string[];
+    sshFromAnywhere: "if-configured" | "never";
+    /** Names of rules; the same for every stack. */
+    advisory: readonly string[];
 }
 
 interface Rule {
-    /** What it says, as one sentence. */
-    says: string;
+    description: string;
     /** `resource`: it can be judged of each resource alone, so before that one is made. `stack`: only of all. */
     scope: "resource" | "stack";
-    /** Returns findings; calls `unknown` for each thing that it can't judge. */
-    judge: (facts: Facts, limits: Limits, unknown: (why: string) => void) => Finding[];
+    /** Returns what breaks it, in words; calls `unknown` for each thing that it can't judge. */
+    check: (facts: Facts, limits: Limits, unknown: (why: string) => void) => string[];
 }
 
 /** One rule for each limit, and those that have none. */
 export const rules = {
     "max-replicas": {
-        says: "The pool has at most so many servers.",
+        description: "The pool has at most so many servers.",
         scope: "resource",
-        judge: ({ servers, stack }, { maxReplicas }) =>
-            servers && servers.length > maxReplicas
-                ? [
-                      {
-                          found: `${servers.length} servers`,
-                          allowed: `at most ${maxReplicas}`,
-                          fix: `lower dropscale:replicas, or ${raise("maxReplicas", stack)}`,
-                      },
-                  ]
-                : [],
+        check: ({ servers, stack }, { maxReplicas }) => {
+            if (!servers || servers.length <= maxReplicas) return [];
+            const fix = `lower dropscale:replicas, or raise ${place("maxReplicas", stack)}`;
+            return broken(`${servers.length} servers`, `at most ${maxReplicas}`, fix);
+        },
     },
     "min-replicas": {
-        says: "The pool has at least so many servers, so that one may fail.",
+        description: "The pool has at least so many servers, so that one may fail.",
         scope: "resource",
-        judge: ({ servers, stack }, { minReplicas }) =>
-            servers && servers.length < minReplicas
-                ? [
-                      {
-                          found: count(servers.length, "server"),
-                          allowed: `at least ${minReplicas}`,
-                          fix: `raise dropscale:replicas, or ${lower("minReplicas", stack)}`,
-                      },
-                  ]
-                : [],
+        check: ({ servers, stack }, { minReplicas }) => {
+            if (!servers || servers.length >= minReplicas) return [];
+            const found = `${servers.length} server${servers.length === 1 ? "" : "s"}`;
+            const fix = `raise dropscale:replicas, or lower ${place("minReplicas", stack)}`;
+            return broken(found, `at least ${minReplicas}`, fix);
+        },
     },
     "max-shrink": {
-        says: "One change takes away at most so many per cent of the servers.",
+        description: "One change takes away at most so many per cent of the servers.",
         scope: "stack",
-        judge: ({ servers, serversBefore, stack }, { maxShrinkPercent }, unknown) => {
-            if (serversBefore === undefined) {
-                unknown("only `make plan` sees how many servers there were before");
-                return [];
-            }
-            if (!servers || serversBefore.length === 0) return [];
+        check: ({ servers, serversBefore, stack }, { maxShrinkPercent: most }, unknown) => {
+            if (!serversBefore) unknown("only `make plan` sees how many servers there were before");
+            if (!servers || !serversBefore?.length) return [];
             const percent = 100 * (1 - servers.length / serversBefore.length);
-            if (percent <= maxShrinkPercent) return [];
-            const least = Math.ceil(serversBefore.length * (1 - maxShrinkPercent / 100));
-            return [
-                {
-                    found: `${serversBefore.length} servers become ${servers.length}, ${Math.round(percent)} % less`,
-                    allowed: `at most ${maxShrinkPercent} % less`,
-                    fix: `go down to ${least} first, or ${raise("maxShrinkPercent", stack)}`,
-                },
-            ];
+            if (percent <= most) return [];
+            const least = Math.ceil(serversBefore.length * (1 - most / 100));
+            return broken(
+                `${serversBefore.length} servers become ${servers.length}, ${Math.round(percent)} % less`,
+                `at most ${most} % less`,
+                `go down to ${least} first, or raise ${place("maxShrinkPercent", stack)}`,
+            );
         },
     },
     "max-monthly-cost": {
-        says: "All droplets together cost at most so much a month.",
+        description: "All droplets together cost at most so much a month.",
         scope: "stack",
-        judge: ({ monthlyCost, stack }, { maxMonthlyCostUsd }, unknown) => {
-            if (monthlyCost === undefined) {
-                unknown("what the stack will cost is not known yet");
-                return [];
-            }
-            if (monthlyCost <= maxMonthlyCostUsd) return [];
-            return [
-                {
-                    found: `$${monthlyCost} a month`,
-                    allowed: `at most $${maxMonthlyCostUsd}`,
-                    fix: `choose fewer or smaller servers, or ${raise("maxMonthlyCostUsd", stack)}`,
-                },
-            ];
+        check: ({ monthlyCost, stack }, { maxMonthlyCostUsd: most }, unknown) => {
+            if (monthlyCost === undefined) unknown("what the stack will cost is not known yet");
+            if (monthlyCost === undefined || monthlyCost <= most) return [];
+            const fix = `choose fewer or smaller servers, or raise ${place("maxMonthlyCostUsd", stack)}`;
+            return broken(`$${monthlyCost} a month`, `at most $${most}`, fix);
         },
     },
     "allowed-sizes": {
-        says: "Droplets have one of the allowed sizes.",
+        description: "Droplets have one of the allowed sizes.",
         scope: "resource",
-        judge: (facts, { sizes }, unknown) => allowedSlugs(facts, "size", sizes, unknown),
+        check: (facts, limits, unknown) => allowedSlugs(facts, "size", limits, unknown),
     },
     "allowed-regions": {
-        says: "Droplets are in one of the allowed regions.",
+        description: "Droplets are in one of the allowed regions.",
         scope: "resource",
-        judge: (facts, { regions }, unknown) => allowedSlugs(facts, "region", regions, unknown),
+        check: (facts, limits, unknown) => allowedSlugs(facts, "region", limits, unknown),
     },
     "no-ssh-from-everywhere": {
-        says: "No firewall opens SSH to the whole Internet, unless the stack's config and its limits both say so.",
+        description:
+            "No firewall opens SSH to the whole Internet, unless the stack's config and its limits both say so.",
         scope: "stack",
-        judge: (facts, limits, unknown) =>
-            facts.firewalls.flatMap((firewall) => openSsh(firewall, facts, limits, unknown)),
+        check: (facts, limits, unknown) =>
+            facts.firewalls.flatMap((one) => openSsh(one, facts, limits, unknown)),
     },
     "backends-closed": {
-        says: "The servers answer to their load balancer, and to hosts that somebody has named: not to the Internet.",
+        description:
+            "The servers answer to their load balancer, and to hosts that somebody has named: not to the Internet.",
         scope: "stack",
-        judge: (facts, _limits, unknown) =>
-            facts.firewalls.flatMap((firewall) => openBackends(firewall, facts, unknown)),
+        check: (facts, _limits, unknown) =>
+            facts.firewalls.flatMap((one) => openBackends(one, facts, unknown)),
     },
     "firewall-on-every-droplet": {
-        says: "A firewall with inbound rules holds for every droplet by one of its tags, so from its first packet.",
+        description:
+            "A firewall with inbound rules holds for every droplet by one of its tags, so from its first packet.",
         scope: "stack",
-        judge: (facts, _limits, unknown) =>
-            facts.droplets.flatMap((droplet) => unguarded(droplet, facts.firewalls, unknown)),
+        check: ({ droplets, firewalls }, _limits, unknown) =>
+            droplets.flatMap((droplet) => unguarded(droplet, firewalls, unknown)),
     },
     "host-key-pinned": {
-        says: "Every command over SSH knows the key of the host that it talks to.",
+        description: "Every command over SSH knows the key of the host that it talks to.",
         scope: "resource",
-        judge: ({ remoteCommands }, _limits, unknown) =>
-            remoteCommands.flatMap(({ name, hostKeyPinned }) => {
-                if (hostKeyPinned === undefined)
+        check: ({ remoteCommands }, _limits, unknown) =>
+            remoteCommands.flatMap(({ name, hostKeyPinned: isPinned }) => {
+                if (isPinned === undefined)
                     unknown(
                         `whether the connection of ${name} pins the host's key is not known yet, or a secret`,
                     );
-                if (hostKeyPinned !== false) return [];
-                return [
-                    {
-                        found: `${name} talks to any host`,
-                        allowed: "connection.hostKey (and that of its proxy) is set",
-                        fix: "pass the connection of components/load-balancer.ts, or set hostKey",
-                    },
-                ];
+                if (isPinned !== false) return [];
+                const fix = "pass the connection of components/load-balancer.ts, or set hostKey";
+                const allowed = "connection.hostKey (and that of its proxy) is set";
+                return broken(`${name} talks to any host`, allowed, fix);
             }),
     },
+    // https://www.pulumi.com/docs/iac/concepts/options/deletebeforereplace/
     "create-before-delete": {
-        says: "A droplet that is replaced is deleted after its successor serves, never before.",
+        description: "A droplet that is replaced is deleted after its successor serves, never before.",
         scope: "resource",
-        judge: ({ droplets }) =>
-            droplets.flatMap(({ name, explicitName, deleteBeforeReplace }) => {
-                if (deleteBeforeReplace !== true && (explicitName !== true || deleteBeforeReplace === false))
-                    return [];
-                return [
-                    {
-                        // https://www.pulumi.com/docs/iac/concepts/options/deletebeforereplace/
-                        found: deleteBeforeReplace
-                            ? `${name} has deleteBeforeReplace: true`
-                            : `${name} has a name of its own in the account, so the provider deletes before it creates`,
-                        allowed: "droplets that are made before the old ones are deleted",
-                        fix: `leave \`name\` out (the engine makes one up), or give ${name} the option deleteBeforeReplace: false`,
-                    },
-                ];
+        check: ({ droplets }) =>
+            droplets.flatMap(({ name, explicitName, deleteBeforeReplace: isFirst }) => {
+                if (isFirst !== true && (explicitName !== true || isFirst === false)) return [];
+                return broken(
+                    isFirst
+                        ? `${name} has deleteBeforeReplace: true`
+                        : `${name} has a name of its own in the account, so the provider deletes before it creates`,
+                    "droplets that are made before the old ones are deleted",
+                    `leave \`name\` out (the engine makes one up), or give ${name} the option deleteBeforeReplace: false`,
+                );
             }),
     },
 } satisfies Record<string, Rule>;
 
-export type RuleId = keyof typeof rules;
+export type RuleName = keyof typeof rules;
 
-/**
- * Judges what a change would make.
- *
- * @param limits Of the stack that the facts are of.
- * @param only Which rules. @default all
- */
-export function judge(
+/** What breaks the rules, mandatory ones first, and what could not be judged since something is not known. */
+export interface Verdict {
+    violations: { rule: RuleName; advisory: boolean; text: string }[];
+    unjudged: { rule: RuleName; why: string }[];
+}
+
+/** Holds what a change would make against the rules. */
+export function checkRules(
     facts: Facts,
     limits: Limits,
-    only: readonly RuleId[] = Object.keys(rules) as RuleId[],
+    only: readonly RuleName[] = Object.keys(rules) as RuleName[],
 ): Verdict {
     const verdict: Verdict = { violations: [], unjudged: [] };
-    for (const rule of only) {
-        const { says, judge } = rules[rule] as Rule;
-        const advisory = limits.advisory.includes(rule);
-        const findings = judge(facts, limits, (why) => verdict.unjudged.push({ rule, why }));
-        verdict.violations.push(...findings.map((finding) => ({ rule, says, advisory, ...finding })));
+    for (const name of only) {
+        const rule: Rule = rules[name];
+        const advisory = limits.advisory.includes(name);
+        const texts = rule.check(facts, limits, (why) => verdict.unjudged.push({ rule: name, why }));
+        verdict.violations.push(...texts.map((text) => ({ rule: name, advisory, text })));
     }
     verdict.violations.sort((a, b) => Number(a.advisory) - Number(b.advisory));
     return verdict;
 }
 
+/** For a reader who sees nothing else: the value found, what is allowed, what to do. */
+const broken = (found: string, allowed: string, fix: string): string[] => [
+    `${found}; allowed: ${allowed}. To fix it: ${fix}.`,
+];
+
+const place = (limit: keyof Limits, stack: string) =>
+    `\`${limit}\` in policy/limits.yaml (stacks: ${stack}: …)`;
+
 function allowedSlugs(
     { droplets, stack }: Facts,
     key: "size" | "region",
-    allowed: Limits["sizes"],
+    limits: Limits,
     unknown: (why: string) => void,
-): Finding[] {
+): string[] {
+    const limit = `${key}s` as const;
+    const allowed = limits[limit];
     if (allowed === "any") return [];
-    return droplets.flatMap((droplet) => {
-        const slug = droplet[key];
-        if (slug === undefined) unknown(`the ${key} of ${droplet.name} is not known yet`);
+    return droplets.flatMap(({ name, [key]: slug }) => {
+        if (slug === undefined) unknown(`the ${key} of ${name} is not known yet`);
         if (slug === undefined || allowed.includes(slug)) return [];
-        const limit = `${key}s` as const;
-        const found = `${droplet.name} has ${key} ${slug}`;
-        return [
-            {
-                found,
-                allowed: allowed.join(", "),
-                fix: `choose another ${key}, or add ${slug} to ${place(limit, stack)}`,
-            },
-        ];
+        const fix = `choose another ${key}, or add ${slug} to ${place(limit, stack)}`;
+        return broken(`${name} has ${key} ${slug}`, allowed.join(", "), fix);
     });
 }
 
-const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+function openSsh(
+    { name, inbound }: FirewallFacts,
+    { sshFromAnywhere, stack }: Facts,
+    limits: Limits,
+    unknown: (why: string) => void,
+): string[] {
+    if (!inbound) unknown(`the inbound rules of firewall ${name} are not known yet`);
+    const open = openRanges((inbound ?? []).filter(admitsSsh));
+    if (open.length === 0 || (sshFromAnywhere && limits.sshFromAnywhere === "if-configured")) return [];
+    const confirm =
+        limits.sshFromAnywhere === "never"
+            ? ""
+            : ", or confirm that you want this: dropscale:sshFromAnywhere";
+    return broken(
+        `firewall ${name} admits SSH from ${open.join(", ")}`,
+        ownRanges,
+        sshFromAnywhere
+            ? `take dropscale:sshFromAnywhere out of the stack's config, or set ${place("sshFromAnywhere", stack)} to if-configured`
+            : `name your own addresses in dropscale:adminCidrs${confirm}`,
+    );
+}
+
+function openBackends(
+    { name, tags, inbound }: FirewallFacts,
+    { droplets }: Facts,
+    unknown: (why: string) => void,
+): string[] {
+    // By their own names: of a component with outputs, a stack's policy sees these alone.
+    const pool = droplets.filter((droplet) => !isLoadBalancer(droplet));
+    if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
+        if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
+        return [];
+    }
+    const open = openRanges(inbound);
+    if (open.length === 0 || !pool.some((droplet) => droplet.tags?.some((tag) => tags.includes(tag))))
+        return [];
+    const fix = "name the hosts' own addresses, or a tag of theirs, in dropscale:backendSources";
+    return broken(`firewall ${name} opens the servers to ${open.join(", ")}`, ownRanges, fix);
+}
+
+function unguarded(
+    { name, tags }: DropletFacts,
+    firewalls: readonly FirewallFacts[],
+    unknown: (why: string) => void,
+): string[] {
+    const mayGuard = firewalls.filter(
+        (one) => !tags || !one.tags || one.tags.some((tag) => tags.includes(tag)),
+    );
+    if (tags && mayGuard.some((firewall) => firewall.tags && firewall.inbound?.length)) return [];
+    if (!tags || mayGuard.some((firewall) => !firewall.tags || !firewall.inbound)) {
+        unknown(`whether a firewall holds for ${name} is not known yet`);
+        return [];
+    }
+    return broken(
+        `no firewall holds for ${name} (its tags: ${tags.join(", ") || "none"})`,
+        "droplets with a tag of a firewall that has inbound rules",
+        `give ${name} a tag of components/network.ts, or a firewall of its own by tag`,
+    );
+}

@@ -148,7 +148,7 @@ async function consultDoctor(env: Record<string, string>, quiet: boolean): Promi
     try {
         // The result of `make up` alone goes to stdout.
         const output = { stdin: "ignore", stdout: process.stderr } as const;
-        await execa(process.execPath, [...tsx, "tools/doctor.ts", ...options], {
+        await execa(process.execPath, [...tsx, "tools/main.ts", "doctor", ...options], {
             cwd: projectFolder,
             env,
             ...output,

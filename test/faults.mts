@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { expect, vi } from "vitest";
 import { type Fault, faultsUrl } from "../sandbox/api/faults.ts";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
-import { runOverSsh } from "../tools/ssh.ts";
+import { runOverSsh } from "../tools/live/ssh.ts";
 import { serversAnswering } from "./e2e/client.ts";
 import { disagreements } from "./kills.mts";
 import type { World } from "./world.mts";

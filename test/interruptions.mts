@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
-import { parseServersState } from "../tools/in-service.ts";
+import { parseServersState } from "../tools/live/haproxy.ts";
 import type { Plan } from "../tools/plan/model.ts";
 import { get, Visitors } from "./e2e/client.ts";
 import { serveSlowly, slowerPath } from "./e2e/site.ts";

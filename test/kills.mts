@@ -211,7 +211,7 @@ export async function killDuring(
     };
 }
 
-/** `tools/doctor.ts --yes --killed`: clears what the killed run left, of which nothing is an hour old. */
+/** `doctor --yes --killed`: clears what the killed run left, of which nothing is an hour old. */
 function runDoctor(world: World): Promise<Outcome> {
     return world.tool("doctor", ["test", "--yes", "--killed"]);
 }

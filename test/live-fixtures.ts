@@ -1,7 +1,7 @@
 import { generationIn, renderHaproxyConfig } from "../components/haproxy/render";
-import type { ListedDroplet } from "../tools/inventory";
-import type { HaproxyServer, LiveHaproxy } from "../tools/live-haproxy";
-import type { Leftover, StackState, StateResource } from "../tools/state";
+import type { ListedDroplet } from "../tools/live/account";
+import type { HaproxyServer, LiveHaproxy } from "../tools/live/haproxy";
+import type { Leftover, StackState, StateResource } from "../tools/pulumi/state";
 import { resource } from "./plan-fixtures";
 import { haproxySettings } from "./haproxy-settings";
 

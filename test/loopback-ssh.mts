@@ -111,7 +111,7 @@ function asked(ssh: FakeLoadBalancer, command: string): string | Error | undefin
     return command.includes("apt list") ? "lists 0\n" : undefined;
 }
 
-/** What tools/live-haproxy.ts asks for. */
+/** What tools/live/haproxy.ts asks for. */
 export function haproxyAnswers({ host, text, generation }: FakeLoadBalancer): string {
     const servers = [...text.matchAll(/^ {4}server (\S+) (\S+) /gm)].map(([, svname, addr]) =>
         Object.entries({ svname, addr, status: "UP", check_status: "L7OK" }).map(([name, value]) => ({

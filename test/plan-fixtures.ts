@@ -4,8 +4,8 @@ import { commandNames, identityOf, names, serverName, types } from "../lib/ident
 import { parseLimits } from "../policy/limits";
 import { unknownValue } from "../policy/facts";
 import type { AccountFacts, Sources } from "../tools/plan/build";
-import type { PreviewDocument, PreviewStep } from "../tools/preview-json";
-import type { StackState, StateResource } from "../tools/state";
+import type { PreviewDocument, PreviewStep } from "../tools/pulumi/preview";
+import type { StackState, StateResource } from "../tools/pulumi/state";
 import { describeUserData } from "../userdata/render";
 import { haproxySettings } from "./haproxy-settings";
 

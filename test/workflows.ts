@@ -21,7 +21,7 @@ interface Step {
 }
 
 /** Commands that change a stack, or reach into its load balancer. */
-const acting = /tools\/(deploy|rollout|drift)\.ts/;
+const acting = /tools\/main\.ts (deploy|rollout|drift)/;
 const has = (step: Step, text: string) => step.run?.includes(text) ?? false;
 
 /**
@@ -86,7 +86,9 @@ const rules: Record<string, (workflow: Workflow) => string[]> = {
     "what acts on a stack is admitted before and, whatever happens, not after": ({ jobs = {} }) =>
         Object.entries(jobs).flatMap(([name, { steps }]) => {
             const act = steps.findIndex(({ run = "" }) => acting.test(run));
-            const admit = steps.findIndex((step) => has(step, "tools/admit.ts") && has(step, "$GITHUB_ENV"));
+            const admit = steps.findIndex(
+                (step) => has(step, "tools/main.ts admit") && has(step, "$GITHUB_ENV"),
+            );
             const remove = steps.findIndex((step) => has(step, "--remove") && step.if === "always()");
             return act < 0 || (admit >= 0 && admit < act && act < remove) ? [] : [name];
         }),

@@ -63,7 +63,7 @@ export interface World extends Stack {
     addStack: (name: string, config?: Record<string, unknown>) => Promise<Stack>;
     /** What {@link pulumi} runs in: `make env`'s, and this process's own. */
     env: NodeJS.ProcessEnv;
-    /** Runs one of tools/ in the environment of `make env`. */
+    /** Runs one of the commands of tools/main.ts in the environment of `make env`. */
     tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
@@ -145,7 +145,7 @@ async function worldIn(
         addStack,
         env,
         tool: (name, args, more = {}) => {
-            const command = [path.join(root, "tools", `${name}.ts`), ...args];
+            const command = [path.join(root, "tools/main.ts"), name, ...args];
             return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
         },
         api: async (resource) => {

@@ -1,4 +1,4 @@
-import { meant } from "../lib/nearest";
+import { suggestion } from "../lib/nearest";
 import { firstLineProblem } from "./first-line";
 import { anything, either, kindOf, list, map, nothing, scalar, text, word } from "./forms";
 import { type Path, readYaml } from "./read-yaml";
@@ -96,7 +96,7 @@ export function checkCloudConfig(source: string): CloudConfigFindings {
             problems.push(`${label(at)} should be ${should}, got ${describe(value)}${quoted}${place(at)}`);
         },
         unknown: (at, key, keys) => {
-            const likely = meant(key, keys);
+            const likely = suggestion(key, keys);
             const what = `${label(at)} is no key of cloud-config`;
             if (likely) problems.push(`${what}; did you mean '${likely}'?${place(at)}`);
             else warnings.push(`${what} that is known here: see whether the image's cloud-init has it`);

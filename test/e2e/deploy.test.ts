@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
-import { runOverSsh } from "../../tools/ssh";
+import { runOverSsh } from "../../tools/live/ssh";
 import { onLoadBalancer } from "../faults.mts";
 import { makeWorld, type World } from "../world.mts";
 import { get, serversAnswering, Visitors } from "./client";

@@ -113,7 +113,7 @@ describe("the pipeline", () => {
         const { id } = await dropletNamed(world, "web-1");
         await callApi(world, "DELETE", `/v2/droplets/${id}`);
         const balancer = await dropletNamed(world, "load-balancer");
-        await inDroplet(world, balancer.id, "echo '# mended in a hurry' >> /etc/haproxy/haproxy.cfg");
+        await inDroplet(world, balancer.id, "echo '# fixed in a hurry' >> /etc/haproxy/haproxy.cfg");
         // As if Debian had a newer one: HAProxy is held, so nothing takes it.
         await inDroplet(
             world,
@@ -123,12 +123,12 @@ describe("the pipeline", () => {
         const { file, text } = await endsWell(job("drift", "drift"));
         expect(file("output"), text).toBe("code=2\n");
         expect(file("drift.md")).toContain("web-1");
-        expect(file("drift.md")).toContain("mended in a hurry");
+        expect(file("drift.md")).toContain("fixed in a hurry");
         expect(file("drift.md")).toMatch(/has updates waiting: haproxy 2\.6\.0-1 → 2\.6\.\d+/);
         expect(await firewalls()).toEqual(standing);
     });
 
-    it("mends what is gone, when told to refresh, without a visitor who notices", async () => {
+    it("fixes what is gone, when told to refresh, without a visitor who notices", async () => {
         visitors = new Visitors(url);
         await endsWell(job("up", "up", "main", { REFRESH: "--refresh" }));
         // One with the address of the old one gets traffic when it is healthy: nobody waits for that.

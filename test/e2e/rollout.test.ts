@@ -92,7 +92,7 @@ describe("a roll-out on droplets that boot", () => {
         const { code, text } = await rollout("--batch", "2");
         expect({ code, text }).toEqual({
             code: 0,
-            text: "every server of test is what the config says: nothing to do\n",
+            text: "every server of test matches the config: nothing to do\n",
         });
         expect(await droplets()).toEqual(before);
     });

@@ -66,7 +66,7 @@ describe("from the first up to destroy", () => {
     };
     const tool = async (name: string, ...args: string[]) => {
         const { code, text } = await world.tool(name, args);
-        printed.push([`tools/${name} ${args.join(" ")}`, text]);
+        printed.push([`dropscale ${name} ${args.join(" ")}`, text]);
         expect(code, text).toBe(0);
     };
     const root = () => path.dirname(world.folder);

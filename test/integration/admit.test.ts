@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { admissionFirewall, admissionName } from "../../tools/admission";
+import { admissionFirewall, admissionName } from "../../tools/live/admission";
 import { callApi } from "../faults.mts";
 import { makeWorld, type World } from "../world.mts";
 
@@ -129,11 +129,14 @@ describe("admitting a pipeline's machine", () => {
         ],
         [
             ["test", "--address", "2001:db8::1"],
-            /^error: --address should be an IPv4 address, got 2001:db8::1/,
+            /^error: option '--address <ipv4>' argument '2001:db8::1' is invalid\. It should be an IPv4 address/,
         ],
-        [["test", "--minutes", "0"], /^error: --minutes should be a whole number from 1 to 9999, got 0/],
-        [["test", "--sweep", "--remove"], /^error: name one stack, and at most one of --remove and --sweep/],
-        [[], /^error: name one stack.*\nallowed: tsx tools\/admit\.ts STACK/],
+        [
+            ["test", "--minutes", "0"],
+            /^error: option '--minutes <number>' argument '0' is invalid\. It should be a whole number from 1 to 9999/,
+        ],
+        [["test", "--sweep", "--remove"], /^error: option '--remove' cannot be used with option '--sweep'/],
+        [[], /^error: missing required argument 'stack'\n.*Usage: dropscale admit /s],
         [["nowhere", "--sweep"], /^error: no stack named 'nowhere' found/],
     ])("refuses %j, and says what is allowed", async (args, message) => {
         answer = "<html>";

@@ -46,7 +46,7 @@ describe("a deployment", () => {
     }
 
     const tooFew =
-        "min-replicas: 1 server; allowed: at least 2. To mend it: raise dropscale:replicas, or lower `minReplicas` in policy/limits.yaml (stacks: test: …).";
+        "min-replicas: 1 server; allowed: at least 2. To fix it: raise dropscale:replicas, or lower `minReplicas` in policy/limits.yaml (stacks: test: …).";
 
     it("of too few servers is refused before anything is made", async () => {
         await world.configure({ replicas: 1 });
@@ -74,7 +74,7 @@ describe("a deployment", () => {
         await world.configure(config);
         const { text } = await refused("deploy", ...args);
         for (const word of words) expect(text).toContain(word);
-        expect(text).toContain("To mend it: ");
+        expect(text).toContain("To fix it: ");
     });
 
     it("in batches is held to the same limits, before the first batch", async () => {

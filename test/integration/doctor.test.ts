@@ -8,7 +8,8 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stateBackend } from "../../sandbox/stack.ts";
-import { type Deployment, knownTo } from "../../tools/deployment";
+import { type Deployment } from "../../tools/pulumi/state";
+import { knownTo } from "../../tools/live/account";
 import { makeWorld, type World } from "../world.mts";
 
 /** All but what needs a machine: the commands on the load balancer, and what waits for them. */
@@ -135,7 +136,7 @@ describe("the doctor", () => {
     it("refuses options that it does not have", async () => {
         const { code, text } = await doctor("--force");
         expect(code).toBe(1);
-        expect(text).toMatch(/^error: Unknown option '--force'.*\nallowed: make doctor/s);
+        expect(text).toMatch(/^error: unknown option '--force'\n.*Usage: dropscale doctor .*--killed/s);
     });
 
     it("clears what a run left that was killed while it made droplets", async () => {

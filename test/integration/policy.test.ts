@@ -70,7 +70,7 @@ describe("the policy pack", () => {
             "no-ssh-from-everywhere",
         ]);
         expect(outcome.text).toContain(
-            "21 servers; allowed: at most 20. To mend it: lower dropscale:replicas",
+            "21 servers; allowed: at most 20. To fix it: lower dropscale:replicas",
         );
         expect(outcome.text).toMatch(/\$\d+ a month; allowed: at most \$200\./);
         expect(outcome.text).toContain("network-load-balancer admits SSH from 0.0.0.0/0");

@@ -95,12 +95,10 @@ describe("a preview", () => {
             "the stack's config is wrong:",
             "'drainSeconds' should be a whole number from 6 to 3600, got 5",
             expect.stringMatching(
-                /^'size' should be a size that is to be had in fra1 now, got s-2vcpu-3gb; the nearest: s-2vcpu-[24]gb \(\$\d+\), /,
+                /^'size' s-2vcpu-3gb is not available in fra1; closest: s-2vcpu-[24]gb \(\$\d+\), /,
             ),
-            expect.stringMatching(
-                /^'image' should be an image that the account has in fra1, got debian-99-x64; the nearest: debian-1/,
-            ),
-            expect.stringMatching(/^'loadBalancerImage' should be .* got 123456; the nearest: /),
+            expect.stringMatching(/^'image' debian-99-x64 is not available in fra1; closest: debian-1/),
+            expect.stringMatching(/^'loadBalancerImage' 123456 is not available in fra1; closest: /),
             expect.stringMatching(
                 /^'replicas' 30 needs 31 more droplet\(s\), 6 too many: the account has 0 and may have 25;/,
             ),

@@ -36,15 +36,24 @@ describe("a roll-out that can't start", () => {
     }
 
     it.each([
-        [["--batch", "0"], "--batch should be a whole number from 1 to 9999, got 0"],
-        [["--batch", "two"], "--batch should be a whole number from 1 to 9999, got two"],
-        [["--batch", "1.5"], "--batch should be a whole number from 1 to 9999, got 1.5"],
-        [["--size", "2"], "Unknown option '--size'"],
-        [["prod"], "Unexpected argument 'prod'"],
+        [
+            ["--batch", "0"],
+            "option '--batch <number>' argument '0' is invalid. It should be a whole number from 1 to 9999",
+        ],
+        [
+            ["--batch", "two"],
+            "option '--batch <number>' argument 'two' is invalid. It should be a whole number from 1 to 9999",
+        ],
+        [
+            ["--batch", "1.5"],
+            "option '--batch <number>' argument '1.5' is invalid. It should be a whole number from 1 to 9999",
+        ],
+        [["--size", "2"], "unknown option '--size'"],
+        [["prod"], "too many arguments for 'rollout'"],
     ])("refuses %j, and says what is allowed", async (args, message) => {
         const { stderr, stdout } = await refused(...args);
         expect(stderr).toContain(`error: ${message}`);
-        expect(stderr).toContain("npm run rollout -- [--stack NAME] [--batch N] [--pause] [--quiet]");
+        expect(stderr).toMatch(/Usage: dropscale rollout .*--stack <name> .*--batch <number> .*--pause /s);
         expect(stdout).toBe("");
     });
 

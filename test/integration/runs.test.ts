@@ -4,7 +4,14 @@ import { type AddressInfo, createServer } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { endProcesses, engineOf, fileBackend, leftOver, listProcesses, readLocks } from "../../tools/runs";
+import {
+    endProcesses,
+    engineOf,
+    fileBackend,
+    leftOver,
+    listProcesses,
+    readLocks,
+} from "../../tools/pulumi/runs";
 
 /** Nothing listens there. */
 const deadEngine = "127.0.0.1:1";

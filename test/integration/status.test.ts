@@ -22,7 +22,7 @@ describe("the status of a stack", () => {
         rmSync(folder, { recursive: true });
     });
 
-    /** Runs tools/status.ts, or another one, where `pulumi` is this script. */
+    /** Runs `status`, or another command, where `pulumi` is this script. */
     function status(
         pulumi?: string,
         more: { tool?: string; url?: string } = {},
@@ -32,7 +32,7 @@ describe("the status of a stack", () => {
         if (pulumi !== undefined) writeFileSync(script, `#!/bin/sh\n${pulumi}\n`, { mode: 0o755 });
         const PATH = pulumi === undefined ? path.join(folder, "empty") : `${folder}/bin:/usr/bin:/bin`;
         const env = { PATH, DIGITALOCEAN_API_URL: url, DIGITALOCEAN_TOKEN: "none" };
-        const args = ["--import", "tsx", path.join(root, `tools/${tool}.ts`), "prod"];
+        const args = ["--import", "tsx", path.join(root, "tools/main.ts"), tool, "prod"];
         return new Promise((resolve) => {
             const child = execFile(process.execPath, args, { cwd: root, env }, (_, stdout, stderr) => {
                 resolve({ code: child.exitCode ?? 1, stdout, stderr });

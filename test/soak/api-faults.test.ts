@@ -102,7 +102,7 @@ describe("when the API fails", () => {
         await serve(7);
     });
 
-    it("gives up a droplet that stays new or whose creation fails, and names it; a refresh mends both", async () => {
+    it("gives up a droplet that stays new or whose creation fails, and names it; a refresh fixes both", async () => {
         const timeouts = path.join(world.folder, "components/droplet.ts");
         const sensible = readFileSync(timeouts, "utf8");
         writeFileSync(timeouts, sensible.replace('"15m"', '"10s"'));

@@ -4,7 +4,7 @@ import { serveSlowly } from "../e2e/site";
 import { onLoadBalancer } from "../faults.mts";
 import { makeWorld, upEndsWell, type World } from "../world.mts";
 
-/** What somebody does to haproxy.cfg by hand is found, and mended as the drift check says. The tests build on each other. */
+/** What somebody does to haproxy.cfg by hand is found, and fixed as the drift check says. The tests build on each other. */
 describe("haproxy.cfg edited on the load balancer", () => {
     let world: World;
     let made: World | undefined;
@@ -21,7 +21,7 @@ describe("haproxy.cfg edited on the load balancer", () => {
     });
 
     const drift = () => world.tool("drift", ["test"]);
-    const mend = ["--replace", "**:Command::haproxy"];
+    const fix = ["--replace", "**:Command::haproxy"];
     const running = "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock";
 
     it("is no drift before", async () => {
@@ -29,7 +29,7 @@ describe("haproxy.cfg edited on the load balancer", () => {
         expect({ code, text }).toEqual({ code: 0, text: "test: no drift, all is as Pulumi made it\n" });
     });
 
-    it("is found, not mended by a plain `up`, and mended without losing a request as the check says", async () => {
+    it("is found, not fixed by a plain `up`, and fixed without losing a request as the check says", async () => {
         const visitors = new Visitors(url);
         await onLoadBalancer(
             world,
@@ -39,13 +39,13 @@ describe("haproxy.cfg edited on the load balancer", () => {
         expect(found.code, found.text).toBe(2);
         expect(found.text).toContain("haproxy.cfg load balancer was edited on the host");
         expect(found.text).toContain("-    maxconn 6000\n    +    maxconn 7000");
-        expect(found.text).toContain(`pulumi up --replace '${mend[1] ?? ""}' --stack test`);
+        expect(found.text).toContain(`pulumi up --replace '${fix[1] ?? ""}' --stack test`);
 
         await upEndsWell(world);
         expect((await drift()).code).toBe(2);
-        await upEndsWell(world, ...mend);
-        const mended = await drift();
-        expect(mended.code, mended.text).toBe(0);
+        await upEndsWell(world, ...fix);
+        const fixed = await drift();
+        expect(fixed.code, fixed.text).toBe(0);
         expect(await onLoadBalancer(world, running)).toContain("Maxconn: 6000");
         await visitors.stop();
         expect(visitors.failures).toEqual([]);
@@ -57,7 +57,7 @@ describe("haproxy.cfg edited on the load balancer", () => {
         const found = await drift();
         expect(found.code, found.text).toBe(2);
         expect(found.text).toContain("is as Pulumi wrote it, but HAProxy does not run it");
-        await upEndsWell(world, ...mend);
+        await upEndsWell(world, ...fix);
         expect((await drift()).code).toBe(0);
         expect((await get(url)).status).toBe(200);
     });

@@ -7,7 +7,7 @@ import { serversAnswering, Visitors } from "../e2e/client";
 import { serveSlowly } from "../e2e/site";
 import { makeWorld, type Outcome, upEndsWell, type World } from "../world.mts";
 
-const tool = path.resolve(__dirname, "../../tools/rollout.ts");
+const tool = path.resolve(__dirname, "../../tools/main.ts");
 
 /** A roll-out that a person interrupts. */
 describe("a roll-out that is interrupted", () => {
@@ -43,7 +43,7 @@ describe("a roll-out that is interrupted", () => {
 
     /** Starts a roll-out as a terminal does, and presses Ctrl-C when it has said something. */
     async function interruptedAt(words: string, ...args: string[]): Promise<Outcome> {
-        const child = spawn("tsx", [tool, "--stack", "test", ...args], {
+        const child = spawn("tsx", [tool, "rollout", "--stack", "test", ...args], {
             cwd: world.folder,
             env: world.env,
             stdio: ["ignore", "pipe", "pipe"],

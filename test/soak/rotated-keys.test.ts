@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runOverSsh } from "../../tools/ssh";
+import { runOverSsh } from "../../tools/live/ssh";
 import { serversAnswering, Visitors } from "../e2e/client";
 import { serveSlowly } from "../e2e/site";
 import { dropletNamed, expectConverged, inDroplet, onLoadBalancer } from "../faults.mts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/admission";
-import { judge } from "../../tools/orphans";
+import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/live/admission";
+import { findOrphans } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";
 const until = new Date("2026-01-02T03:04:05Z");
@@ -65,9 +65,9 @@ describe("the admission of one address", () => {
         const none = new Set<string>();
         const facts = { known: none, loadBalancerIds: none, neverServed: none, answers: new Map() };
         const situation = { prefix, inventory, vpcId: "", ...facts, noRunLives: false };
-        expect(judge({ ...situation, giveUp: true })).toEqual([]);
+        expect(findOrphans({ ...situation, giveUp: true })).toEqual([]);
         vi.setSystemTime(until.getTime() + 1);
-        expect(judge({ ...situation, giveUp: false })).toMatchObject([{ id: "fw", verdict: "delete" }]);
-        expect(judge({ ...situation, prefix: "shop-dev", giveUp: true })).toEqual([]);
+        expect(findOrphans({ ...situation, giveUp: false })).toMatchObject([{ id: "fw", verdict: "delete" }]);
+        expect(findOrphans({ ...situation, prefix: "shop-dev", giveUp: true })).toEqual([]);
     });
 });

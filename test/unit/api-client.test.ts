@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../../tools/api";
+import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../../tools/live/api";
 
 describe("the client of DigitalOcean's API", () => {
     let server: Server;

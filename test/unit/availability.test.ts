@@ -52,7 +52,7 @@ describe("what the account has", () => {
         ].map(([slug, memory, priceMonthly]) => ({ ...sizes[0], slug, memory, priceMonthly }));
         const { problems } = find({ size: "s-3vcpu-4gb" }, { sizes: [...sizes, ...more] as Offer["sizes"] });
         expect(problems).toEqual([
-            "'size' should be a size that is to be had in fra1 now, got s-3vcpu-4gb; the nearest: s-2vcpu-4gb ($24), " +
+            "'size' s-3vcpu-4gb is not available in fra1; closest: s-2vcpu-4gb ($24), " +
                 "s-4vcpu-4gb ($30), s-1vcpu-2gb ($12.5), s-1vcpu-1gb ($6), s-2vcpu-16gb ($90)",
         ]);
     });
@@ -66,7 +66,7 @@ describe("what the account has", () => {
                 expect(gone.problems).toEqual([]);
                 expect(gone.warnings).toEqual([
                     expect.stringMatching(
-                        `'${key}' ${size} is not to be had in fra1 now: what runs goes on.*nearest: s-1`,
+                        `'${key}' ${size} is no longer offered in fra1; running droplets are not affected.*closest: s-1`,
                     ),
                 ]);
             }
@@ -85,7 +85,7 @@ describe("what the account has", () => {
 
     it("refuses an image that there is not, and names those that are like it", () => {
         expect(find({ image: "ubuntu-22-04-x64" }).problems).toEqual([
-            "'image' should be an image that the account has in fra1, got ubuntu-22-04-x64; the nearest: ubuntu-24-04-x64, " +
+            "'image' ubuntu-22-04-x64 is not available in fra1; closest: ubuntu-24-04-x64, " +
                 "debian-12-x64",
         ]);
         const { problems } = find(
@@ -93,10 +93,8 @@ describe("what the account has", () => {
             { droplets: running },
         );
         expect(problems).toEqual([
-            "'image' should be an image that the account has in nyc3, got 43; the nearest: 42 (golden)",
-            expect.stringMatching(
-                /^'loadBalancerImage' should be an image .*got debian-13; the nearest: debian-12-x64/,
-            ),
+            "'image' 43 is not available in nyc3; closest: 42 (golden)",
+            expect.stringMatching(/^'loadBalancerImage' debian-13 is not available .*closest: debian-12-x64/),
         ]);
     });
 
@@ -106,23 +104,21 @@ describe("what the account has", () => {
         expect(shrinking.problems).toEqual([]);
         expect(shrinking.warnings).toHaveLength(2);
         expect(shrinking.warnings[0]).toBe(
-            "'image' debian-12-x64 is gone in fra1: what runs goes on, but no more can be made; the nearest: ubuntu-24-04-x64",
+            "'image' debian-12-x64 is no longer offered in fra1; running droplets are not affected, but no more can be made; closest: ubuntu-24-04-x64",
         );
         expect(find({ replicas: 4 }, { images, droplets: running }).problems).toHaveLength(1);
     });
 
     it("refuses a snapshot of another region, and one that is larger than the disk", () => {
         expect(find({ image: "42" }).problems).toEqual([
-            expect.stringContaining(
-                "'image' should be an image that the account has in fra1, got 42, which is in nyc3;",
-            ),
+            expect.stringContaining("'image' 42 is not available in fra1, only in nyc3;"),
         ]);
         const images = new Map([
             ["42", { ...snapshot, regions: ["fra1"] }],
             ["debian-12-x64", debian],
         ] as const);
         expect(find({ image: "42" }, { images }).problems).toEqual([
-            "'size' should have a disk of at least 40 GB for 'image' 42, got s-1vcpu-1gb with 25 GB; the nearest: " +
+            "'size' should have a disk of at least 40 GB for 'image' 42, got s-1vcpu-1gb with 25 GB; closest: " +
                 "s-1vcpu-2gb ($12.5)",
         ]);
         expect(find({ image: "42", size: "s-1vcpu-2gb" }, { images })).toEqual(none);

@@ -1,8 +1,9 @@
 import { applyCommand } from "../../components/haproxy/apply";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { holdDuring, limitProblem, planBatches, readPreview } from "../../tools/batches";
-import { parsePreview } from "../../tools/preview-json";
+import { limitProblem } from "../../tools/plan/room";
+import { holdDuring, planBatches, poolChanges } from "../../tools/rollout/batches";
+import { parsePreview } from "../../tools/pulumi/preview";
 
 const slotSet = fc.uniqueArray(fc.nat(30)).map((slots) => slots.sort((a, b) => a - b));
 const size = fc.integer({ min: 1, max: 6 });
@@ -110,7 +111,7 @@ describe("a preview", () => {
         newState: { custom: false },
     };
     const applied = "\nbackend pool\n    server web-0 10.0.0.1:80\n    server web-1 10.0.0.2:80\n";
-    const read = (...steps: object[]) => readPreview(parsePreview(JSON.stringify({ steps })));
+    const read = (...steps: object[]) => poolChanges(parsePreview(JSON.stringify({ steps })));
 
     it("names the slots to replace, those that serve apart from those that never did", () => {
         expect(

@@ -10,12 +10,12 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
-} from "../../tools/drift-model";
-import { parsePreview } from "../../tools/preview-json";
-import { pair } from "../../tools/live";
-import { parseState } from "../../tools/state";
+} from "../../tools/drift/differences";
+import { parsePreview } from "../../tools/pulumi/preview";
+import { pair } from "../../tools/live/pool";
+import { parseState } from "../../tools/pulumi/state";
 import { listed } from "../live-fixtures";
-import { driftJson, driftMarkdown, driftText } from "../../tools/drift-text";
+import { driftJson, driftMarkdown, driftText } from "../../tools/drift/report";
 import { haproxySettings } from "../haproxy-settings";
 
 const inPool = "urn:pulumi:prod::dropscale::dropscale:index:BackendPool$digitalocean:index/droplet:Droplet::";
@@ -42,10 +42,10 @@ const applied = renderHaproxyConfig({
 });
 const generation = generationIn(applied);
 const staged = { text: applied, applied: true };
-const report = (differences: Drift[], untold: string[] = []): DriftReport => ({
+const report = (differences: Drift[], unchecked: string[] = []): DriftReport => ({
     stack: "prod",
     differences,
-    untold,
+    unchecked,
 });
 
 describe("what the engine finds", () => {
@@ -54,7 +54,7 @@ describe("what the engine finds", () => {
             ["gone", "Droplet", "web-0", "11"],
             ["changed", "Firewall", "network-load-balancer", "f1"],
         ]);
-        expect(found[1]?.says).toBe("was changed: inboundRules, name");
+        expect(found[1]?.message).toBe("was changed: inboundRules, name");
         expect(found[1]?.diff).toContain('+  - portRange: "8080"');
         expect(found[1]?.diff).toMatch(/^-name: a$[^]*^\+name: b$/m);
         expect(found[1]?.diff).not.toContain("status");
@@ -105,10 +105,10 @@ describe("droplets", () => {
             ["web-0", "11"],
             ["load-balancer", "13"],
         ]);
-        expect(off[0]?.mend).toBe(
+        expect(off[0]?.fix).toBe(
             "switch it on (`doctl compute droplet-action power-on 11`), or add 0 to `retired`: a new server takes its place",
         );
-        expect(off[1]?.mend).toContain(`pulumi up --replace '${inLoadBalancer}load-balancer'`);
+        expect(off[1]?.fix).toContain(`pulumi up --replace '${inLoadBalancer}load-balancer'`);
         expect(offDrift(live([]), "prod")).toEqual([]);
         expect(loadBalancerIsAway(off)).toBe(true);
         expect(loadBalancerIsAway(found)).toBe(false);
@@ -123,7 +123,7 @@ describe("droplets", () => {
             { ...address, verdict: "tell" } as const,
         ];
         const orphans = orphanDrift(findings, "prod");
-        expect(orphans.map(({ id, mend }) => [id, mend.slice(0, 24)])).toEqual([
+        expect(orphans.map(({ id, fix }) => [id, fix.slice(0, 24)])).toEqual([
             ["99", "`make doctor STACK=prod`"],
             ["99", "`make doctor STACK=prod`"],
         ]);
@@ -143,19 +143,19 @@ describe("haproxy.cfg", () => {
         );
         for (const running of [generation, undefined]) {
             const [drift] = haproxyDrift(staged, { text: edited, generation: running }, "prod");
-            expect(drift?.says).toBe("was edited on the host");
+            expect(drift?.message).toBe("was edited on the host");
             expect(drift?.diff).toContain("-    maxconn 6000\n+    maxconn 10\n");
             expect(drift?.diff).toContain("insecure-password [secret]");
             expect(drift?.diff).not.toContain("hunter2");
-            expect(drift?.mend).toContain("pulumi up --replace '**:Command::haproxy-staged' --stack prod");
+            expect(drift?.fix).toContain("pulumi up --replace '**:Command::haproxy-staged' --stack prod");
         }
     });
 
     it("is as it should be, but is not what runs", () => {
         const other = haproxyDrift(staged, { text: applied, generation: "0".repeat(16) }, "prod");
-        expect(other[0]?.says).toContain("HAProxy runs another one (0000000000000000, not ");
+        expect(other[0]?.message).toContain("HAProxy runs another one (0000000000000000, not ");
         const none = haproxyDrift(staged, { text: applied, generation: undefined }, "prod");
-        expect(none[0]?.says).toContain("HAProxy does not run it (none, not ");
+        expect(none[0]?.message).toContain("HAProxy does not run it (none, not ");
         expect(none[0]?.diff).toBeUndefined();
     });
 });
@@ -168,7 +168,7 @@ describe("a report", () => {
         expect(exitCode(report([], ["haproxy.cfg: no answer"]))).toBe(1);
     });
 
-    it("says for people what is different, and how it is mended", async () => {
+    it("says for people what is different, and how it is fixed", async () => {
         const text = driftText(report(found, ["haproxy.cfg: no answer"]), pc.createColors(false));
         await expect(text).toMatchFileSnapshot("drift.txt.snap");
         expect(driftText(report([]), pc.createColors(false))).toBe(
@@ -195,8 +195,8 @@ describe("a report", () => {
             kind: "orphan",
             type: "droplet",
             name: "@team/web [x](http://y) <b>",
-            says: "is not in the state",
-            mend: "look",
+            message: "is not in the state",
+            fix: "look",
             diff: nasty.repeat(3),
         };
         const text = driftMarkdown(report([one]));
@@ -213,10 +213,10 @@ describe("a report", () => {
 
     it("is for programs as well", () => {
         expect(JSON.parse(driftJson(report(found)))).toMatchObject({
-            version: 1,
+            version: 2,
             stack: "prod",
             differences: [{ kind: "gone", name: "web-0" }, { kind: "changed" }],
-            untold: [],
+            unchecked: [],
         });
     });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readHold, withHold } from "../../tools/hold";
+import { readHold, withHold } from "../../tools/rollout/stack-config";
 
 const text = `# The shop's stack.
 

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { markGeneration } from "../../components/haproxy/render";
-import { findHaproxy, judgeHaproxy } from "../../tools/haproxy-check";
-import { clearable } from "../../tools/leftovers";
-import { type Live, pair, servingByState } from "../../tools/live";
-import { parseHaproxy } from "../../tools/live-haproxy";
-import { leftOf, partOf, sayLeft } from "../../tools/live-words";
+import { findHaproxy, judgeHaproxy } from "../../tools/live/haproxy-check";
+import { clearable } from "../../tools/doctor/leftovers";
+import { type Live, pair, servingByState } from "../../tools/live/pool";
+import { parseHaproxy } from "../../tools/live/haproxy";
+import { leftOf, partOf, sayLeft } from "../../tools/live/left";
 import { deployed, haproxy, resource } from "../plan-fixtures";
 import { emptyState, haproxyOf, haproxyText, leftover, listed, stateDroplet } from "../live-fixtures";
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { learnSecret, mask, maskAll, maskingWriter, maskSecrets, secretsOf } from "../../tools/mask";
+import { learnSecret, mask, maskAll, maskingWriter, maskSecrets, secretsOf } from "../../tools/cli/mask";
 
 describe("the secrets of an environment", () => {
     it.each([

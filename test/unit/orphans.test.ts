@@ -3,16 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-    dropletsInTheMaking,
-    knownTo,
-    loadBalancersOf,
-    pendingOf,
-    strangeAccount,
-} from "../../tools/deployment";
-import { askHaproxy, loadBalancersToAsk, parseServersState } from "../../tools/in-service";
-import type { Inventory } from "../../tools/inventory";
-import { type Case, type Finding, judge } from "../../tools/orphans";
+import { dropletsInTheMaking, loadBalancersOf, pendingOf } from "../../tools/pulumi/state";
+import { type Inventory, knownTo, strangeAccount } from "../../tools/live/account";
+import { askHaproxy, parseServersState } from "../../tools/live/haproxy";
+import { loadBalancersToAsk } from "../../tools/live/in-service";
+import { type Case, type Orphan, findOrphans } from "../../tools/live/orphans";
 
 const prefix = "shop-prod";
 const created_at = "2026-01-02T03:04:05Z";
@@ -78,14 +73,14 @@ const all = [
     "reserved IP 203.0.113.9",
 ];
 const known = new Set(all);
-const findings = (inventory: Partial<Inventory>, more: Partial<Case> = {}): Finding[] =>
-    judge({
+const findings = (inventory: Partial<Inventory>, more: Partial<Case> = {}): Orphan[] =>
+    findOrphans({
         ...{ prefix, vpcId: "", inventory: { ...nothing, ...inventory } },
         ...{ known: new Set(), loadBalancerIds: new Set(), neverServed: new Set(), answers: idle },
         ...{ giveUp: false, noRunLives: true },
         ...more,
     });
-const verdicts = (...args: Parameters<typeof findings>): Record<string, Finding["verdict"]> =>
+const verdicts = (...args: Parameters<typeof findings>): Record<string, Orphan["verdict"]> =>
     Object.fromEntries(findings(...args).map(({ kind, id, verdict }) => [`${kind} ${id}`, verdict]));
 /** Why, of the only finding. */
 const whyOf = (...args: Parameters<typeof findings>): string => {

@@ -5,12 +5,11 @@ import {
     type Facts,
     factsOf,
     type FirewallFacts,
-    type ResourceState,
+    type EngineResource,
     unknownValue,
 } from "../../policy/facts";
 import { limitsFile, parseLimits, readLimits } from "../../policy/limits";
-import { describeFinding } from "../../policy/finding";
-import { judge, type RuleId, rules } from "../../policy/rules";
+import { checkRules, type RuleName, rules } from "../../policy/rules";
 
 const limits = { ...readLimits("test"), maxMonthlyCostUsd: 100 };
 
@@ -51,7 +50,7 @@ const backends = (...args: Parameters<typeof from> extends [unknown, ...infer Re
 });
 
 describe("each rule", () => {
-    const broken: [RuleId, Partial<Facts>, object, RegExp][] = [
+    const broken: [RuleName, Partial<Facts>, object, RegExp][] = [
         ["max-replicas", { servers: names(21) }, {}, /^21 servers; allowed: at most 20\. .*`maxReplicas` in policy\/limits\.yaml/],
         ["min-replicas", { servers: ["web-0"], serversBefore: [] }, {}, /^1 server; allowed: at least 2\. /],
         ["min-replicas", { servers: [], serversBefore: [] }, {}, /^0 servers; /],
@@ -80,9 +79,9 @@ describe("each rule", () => {
     it.each(broken)(
         "%s names what it found, what is allowed and the fix: case %#",
         (rule, facts, more, words) => {
-            const { violations } = judge({ ...good, ...facts }, { ...limits, ...more });
+            const { violations } = checkRules({ ...good, ...facts }, { ...limits, ...more });
             expect(violations.map((violation) => violation.rule)).toEqual([rule]);
-            expect(violations.map(describeFinding).join()).toMatch(words);
+            expect(violations.map(({ text }) => text).join()).toMatch(words);
             expect(violations[0]?.advisory).toBe(false);
         },
     );
@@ -105,7 +104,7 @@ describe("each rule", () => {
     ]; // prettier-ignore
 
     it.each(kept)("lets pass: %s", (_what, facts, more) => {
-        expect(judge({ ...good, ...facts }, { ...limits, ...more })).toEqual({
+        expect(checkRules({ ...good, ...facts }, { ...limits, ...more })).toEqual({
             violations: [],
             unjudged: [],
         });
@@ -128,7 +127,7 @@ describe("each rule", () => {
             firewalls: [{ name: "network-backend", tags: undefined, inbound: undefined }],
             remoteCommands: [{ name: "haproxy", hostKeyPinned: undefined }],
         };
-        const { violations, unjudged } = judge(unknown, { ...limits, sizes: ["a"], regions: ["b"] });
+        const { violations, unjudged } = checkRules(unknown, { ...limits, sizes: ["a"], regions: ["b"] });
         expect(violations).toEqual([]);
         expect(unjudged.map(({ rule, why }) => `${rule}: ${why}`)).toMatchInlineSnapshot(`
           [
@@ -144,9 +143,9 @@ describe("each rule", () => {
         `);
     });
 
-    it("only warns where the limits say so, after what must be mended", () => {
+    it("only warns where the limits say so, after what must be fixed", () => {
         const facts = { ...good, servers: ["web-0"], serversBefore: ["web-0"], monthlyCost: 1000 };
-        const { violations } = judge(facts, { ...limits, advisory: ["min-replicas"] });
+        const { violations } = checkRules(facts, { ...limits, advisory: ["min-replicas"] });
         expect(violations.map(({ rule, advisory }) => [rule, advisory])).toEqual([
             ["max-monthly-cost", false],
             ["min-replicas", true],
@@ -155,7 +154,8 @@ describe("each rule", () => {
 
     it("is judged alone where asked", () => {
         const facts = { ...good, servers: [], monthlyCost: 1000 };
-        const rulesOf = (only?: RuleId[]) => judge(facts, limits, only).violations.map(({ rule }) => rule);
+        const rulesOf = (only?: RuleName[]) =>
+            checkRules(facts, limits, only).violations.map(({ rule }) => rule);
         expect(rulesOf()).toEqual(["min-replicas", "max-shrink", "max-monthly-cost"]);
         expect(rulesOf(["max-shrink", "max-replicas"])).toEqual(["max-shrink"]);
     });
@@ -164,7 +164,7 @@ describe("each rule", () => {
 describe("facts", () => {
     const urn = (type: string, name: string) => `urn:pulumi:prod::dropscale::${type}::${name}`;
     const inPool = "dropscale:index:BackendPool$digitalocean:index/droplet:Droplet";
-    const one = (type: string, properties: ResourceState["properties"], more = {}) =>
+    const one = (type: string, properties: EngineResource["properties"], more = {}) =>
         factsOf([{ urn: urn(type, "web-0"), properties, ...more }]);
 
     it("are the stack's name, its servers and its cost", () => {
@@ -209,7 +209,7 @@ describe("facts", () => {
     });
 
     it("tell whether SSH from everywhere was asked for", () => {
-        const asked = (properties: ResourceState["properties"]) =>
+        const asked = (properties: EngineResource["properties"]) =>
             one("dropscale:index:Network", properties).sshFromAnywhere;
         expect(asked({ sshFromAnywhere: true })).toBe(true);
         expect(asked({})).toBe(false);
@@ -221,7 +221,7 @@ describe("limits.yaml", () => {
     const text = readFileSync(limitsFile, "utf8");
 
     it("is in order, and lets the dev stack pass", () => {
-        expect(judge({ ...good, monthlyCost: 24 }, readLimits("dev"))).toEqual({
+        expect(checkRules({ ...good, monthlyCost: 24 }, readLimits("dev"))).toEqual({
             violations: [],
             unjudged: [],
         });

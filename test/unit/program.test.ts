@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { splitUserData } from "../../userdata/multipart";
 import { readUserData } from "../../userdata/files";
 import { runProgram } from "../mocks";
-import { doubtFirewall } from "../../tools/ownership";
+import { doubtFirewall } from "../../tools/live/ownership";
 
 const droplet = "digitalocean:index/droplet:Droplet";
 const remoteCommand = "command:remote:Command";
@@ -166,8 +166,8 @@ describe.each([
                 [
                     "^the stack's config is wrong:",
                     "'replicas' should be a whole number .*",
-                    "'size' should be a size .*got g-9vcpu; the nearest: s-1vcpu-1gb \\(\\$6\\), s-1vcpu-2gb .*",
-                    "'loadBalancerImage' should be an image .*got debian-21-x64; the nearest: debian-12-x64$",
+                    "'size' g-9vcpu is not available .*closest: s-1vcpu-1gb \\(\\$6\\), s-1vcpu-2gb .*",
+                    "'loadBalancerImage' debian-21-x64 is not available .*closest: debian-12-x64$",
                 ].join("\n  "),
             ),
         );
@@ -181,7 +181,7 @@ describe("what only the account can tell", () => {
         const { outputs } = await runProgram({ config, droplets: [running, running] });
         expect(outputs.monthlyCost).toBe(69);
         await expect(runProgram({ config })).rejects.toThrow(
-            "'size' should be a size that is to be had in fra1 now",
+            "'size' g-2vcpu-8gb is not available in fra1; closest: ",
         );
     });
 

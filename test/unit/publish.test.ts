@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { forgeOf } from "../../tools/forges";
-import { publish } from "../../tools/publication";
+import { forgeOf } from "../../tools/publish/forges";
+import { publish } from "../../tools/publish/publish";
 
 type Entry = Record<string, unknown>;
 

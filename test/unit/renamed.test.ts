@@ -3,10 +3,10 @@ import * as path from "node:path";
 import pc from "picocolors";
 import { describe, expect, it, vi } from "vitest";
 import type * as Identity from "../../lib/identity";
-import { readPreview } from "../../tools/batches";
-import { offDrift } from "../../tools/drift-model";
-import { pair } from "../../tools/live";
-import { doubtDroplet } from "../../tools/ownership";
+import { poolChanges } from "../../tools/rollout/batches";
+import { offDrift } from "../../tools/drift/differences";
+import { pair } from "../../tools/live/pool";
+import { doubtDroplet } from "../../tools/live/ownership";
 import { buildPlan } from "../../tools/plan/build";
 import { planAsText } from "../../tools/plan/text";
 import { deployed, haproxy, haproxyRuns, pool, scaleOut, server, sources, step } from "../plan-fixtures";
@@ -39,7 +39,7 @@ describe("with other names in lib/identity.ts", () => {
             step("replace", server(1), server(1, {}, "10.0.0.99"), ["size"]),
             ...haproxyRuns(haproxy("unknown")),
         ];
-        expect(readPreview(sources(steps).document)).toMatchObject({ replaced: [0, 1], notServing: [1] });
+        expect(poolChanges(sources(steps).document)).toMatchObject({ replaced: [0, 1], notServing: [1] });
     });
 
     it("droplets are told apart, and so is whose they are", () => {
@@ -49,7 +49,7 @@ describe("with other names in lib/identity.ts", () => {
         }));
         expect(droplets.map(({ name }) => name)).toEqual(["app-0", "app-1", "app-2", "load_balancer"]);
         expect(droplets.map(({ isLoadBalancer }) => isLoadBalancer)).toEqual([false, false, false, true]);
-        expect(offDrift(droplets, "prod").map(({ mend }) => mend.includes("`retired`"))).toEqual([
+        expect(offDrift(droplets, "prod").map(({ fix }) => fix.includes("`retired`"))).toEqual([
             true,
             true,
             true,

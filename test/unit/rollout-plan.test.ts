@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Preview } from "../../tools/batches";
-import { announcement, dropletsNeeded, planSteps, type Situation } from "../../tools/rollout-plan";
+import type { PoolChanges } from "../../tools/rollout/batches";
+import { announcement, dropletsNeeded, planSteps, type Situation } from "../../tools/rollout/steps";
 
-const nothing: Preview = {
+const nothing: PoolChanges = {
     replaced: [],
     notServing: [],
     others: [],
@@ -10,7 +10,7 @@ const nothing: Preview = {
     dropletsMade: 0,
     dropletsDeleted: 0,
 };
-const whole: Preview = { ...nothing, replaced: [0, 1, 2], others: ["update haproxy"], changes: true };
+const whole: PoolChanges = { ...nothing, replaced: [0, 1, 2], others: ["update haproxy"], changes: true };
 const batches = [[0, 1], [2]];
 const situation = (changes: Partial<Situation> = {}): Situation => ({
     whole,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type Live, pair } from "../../tools/live";
-import { type HaproxyServer, parseStatistics } from "../../tools/live-haproxy";
-import { statusRows } from "../../tools/status-rows";
+import { type Live, pair } from "../../tools/live/pool";
+import { type HaproxyServer, parseStatistics } from "../../tools/live/haproxy";
+import { statusRows } from "../../tools/status/status";
 import { emptyState, haproxyOf, listed, stateDroplet } from "../live-fixtures";
 
 const server = (slot: number) => stateDroplet(`web-${slot}`, `${100 + slot}`, `10.0.0.${slot}`);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { buildPlan } from "../../tools/plan/build";
-import { strangersIn } from "../../tools/strangers";
+import { strangersIn } from "../../tools/plan/strangers";
 import { deployed, resource, server, sources, step } from "../plan-fixtures";
 
 interface Exported {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isLocked } from "../../tools/up";
+import { isLocked } from "../../tools/pulumi/run";
 
 describe("a run that another one keeps out", () => {
     it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { updatesDrift } from "../../tools/drift-model";
-import { describeUpdates, parseUpdates, takeUpdates } from "../../tools/updates";
+import { updatesDrift } from "../../tools/drift/differences";
+import { describeUpdates, parseUpdates, takeUpdates } from "../../tools/live/updates";
 
 const haproxy = "haproxy/stable-security 2.6.12-1+deb12u3 amd64 [upgradable from: 2.6.12-1+deb12u2]";
 const others = `libssl3/stable-security,stable 3.0.16-1 amd64 [upgradable from: 3.0.15-1]
@@ -46,7 +46,7 @@ describe("what apt on the load balancer says", () => {
             {
                 kind: "updates",
                 name: "load-balancer",
-                mend: expect.stringContaining("userdata/haproxy.yaml") as string,
+                fix: expect.stringContaining("userdata/haproxy.yaml") as string,
             },
         ]);
         expect(takeUpdates(said("reboot"), "prod")).toMatch(/^reboot it in a quiet hour/);

@@ -27,9 +27,9 @@ const fine = (): Workflow => ({
             steps: [
                 { uses: pin, with: { "persist-credentials": false } },
                 { run: "npm ci --ignore-scripts" },
-                { run: 'tsx tools/admit.ts "$STACK" >> "$GITHUB_ENV"' },
-                { run: 'tsx tools/deploy.ts "$STACK"', env: { TOKEN: "${{ secrets.TOKEN }}" } },
-                { run: 'tsx tools/admit.ts "$STACK" --remove', if: "always()" },
+                { run: 'tsx tools/main.ts admit "$STACK" >> "$GITHUB_ENV"' },
+                { run: 'tsx tools/main.ts deploy "$STACK"', env: { TOKEN: "${{ secrets.TOKEN }}" } },
+                { run: 'tsx tools/main.ts admit "$STACK" --remove', if: "always()" },
             ],
         },
     },
@@ -69,7 +69,7 @@ describe("the pipeline's workflows", () => {
         ["alone", (up) => (up.concurrency = { ...up.concurrency, group: "all" })],
         ["alone", (up) => delete up.concurrency?.queue],
         ["not after", (up) => up.steps.pop()],
-        ["not after", (up) => (up.steps[4] = { run: "tsx tools/admit.ts prod --remove" })],
+        ["not after", (up) => (up.steps[4] = { run: "tsx tools/main.ts admit prod --remove" })],
         ["not after", (up) => up.steps.splice(2, 1)],
     ];
     it("are held to rules that can be broken, one by one", () => {
@@ -124,18 +124,23 @@ describe("the pipeline's workflows", () => {
 });
 
 describe("the commands of the pipelines", () => {
+    const called = (source: string) =>
+        [...new Set([...source.matchAll(/tools\/main\.ts ([a-z]+)/g)].map(([, command]) => command))].sort();
+
     it.each([...files.map((name) => path.join(".github", name)), ".gitlab-ci.yml", "docs/pipeline.md"])(
         "are there, all that %s names",
         (name) => {
-            const tools = new Set(readdirSync(path.join(root, "tools")));
-            const named = readFileSync(path.join(root, name), "utf8").matchAll(/\btools\/([\w-]+\.ts)/g);
-            for (const [, tool = ""] of named) expect(tools).toContain(tool);
+            const entry = readFileSync(path.join(root, "tools/main.ts"), "utf8");
+            const commands = [...entry.matchAll(/(?:command|onStack)\("([a-z]+)"\)/g)].map(
+                ([, command]) => command,
+            );
+            expect(commands).toHaveLength(8);
+            for (const command of called(readFileSync(path.join(root, name), "utf8")))
+                expect(commands).toContain(command);
         },
     );
 
     it("are the same on GitHub and on GitLab", () => {
-        const called = (source: string) =>
-            [...new Set([...source.matchAll(/tools\/([\w-]+)\.ts/g)].map(([, tool]) => tool))].sort();
         const gitlab = readFileSync(path.join(root, ".gitlab-ci.yml"), "utf8");
         expect(called(gitlab)).toEqual(called(files.map(text).join("\n")));
     });

@@ -1,25 +1,23 @@
 import { names, types } from "../../lib/identity";
-import type { Limits } from "../../policy/limits";
+import { factsOf } from "../../policy/facts";
+import { checkRules, type Limits } from "../../policy/rules";
 import { loadBalancerFile } from "../../userdata/files";
-import { type Live, type LiveDroplet, pair, servingByState } from "../live";
-import { type Left, leftOf, partOf, sayLeft } from "../live-words";
-import type { PreviewDocument } from "../preview-json";
-import type { StackState } from "../state";
+import { type Live, type LiveDroplet, pair, servingByState } from "../live/pool";
+import { type Left, leftOf, leftoverName, partOf } from "../live/left";
+import type { PreviewDocument } from "../pulumi/preview";
+import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
-import { type HaproxySettings, planHaproxy } from "./haproxy";
-import { judgePlan, roomProblem } from "./limits";
-import type { LeftDroplet, Plan } from "./model";
+import { type HaproxyPlan, type HaproxySettings, planHaproxy } from "./haproxy";
+import { roomProblem } from "./room";
+import type { LeftDroplet, Plan, ServerPlan } from "./model";
 import { listOthers, lossOf, secondsFor } from "./risk";
 import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
 import { settingsOf } from "./settings";
-import { strangersAmong } from "../strangers";
+import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
-import { warningsOf } from "./warnings";
-import { leftoverName } from "./words";
+import { earlierRuns, warningsOf } from "./warnings";
 
-/** All that a plan is made of. */
 export interface Sources {
-    /** Name of the stack. */
     stack: string;
     document: PreviewDocument;
     state: StackState;
@@ -32,7 +30,6 @@ export interface Sources {
     obstacles: readonly string[];
 }
 
-/** What is known of the account. */
 export interface AccountFacts {
     /** Price in USD a month by size. */
     monthlyPrices: ReadonlyMap<string, number>;
@@ -42,64 +39,38 @@ export interface AccountFacts {
 
 /** The plan of a change, out of what was read; without side effects. */
 export function buildPlan(sources: Sources): Plan {
-    const { stack, document, state, account, limits, obstacles } = sources;
+    const { stack, document, state, limits, obstacles } = sources;
     const config = readConfig(document.config);
     // What was refused shows what there is: nothing will be touched.
     const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config);
-    const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
-    const plan = {
-        version: 1 as const,
-        stack,
-        changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
-        settings: settingsOf(changes, document.config, config.userDataFile),
-        servers: {
-            before: namesBefore(list, left).length,
-            after: list.filter(({ action }) => action !== "delete").length,
-            list,
-        },
-        loadBalancer: planLoadBalancer(changes, haproxy.runs),
-        others: listOthers(changes),
-        leftovers: state.leftovers.map(leftoverName).sort(),
-        left: [...left.serving, ...left.waiting, ...left.idle].map(asLeft),
-        monthlyCost: costOf(changes, leftDroplets, account),
-        droplets: countDroplets(changes, leftDroplets.length, account),
-        haproxyDiff: haproxy.diff,
-        userDataDiff: userDataDiff(changes),
-    };
+    const plan = draft(sources, changes, config, { left, list, haproxy });
     const lostRequests = lossOf(changes, plan, config.drainSeconds);
     const refused = document.errors.length > 0;
     const policy =
         refused || !limits
             ? { violations: [], unjudged: [] }
-            : judgePlan(changes, plan, namesBefore(list, left), limits);
+            : checkLimits(changes, plan, namesBefore(list, left), limits);
     const room = roomProblem(plan);
+    const broken = (isAdvisory: boolean) =>
+        policy.violations
+            .filter(({ advisory }) => advisory === isAdvisory)
+            .map(({ rule, text }) => `${rule}: ${text}`);
     const refusals = [
         ...document.errors,
         ...strangersAmong(changes, stack),
-        ...policy.violations.filter(({ advisory }) => !advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...broken(false),
         ...(room && !room.canBeMet ? [room.text] : []),
     ];
     const planned = summarize({ ...plan, lostRequests });
     const summary = refusals.length > 0 ? `refused: ${planned}` : planned;
     const warnings = [
         ...obstacles,
-        ...(state.pending.length > 0
-            ? [
-                  `a run was killed while ${state.pending.join(", ")}: \`make doctor STACK=${stack}\` first, then plan again`,
-              ]
-            : []),
-        ...(haproxy.interrupted && !refused
-            ? [
-                  "an earlier run ended before its haproxy.cfg was applied to the end: HAProxy runs that one or the one before. " +
-                      "This run applies what the config says before it deletes a droplet",
-              ]
-            : []),
-        ...leftWarning(left, stack),
+        ...earlierRuns(stack, { pending: state.pending, isCutOff: haproxy.interrupted && !refused, left }),
         ...(refused ? [] : warningsOf(plan, changes)),
-        ...policy.violations.filter(({ advisory }) => advisory).map(({ rule, text }) => `${rule}: ${text}`),
+        ...broken(true),
         ...(room?.canBeMet ? [room.text] : []),
         ...document.warnings,
     ];
@@ -115,6 +86,54 @@ export function buildPlan(sources: Sources): Plan {
     };
 }
 
+/** What changes, without what that means. */
+function draft(
+    { stack, document, state, account }: Sources,
+    changes: readonly Change[],
+    { userDataFile }: Config,
+    { left, list, haproxy }: { left: Left; list: ServerPlan[]; haproxy: HaproxyPlan },
+) {
+    const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
+    return {
+        version: 1 as const,
+        stack,
+        changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
+        settings: settingsOf(changes, document.config, userDataFile),
+        servers: {
+            before: namesBefore(list, left).length,
+            after: list.filter(({ action }) => action !== "delete").length,
+            list,
+        },
+        loadBalancer: planLoadBalancer(changes, haproxy.runs),
+        others: listOthers(changes),
+        leftovers: state.leftovers.map(leftoverName).sort(),
+        left: [...left.serving, ...left.waiting, ...left.idle].map(asLeft),
+        monthlyCost: costOf(changes, leftDroplets, account),
+        droplets: countDroplets(changes, leftDroplets.length, account),
+        haproxyDiff: haproxy.diff,
+        userDataDiff: userDataDiff(changes),
+    };
+}
+
+/** Holds what will be against the limits of the stack. */
+function checkLimits(
+    changes: readonly Change[],
+    { monthlyCost }: Pick<Plan, "monthlyCost">,
+    serversBefore: string[],
+    limits: Limits,
+): Plan["policy"] {
+    const resources = changes
+        .filter(({ action }) => action !== "delete")
+        .map(({ urn, after }) => ({ urn, properties: { ...after?.inputs } }));
+    if (resources.length === 0) return { violations: [], unjudged: [] };
+    const facts = {
+        ...factsOf(resources),
+        serversBefore,
+        monthlyCost: monthlyCost.after ?? undefined,
+    };
+    return checkRules(facts, limits);
+}
+
 function findLeft({ live, state, account }: Sources): Left {
     const seen = live ?? { haproxy: undefined, droplets: pair(state, undefined, servingByState(state)) };
     const priced = seen.droplets.map((droplet) => ({
@@ -127,18 +146,6 @@ function findLeft({ live, state, account }: Sources): Left {
 function asLeft(droplet: LiveDroplet): LeftDroplet {
     const { name, id, leaves, serves = null, monthlyCost = null } = droplet;
     return { name, id, leaves, serves, what: partOf(droplet), monthlyCost };
-}
-
-function leftWarning(left: Left, stack: string): string[] {
-    const said = sayLeft(left);
-    if (said === undefined) return [];
-    const clears = left.waiting.length + left.idle.length > 0;
-    return [
-        said +
-            (clears
-                ? `. \`make doctor STACK=${stack}\` deletes what serves nobody, before this makes more`
-                : ""),
-    ];
 }
 
 interface Config extends HaproxySettings {

@@ -1,12 +1,9 @@
 import { isServer, names, types } from "../../lib/identity";
-import { canonical } from "../canonical";
-import type { PreviewDocument, PreviewStep, ResourceState } from "../preview-json";
-import type { StackState } from "../state";
+import { canonical, type PreviewDocument, type PreviewStep, type ResourceState } from "../pulumi/preview";
+import type { StackState } from "../pulumi/state";
 
-/** What happens to a resource; `same` where nothing does. */
 export type Action = "create" | "update" | "replace" | "delete" | "same";
 
-/** A resource, before and after. */
 export interface Change {
     urn: string;
     action: Action;
@@ -14,7 +11,6 @@ export interface Change {
     name: string;
     before?: ResourceState;
     after?: ResourceState;
-    /** Inputs for which it changes, by the provider's names. */
     reasons: string[];
     /** It is replaced since something that it depends on is, and that one is deleted before its successor is made. */
     deletedFirst: boolean;
@@ -95,7 +91,6 @@ function differingInputs(before: ResourceState = {}, after: ResourceState = {}):
 
 const textOf = (value: unknown) => JSON.stringify(canonical(value));
 
-/** One resource of the program. */
 export function find(changes: readonly Change[], type: string, name: string): Change | undefined {
     return changes.find((change) => change.type === type && change.name === name);
 }

@@ -1,15 +1,12 @@
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy/render";
 import { commandNames, slotOf, types } from "../../lib/identity";
 import { type Change, find } from "./changes";
-import { unifiedDiff } from "./diffs";
-import { stagedHaproxy } from "../state";
+import { unifiedDiff } from "../cli/diff";
+import { stagedHaproxy } from "../pulumi/state";
 
-/** The config as far as haproxy.cfg depends on it. */
 export type HaproxySettings = Omit<RenderHaproxyOptions, "servers">;
 
-/** What happens to haproxy.cfg. */
 export interface HaproxyPlan {
-    /** The command that applies it runs. */
     runs: boolean;
     /** Unified diff of its text, a server named once, and the generation's name left out; empty: the same text. */
     diff: string;

@@ -1,7 +1,7 @@
-import { cut, escape, fence, maxCommentLength } from "../markdown";
+import { cut, escape, fence, maxCommentLength } from "../cli/markdown";
 import type { Plan } from "./model";
-import { figuresOf, rowsOf } from "./rows";
-import { some } from "./words";
+import { figuresOf, planRows } from "./rows";
+import { some } from "../cli/words";
 
 /** Room for what stands around a folded block. */
 const foldLength = 200;
@@ -52,7 +52,7 @@ function fold(title: string, text: string): string {
 }
 
 function table(plan: Plan): string {
-    const rows = rowsOf(plan).map(({ label, names, kind, why, size }) => [
+    const rows = planRows(plan).map(({ label, names, kind, why, size }) => [
         label,
         [escape(kind), some(names.map(code), 20)].filter(Boolean).join(" "),
         why.map(escape).join("<br>"),

@@ -2,7 +2,6 @@
 export interface Plan {
     /** Of this form. A field may come without another number; one never goes or changes its meaning. */
     version: 1;
-    /** Name of the stack. */
     stack: string;
     /** One line, such as `3 → 5 servers, $24 → $36 a month, no request lost`. */
     summary: string;
@@ -15,9 +14,7 @@ export interface Plan {
     /** Config that differs from what was applied last, by its key; and the stack's name, which is a part of every name. */
     settings: Setting[];
     servers: {
-        /** How many there are. */
         before: number;
-        /** How many there will be. */
         after: number;
         /** Every server of both, by slot. */
         list: ServerPlan[];
@@ -25,12 +22,10 @@ export interface Plan {
     loadBalancer: {
         action: DropletAction;
         why: string[];
-        /** As for a server. */
         size: string;
         /** The remote command that writes haproxy.cfg runs; it reloads HAProxy only if the text changes. */
         haproxyRuns: boolean;
     };
-    /** Everything else in the account or in the state that changes, servers and load balancer apart. */
     others: OtherChange[];
     /** Left of an earlier run that did not end well; deleted at the end of this one. */
     leftovers: string[];
@@ -53,7 +48,6 @@ export interface Plan {
         account: { limit: number; existing: number } | null;
     };
     lostRequests: Loss;
-    /** How long `pulumi up` will take, about. */
     seconds: { from: number; to: number };
     warnings: string[];
     policy: {
@@ -79,9 +73,7 @@ export interface Setting {
 /** `update`: in place. */
 export type DropletAction = "create" | "keep" | "replace" | "update" | "delete";
 
-/** A backend. */
 export interface ServerPlan {
-    /** `web-<slot>`. */
     name: string;
     slot: number;
     action: DropletAction;
@@ -95,11 +87,9 @@ export interface ServerPlan {
     waits: boolean;
 }
 
-/** A droplet that a run left which did not end well. */
 export interface LeftDroplet {
     /** In the state; one that has a successor has its name. */
     name: string;
-    /** In the account. */
     id: string;
     /** A successor of it is in the state: deleted at the end of the next run that ends well. */
     leaves: boolean;
@@ -122,7 +112,6 @@ export interface OtherChange {
     what: string[];
 }
 
-/** Whether requests can be lost. */
 export interface Loss {
     /**
      * `none`: none that is shorter than drainSeconds. `in-flight`: those under way when the address moves.

@@ -1,20 +1,16 @@
-import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { parse } from "yaml";
 import { readLimits } from "../../policy/limits";
-import { apiAddress, listAll, readDropletRoom } from "../api";
-import { readStack, readUnseenLocks } from "../doctor-stack";
-import { readTaggedDroplets } from "../inventory";
-import { type Live, readLive, servingByState } from "../live";
-import { type PreviewDocument, readPreviewDocument } from "../preview-json";
-import { fileBackend } from "../runs";
-import { readPulumi } from "../stack";
-import { parseState, type StackState } from "../state";
-import { strangersIn } from "../strangers";
+import { apiAddress, listAll, readDropletRoom } from "../live/api";
+import { projectName, readBackend, readStack, readUnseenLocks } from "../pulumi/stack";
+import { readTaggedDroplets } from "../live/account";
+import { type Live, readLive, servingByState } from "../live/pool";
+import { type PreviewDocument, readPreviewDocument } from "../pulumi/preview";
+import { readPulumi } from "../pulumi/run";
+import { parseState, type StackState } from "../pulumi/state";
+import { strangersIn } from "./strangers";
 import { type AccountFacts, buildPlan } from "./build";
 import type { Plan } from "./model";
 
-/** A plan, and what it was made of. */
 export interface ReadPlan {
     plan: Plan;
     document: PreviewDocument;
@@ -26,8 +22,6 @@ export interface ReadPlan {
 /**
  * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
  * that whoever reads the plan sees it.
- *
- * @param flags More options of `pulumi preview`. @default none
  */
 export async function readPlan(stack: string, flags: readonly string[] = []): Promise<ReadPlan> {
     const problems: string[] = [];
@@ -75,9 +69,8 @@ async function readIfUnfinished(stack: string, state: StackState): Promise<Live 
  */
 async function readObstacles(stack: string): Promise<string[]> {
     try {
-        const { url } = JSON.parse(await readPulumi("whoami", "--verbose", "--json")) as { url: string };
-        const { name: project } = parse(readFileSync("Pulumi.yaml", "utf8")) as { name: string };
-        const locks = await readUnseenLocks({ name: stack, project, backend: fileBackend(url) });
+        const backend = await readBackend();
+        const locks = await readUnseenLocks({ name: stack, project: projectName(), backend });
         return locks.map(
             ({ pid, hostname }) =>
                 `a killed run left its lock (pid ${pid} on ${hostname}), or one holds it that can't be seen from here: \`make doctor STACK=${stack}\` first, then plan again`,

@@ -1,8 +1,7 @@
 import { isComponent, isLoadBalancer, isServer, types } from "../../lib/identity";
-import { compareTexts } from "../canonical";
+import { compareTexts, some } from "../cli/words";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
-import { some } from "./words";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];
@@ -22,7 +21,7 @@ interface Kind {
 const changedTogether = { create: "none", update: "none", replace: "none" } as const;
 
 /** Everything that the program makes; what is not here is named by its type. */
-const kinds: Record<string, Kind> = {
+const resourceKinds: Record<string, Kind> = {
     [types.droplet]: { kind: "droplet", costs: { create: "none", delete: "none", replace: "none" } },
     [types.firewall]: { kind: "firewall", costs: { create: "none", update: "none" } },
     [types.tag]: { kind: "tag", costs: { create: "none" } },
@@ -58,7 +57,7 @@ export function listOthers(changes: readonly Change[]): OtherChange[] {
         const what = reasons.flatMap((input) =>
             input === "inboundRules" ? inboundDifference(change) : [input],
         );
-        return [{ action, kind: kinds[type]?.kind ?? type, name, what }];
+        return [{ action, kind: resourceKinds[type]?.kind ?? type, name, what }];
     });
 }
 
@@ -125,7 +124,7 @@ function plannedRestart(changes: readonly Change[]): Loss[] {
 
 function costOf(change: Change): Loss {
     const { action, type, name, reasons, deletedFirst } = change;
-    const { kind, costs, meaning } = kinds[type] ?? { kind: type, costs: {} };
+    const { kind, costs, meaning } = resourceKinds[type] ?? { kind: type, costs: {} };
     const what = `${kind} ${name} is ${done[action]}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
     if (type === types.droplet && deletedFirst)
         return { which: "all", why: "droplets are deleted before their successors are made" };
@@ -170,7 +169,6 @@ const waits = {
     anythingElse: [1, 10],
 } as const;
 
-/** How long `pulumi up` takes, about. */
 export function secondsFor(
     plan: Pick<Plan, "changes" | "servers" | "loadBalancer" | "others" | "leftovers">,
     drainSeconds: number,

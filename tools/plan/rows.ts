@@ -1,18 +1,17 @@
 import { commandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
-import { about, arrow, count, difference, dollars, leftoverName } from "./words";
+import { about, arrow, count, difference, dollars } from "../cli/words";
+import { leftoverName } from "../live/left";
 
 /** A line of the plan's table: things to which the same happens for the same reason. */
-export interface Row {
+export interface PlanRow {
     /** `keep`: nothing happens to it. */
     action: DropletAction;
-    /** What happens, in a word. */
     label: string;
     names: string[];
     /** What they are, where there are no names or the names don't say it. */
     kind: string;
     why: string[];
-    /** Slug; empty for what has none. */
     size: string;
 }
 
@@ -24,11 +23,10 @@ const labels: Record<DropletAction, string> = {
     keep: "stays",
 };
 
-/** What happens first, for a reader. */
 const order: DropletAction[] = ["create", "replace", "update", "delete", "keep"];
 
 /** The table: servers, the load balancer, and whatever else changes. A thousand servers are a few lines. */
-export function rowsOf(plan: Plan): Row[] {
+export function planRows(plan: Plan): PlanRow[] {
     const servers = plan.servers.list.map(({ action, name, why, size }) => row(action, name, why, size));
     const byName = new Map(plan.left.map((droplet) => [leftoverName(droplet), droplet]));
     const left = plan.leftovers.map((name) => leftoverRow(name, byName.get(name)));
@@ -40,7 +38,7 @@ export function rowsOf(plan: Plan): Row[] {
     ];
 }
 
-function leftoverRow(name: string, droplet: LeftDroplet | undefined): Row {
+function leftoverRow(name: string, droplet: LeftDroplet | undefined): PlanRow {
     const why = ["left by a run that did not end well"];
     if (!droplet) return { ...row("delete", name, why), label: "deleted" };
     const cost = droplet.serves === false ? [`${dollars(droplet.monthlyCost)} a month`] : [];
@@ -48,7 +46,7 @@ function leftoverRow(name: string, droplet: LeftDroplet | undefined): Row {
     return { ...row("delete", name, [droplet.what, ...why, ...cost]), label };
 }
 
-const row = (action: DropletAction, name: string, why: string[], size = "", kind = ""): Row => ({
+const row = (action: DropletAction, name: string, why: string[], size = "", kind = ""): PlanRow => ({
     action,
     label: labels[action],
     names: [name],
@@ -57,8 +55,8 @@ const row = (action: DropletAction, name: string, why: string[], size = "", kind
     size,
 });
 
-function grouped(rows: readonly Row[]): Row[] {
-    const groups = new Map<string, Row>();
+function grouped(rows: readonly PlanRow[]): PlanRow[] {
+    const groups = new Map<string, PlanRow>();
     for (const { names, ...rest } of rows) {
         const key = JSON.stringify(rest);
         groups.set(key, { ...rest, names: [...(groups.get(key)?.names ?? []), ...names] });
@@ -66,7 +64,7 @@ function grouped(rows: readonly Row[]): Row[] {
     return [...groups.values()];
 }
 
-function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): Row[] {
+function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): PlanRow[] {
     const { action, why, size, haproxyRuns } = loadBalancer;
     if (action === "keep" && servers.list.length === 0 && !haproxyRuns) return [];
     const then: Partial<Record<DropletAction, string>> = {
@@ -77,7 +75,7 @@ function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): Row[] {
     return [row(action, names.loadBalancer, [...why, ...what], size)];
 }
 
-function otherRows({ others, loadBalancer, servers }: Plan): Row[] {
+function otherRows({ others, loadBalancer, servers }: Plan): PlanRow[] {
     const rest = others.filter((other) => !isSaid(other, loadBalancer.action));
     if (
         servers.before === 0 &&

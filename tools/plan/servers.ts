@@ -3,32 +3,27 @@ import { diffLines } from "diff";
 import { isServer, names, serverName, slotOf, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { splitUserData, type UserDataParts } from "../../userdata/multipart";
-import type { Left } from "../live-words";
-import type { ResourceState } from "../preview-json";
+import { type Left, leftoverName } from "../live/left";
+import type { ResourceState } from "../pulumi/preview";
 import { type Change, find } from "./changes";
-import { unifiedDiff } from "./diffs";
+import { unifiedDiff } from "../cli/diff";
 import type { DropletAction, ServerPlan } from "./model";
-import { leftoverName } from "./words";
 
-/** Names of a droplet's inputs that the config calls otherwise. */
 const configNames: Record<string, string> = {
     vpcUuid: "VPC",
     sshKeys: "deploy key",
     userData: "user data",
 };
 
-/** The config as far as servers depend on it. */
 export interface PoolConfig {
     replicas: number;
     retired: readonly number[];
     hold: readonly number[];
     size: string;
     image: string;
-    /** File of the backends' user data, such as `userdata/nginx.yaml`. */
     userDataFile: string;
 }
 
-/** Every backend that there is or will be, by slot. */
 export function planServers(changes: readonly Change[], config: PoolConfig, left: Left): ServerPlan[] {
     const pool = find(changes, types.pool, names.pool);
     const servers = changes.flatMap((change) => {
@@ -62,7 +57,6 @@ export function namesBefore(list: readonly ServerPlan[], { serving }: Left): str
     return [...new Set([...there, ...old])];
 }
 
-/** What happens to a droplet. */
 export function dropletAction({ action }: Change): DropletAction {
     return action === "same" ? "keep" : action;
 }
@@ -137,7 +131,6 @@ function plain(value: unknown): string | undefined {
     return readable && value !== "[secret]" ? words.join(", ") : undefined;
 }
 
-/** What differs in a droplet's user data. */
 export interface UserDataChange {
     key: "generation" | "userdata";
     before: string;
@@ -164,7 +157,6 @@ export function userDataDiff(changes: readonly Change[]): string {
     return [...new Set(diffs)].join("");
 }
 
-/** What the user gave. */
 const ownText = ({ text, generation }: UserDataParts): string =>
     generation === "" ? text : `# generation: ${generation}\n${text}`;
 
@@ -185,7 +177,6 @@ export function userDataChange(change: Change, file: string): UserDataChange[] {
     return changes;
 }
 
-/** `+3 -1`. */
 function countLines(before: string, after: string): string {
     const parts = diffLines(before, after);
     const sum = (wanted: "added" | "removed") =>

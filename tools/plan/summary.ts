@@ -1,5 +1,5 @@
 import type { Plan, ServerPlan } from "./model";
-import { arrow, count, dollars } from "./words";
+import { arrow, count, dollars } from "../cli/words";
 
 type Summarized = Pick<
     Plan,
@@ -13,7 +13,6 @@ type Summarized = Pick<
     | "haproxyDiff"
 >;
 
-/** The whole plan in one line. */
 export function summarize(plan: Summarized): string {
     const { servers, monthlyCost: cost, loadBalancer, others, leftovers } = plan;
     const money = `${arrow(cost.before, cost.after, dollars)} a month`;

@@ -1,11 +1,9 @@
-import type { createColors } from "picocolors";
+import type { Colors } from "picocolors/types";
+import { paintDiffLine } from "../cli/diff";
 import type { DropletAction, Plan } from "./model";
-import { figuresOf, type Row, rowsOf } from "./rows";
-import { some } from "./words";
+import { figuresOf, type PlanRow, planRows } from "./rows";
+import { some } from "../cli/words";
 
-type Colours = ReturnType<typeof createColors>;
-
-/** As the engine marks them. */
 const marks: Record<DropletAction, string> = {
     create: "+",
     replace: "±",
@@ -14,11 +12,9 @@ const marks: Record<DropletAction, string> = {
     keep: " ",
 };
 
-/** Longest name that others are aligned with. */
 const nameWidth = 24;
 
-/** The plan for a person at a terminal. */
-export function planAsText(plan: Plan, colours: Colours): string {
+export function planAsText(plan: Plan, colours: Colors): string {
     const { bold, red, yellow } = colours;
     const summary = plan.applicable ? bold(plan.summary) : red(bold(plan.summary));
     const isPlanned = plan.applicable || plan.changes;
@@ -27,7 +23,7 @@ export function planAsText(plan: Plan, colours: Colours): string {
         plan.refusals.map((text) => indent(text, `${red("x")} `)).join("\n"),
         plan.warnings.map((text) => indent(text, `${yellow("!")} `)).join("\n"),
         isPlanned
-            ? rowsOf(plan)
+            ? planRows(plan)
                   .map((row) => line(row, colours))
                   .join("\n")
             : "",
@@ -42,7 +38,7 @@ export function planAsText(plan: Plan, colours: Colours): string {
 
 const indent = (text: string, first: string): string => first + text.replace(/\n/g, "\n  ");
 
-function line({ action, label, names, kind, why, size }: Row, colours: Colours): string {
+function line({ action, label, names, kind, why, size }: PlanRow, colours: Colors): string {
     const paint = {
         create: colours.green,
         replace: colours.yellow,
@@ -61,19 +57,13 @@ function line({ action, label, names, kind, why, size }: Row, colours: Colours):
 }
 
 /** Of a first deployment all is new, and the file in components/ is the better read. */
-function haproxy({ haproxyDiff, servers }: Plan, colours: Colours): string {
+function haproxy({ haproxyDiff, servers }: Plan, colours: Colors): string {
     const isNew = haproxyDiff.split("\n").every((text) => /^([+@]|$)/.test(text));
     return servers.before === 0 && isNew ? "" : diff("haproxy.cfg", haproxyDiff, colours);
 }
 
-function diff(title: string, text: string, colours: Colours): string {
+function diff(title: string, text: string, colours: Colors): string {
     if (text === "") return "";
     const lines = text.trimEnd().split("\n");
-    return [`  ${title}`, ...lines.map((line) => `    ${paintDiff(line, colours)}`)].join("\n");
-}
-
-function paintDiff(text: string, { green, red, dim }: Colours): string {
-    if (text.startsWith("+")) return green(text);
-    if (text.startsWith("-")) return red(text);
-    return text.startsWith("@@") ? dim(text) : text;
+    return [`  ${title}`, ...lines.map((line) => `    ${paintDiffLine(line, colours)}`)].join("\n");
 }

@@ -1,7 +1,8 @@
 import { types } from "../../lib/identity";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
-import { count } from "./words";
+import { count } from "../cli/words";
+import { type Left, sayLeft } from "../live/left";
 
 /** Settings with which nothing that runs fits any more, and what their change does. */
 const identity: Record<string, string> = {
@@ -10,6 +11,30 @@ const identity: Record<string, string> = {
     namePrefix: "renames tags and firewalls under machines that serve",
     stack: "name renames tags and firewalls under machines that serve",
 };
+
+/** What runs left that did not end well. @param isCutOff The last one ended before its haproxy.cfg was applied. */
+export function earlierRuns(
+    stack: string,
+    { pending, isCutOff, left }: { pending: readonly string[]; isCutOff: boolean; left: Left },
+): string[] {
+    const doctor = `\`make doctor STACK=${stack}\``;
+    const said = sayLeft(left);
+    const clears = left.waiting.length + left.idle.length > 0;
+    const deletes = clears ? `. ${doctor} deletes what serves nobody, before this makes more` : "";
+    const cases: [boolean, string][] = [
+        [
+            pending.length > 0,
+            `a run was killed while ${pending.join(", ")}: ${doctor} first, then plan again`,
+        ],
+        [
+            isCutOff,
+            "an earlier run ended before its haproxy.cfg was applied to the end: HAProxy runs that one or the one before. " +
+                "This run applies what the config says before it deletes a droplet",
+        ],
+        [said !== undefined, `${said ?? ""}${deletes}`],
+    ];
+    return cases.filter(([holds]) => holds).map(([, text]) => text);
+}
 
 /** What a reviewer should not miss, the worst first; of the config alone, the program has warned. */
 export function warningsOf(
@@ -38,7 +63,7 @@ export function warningsOf(
     return cases.filter(([holds]) => holds).map(([, text]) => text);
 }
 
-/** The policy refuses it, unless the config says that it is meant; then it is still to be seen. */
+/** The policy refuses it, unless the config asks for it; then it is still to be seen. */
 function opensSsh(changes: readonly Change[]): boolean {
     const network = changes.find(({ type }) => type === types.network);
     return network?.after?.inputs?.sshFromAnywhere === true;

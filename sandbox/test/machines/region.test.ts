@@ -457,7 +457,7 @@ describe("nothing gets out", () => {
             await run("ip", ["link", "del", bait]);
         }
         await region.sync(cloud);
-        expect(await host.dial(publicIp, 80), "the next change mends it").toBe("droplet-6");
+        expect(await host.dial(publicIp, 80), "the next change fixes it").toBe("droplet-6");
     });
 
     it("of an instance next door with the same private addresses", async () => {

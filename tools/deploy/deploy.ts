@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { useAccountOf } from "../live/api";
+import { type Failure, requireOrder, requirePlan, upOrClear } from "./up";
+
+export interface DeployOptions {
+    refresh?: boolean;
+    waitMinutes: number;
+    quiet?: boolean;
+}
+
+const lookSeconds = 10;
+
+/**
+ * What a pipeline runs when a change is merged. Refuses what `doctor` and `plan` refuse, policy/limits.yaml among it: no
+ * check of a pull request stands before it. Where another run holds the stack, waits for it.
+ */
+export async function deploy(stack: string, { waitMinutes, ...how }: DeployOptions): Promise<void> {
+    await useAccountOf(stack);
+    const deadline = Date.now() + waitMinutes * 60_000;
+    let waits = false;
+    for (;;) {
+        const failure: Failure | undefined =
+            (await requireOrder(stack)) ??
+            (await requirePlan(stack, how.refresh ? ["--refresh"] : [])) ??
+            (await upOrClear(stack, how));
+        if (failure === undefined) return;
+        if (!failure.locked || Date.now() > deadline) throw new Error(failure.problem);
+        if (!waits) console.error(`another run holds ${stack}: waiting for it, at most ${waitMinutes} min`);
+        waits = true;
+        await sleep(lookSeconds * 1000);
+    }
+}

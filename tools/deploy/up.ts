@@ -1,0 +1,124 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import type { Which } from "../doctor/leftovers";
+import { mask, maskingWriter } from "../cli/mask";
+import { readPlan } from "../plan/read";
+import { isLocked } from "../pulumi/run";
+
+export interface Failure {
+    problem: string;
+    /** Nothing was begun, since another run holds the stack: worth another try when that one has ended. */
+    locked: boolean;
+    /** Somebody stopped it. @default false */
+    interrupted?: boolean;
+}
+
+/**
+ * Asks the doctor whether an earlier run has left something half done. What such runs left to delete and serves nobody,
+ * it deletes: no run will use it again, and this one may need the room. It changes nothing else.
+ */
+export async function requireOrder(stack: string): Promise<Failure | undefined> {
+    const { code, words } = await askDoctor(stack, "marked");
+    if (code === 0) return undefined;
+    return {
+        problem: `something is to be cleared first (make doctor):\n${words}`,
+        locked: isLocked(words),
+    };
+}
+
+/**
+ * Runs the doctor. Without a terminal it asks nothing, and so clears nothing else.
+ *
+ * @returns Its exit code, and what it said; of that, what it deleted and what is not as it should be has been printed.
+ */
+async function askDoctor(stack: string, which: Which): Promise<{ code: number; words: string }> {
+    // execArgv holds what makes this process understand TypeScript.
+    const script = [...process.execArgv, path.join(__dirname, "../main.ts"), "doctor"];
+    const args = [...script, "--stack", stack, "--clear-left", which];
+    const run = promisify(execFile)(process.execPath, args);
+    const { code, stdout, stderr } = await run.then(
+        (ended) => ({ code: 0, ...ended }),
+        (error: unknown) => error as { code: number; stdout: string; stderr: string },
+    );
+    for (const line of stdout.match(/^deleted .*$/gm) ?? []) console.log(line);
+    if (code === 0) process.stderr.write(stderr);
+    return { code, words: `${stdout}${stderr}`.trim() };
+}
+
+/**
+ * {@link runUp}; where it fails, what it made and serves nobody is deleted at once: a run that nobody watches leaves what
+ * served before, and nothing else to pay for. Not after an interruption: whoever stopped it may want to go on.
+ */
+export async function upOrClear(
+    stack: string,
+    how: Parameters<typeof runUp>[1],
+): Promise<Failure | undefined> {
+    const failure = await runUp(stack, how);
+    if (failure === undefined || failure.locked || failure.interrupted) return failure;
+    const { code, words } = await askDoctor(stack, "all");
+    return code === 0 ? failure : { ...failure, problem: `${failure.problem}\n${words}` };
+}
+
+/** Plans a change as `make plan` does, and prints it in a line. @returns Why it may not be applied. */
+export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
+    const { plan } = await readPlan(stack, flags);
+    console.log(`${stack}: ${plan.summary}`);
+    if (plan.applicable) return undefined;
+    return { problem: refusalOf(plan.refusals), locked: plan.refusals.some(isLocked) };
+}
+
+export function refusalOf(refusals: readonly string[]): string {
+    return ["refused, nothing was changed:", ...refusals.map((text) => text.replace(/^/gm, "  "))].join("\n");
+}
+
+/**
+ * Runs `pulumi up`, without asking.
+ *
+ * @param options.refresh Look first how things really are, and fix what is not as it was made. @default false
+ * @returns Why it did not end well; the reason itself has been printed.
+ */
+export async function runUp(
+    stack: string,
+    { quiet, refresh = false }: { quiet?: boolean; refresh?: boolean },
+): Promise<Failure | undefined> {
+    const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...(refresh ? ["--refresh"] : [])];
+    // On a terminal pulumi draws on stdout; its errors come on stderr.
+    const draws = !quiet && process.stdout.isTTY;
+    const child = spawn("pulumi", args, { stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
+    const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
+        maskingWriter((text) => stream.write(text)),
+    ) as [ReturnType<typeof maskingWriter>, ReturnType<typeof maskingWriter>];
+    let output = "";
+    let errors = "";
+    const signals: string[] = [];
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+        if (quiet) output += text;
+        else stdout.write(text);
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+        errors += text;
+        if (!quiet) stderr.write(text);
+    });
+    // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
+    const interrupt = () => signals.push("SIGINT");
+    const terminate = () => {
+        signals.push("SIGTERM");
+        child.kill("SIGTERM");
+    };
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", terminate);
+    try {
+        const [code] = (await once(child, "close")) as [number | null];
+        stdout.end();
+        stderr.end();
+        if (signals.length > 0) return { problem: "it was interrupted", locked: false, interrupted: true };
+        if (code === 0) return undefined;
+        if (quiet) process.stderr.write(mask(output + errors));
+        return { problem: "`pulumi up` failed", locked: isLocked(errors) };
+    } finally {
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", terminate);
+    }
+}

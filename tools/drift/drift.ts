@@ -1,0 +1,125 @@
+import { apiAddress, useAccountOf } from "../live/api";
+import { describeLock, readUnseenLocks, readStack, type Stack } from "../pulumi/stack";
+import {
+    type Drift,
+    type DriftReport,
+    engineDrift,
+    exitCode,
+    haproxyDrift,
+    loadBalancerIsAway,
+    offDrift,
+    orphanDrift,
+    unfinishedDrift,
+    updatesDrift,
+} from "./differences";
+import { driftJson, driftMarkdown, driftText } from "./report";
+import { knownTo, readDroplets, readInventory } from "../live/account";
+import { type Live, readLive } from "../live/pool";
+import { maskAll } from "../cli/mask";
+import { findOrphans } from "../live/orphans";
+import { readPreviewDocument } from "../pulumi/preview";
+import { type ReportOptions, writeReports } from "../cli/reports";
+import { readOutputs, readPulumi } from "../pulumi/run";
+import { parseState, type StackState, stagedHaproxy } from "../pulumi/state";
+import { strangersIn } from "../plan/strangers";
+import { coloursFor } from "../cli/terminal";
+import { readUpdates } from "../live/updates";
+
+/**
+ * What of the real world is not as Pulumi last made it. Changes nothing, the state neither. The program does not run: a
+ * change of the config that is not applied yet is no drift.
+ */
+export async function drift(name: string, options: ReportOptions): Promise<number> {
+    const stack = await readStack(name, () => Promise.resolve(false));
+    await useAccountOf(name);
+    // What a run is just making would look like drift.
+    const [lock] = await readUnseenLocks(stack);
+    if (lock)
+        throw new Error(
+            `${describeLock(lock, name)}, and that run can't be seen from here: \`make doctor STACK=${name}\` clears it if the run is dead`,
+        );
+    const report = maskAll(await examine(stack));
+    writeReports(options, {
+        markdown: driftMarkdown(report),
+        json: driftJson(report),
+        text: driftText(report, coloursFor(process.stdout)),
+    });
+    return exitCode(report);
+}
+
+/** Each part on its own: one that can't be looked at does not hide what the others find. */
+async function examine(stack: Stack): Promise<DriftReport> {
+    const exported = await readPulumi("stack", "export", "--stack", stack.name);
+    // A refresh acts on them as an `up` does.
+    const strangers = strangersIn(exported, stack.name, apiAddress());
+    if (strangers.length > 0) throw new Error(strangers.join("\n"));
+    const state = parseState(exported);
+    const unchecked: string[] = [];
+    const part = async (what: string, look: () => Promise<Drift[]>): Promise<Drift[]> => {
+        try {
+            return await look();
+        } catch (error) {
+            unchecked.push(`${what}: ${(error as Error).message}`);
+            return [];
+        }
+    };
+    const droplets = readDroplets();
+    const live = readLive(stack, state, droplets);
+    const differences = (
+        await Promise.all([
+            part("what Pulumi made", () => engine(stack.name)),
+            part("the account's droplets", async () => {
+                const seen = await live;
+                return [
+                    ...offDrift(seen.droplets, stack.name),
+                    ...unfinishedDrift(seen, state.leftovers, stack.name),
+                ];
+            }),
+            part("what the state does not know", () => orphans(stack, state, droplets)),
+        ])
+    ).flat();
+    // Last: where the load balancer is away, nobody needs to hear that it does not answer.
+    if (!loadBalancerIsAway(differences))
+        differences.push(
+            ...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))),
+            ...(await part("updates of the load balancer", () => updates(stack.name, state))),
+        );
+    return { stack: stack.name, differences, unchecked };
+}
+
+/** https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/ */
+async function engine(stack: string): Promise<Drift[]> {
+    const { errors, steps } = await readPreviewDocument(["--preview-only", "--stack", stack], "refresh");
+    if (errors.length > 0) throw new Error(errors.join("\n"));
+    return engineDrift(steps, stack);
+}
+
+/** Nobody is asked what serves: that is the doctor's question. */
+async function orphans(
+    { name, prefix, vpcId }: Stack,
+    state: StackState,
+    droplets: ReturnType<typeof readDroplets>,
+): Promise<Drift[]> {
+    const inventory = await readInventory(droplets);
+    const none = new Set<string>();
+    const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
+    const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };
+    return orphanDrift(
+        findOrphans({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }),
+        name,
+    );
+}
+
+function haproxy(stack: string, state: StackState, live: Live): Drift[] {
+    if (live.haproxy instanceof Error) throw live.haproxy;
+    if (live.haproxy === undefined) return [];
+    const staged = stagedHaproxy(state.resources);
+    if (staged === undefined) throw new Error("the text in the state can't be read");
+    return haproxyDrift(staged, live.haproxy, stack);
+}
+
+async function updates(stack: string, state: StackState): Promise<Drift[]> {
+    // Where nothing was ever staged, there may be no load balancer to ask.
+    if (!stagedHaproxy(state.resources)) return [];
+    return updatesDrift(await readUpdates(await readOutputs(stack)), stack);
+}

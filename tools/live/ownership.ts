@@ -1,0 +1,83 @@
+/**
+ * Whose something in the account is. Names and tags alone say little: people make keys with a stack's name, and tag what
+ * they like. Ours is only what nobody else can have made; each function here says why something may be another's.
+ */
+import { identityOf, isLoadBalancer, isServer, resourceOf } from "../../lib/identity";
+import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
+
+/** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
+type Doubt = string | undefined;
+
+export function carriesTagOf(prefix: string, { tags }: Pick<Droplet, "tags">): boolean {
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    return tags.includes(backendTag) || tags.includes(loadBalancerTag);
+}
+
+/** Of a droplet that {@link carriesTagOf}: ours has exactly one tag, and the name that goes with it. */
+export function doubtDroplet(prefix: string, { name, tags }: Pick<Droplet, "name" | "tags">): Doubt {
+    const { loadBalancerTag } = identityOf(prefix);
+    const [tag, ...more] = tags;
+    if (tag === undefined || more.length > 0) return `it has other tags, too: ${tags.join(", ")}`;
+    const isOurs = tag === loadBalancerTag ? isLoadBalancer : isServer;
+    return isOurs({ name: resourceOf(name) })
+        ? undefined
+        : "its name is none that this program gives; `backendSources` lets a host in without our tag";
+}
+
+/** Of a firewall with the name of one of ours: ours holds by the tag of the same name alone, with rules of our form. */
+export function doubtFirewall(prefix: string, firewall: Firewall): Doubt {
+    const { name, tags, droplet_ids: dropletIds } = firewall;
+    if (dropletIds?.length || tags?.length !== 1 || tags[0] !== name)
+        return "it holds for others than the tag of its name";
+    return hasOurRules(prefix, firewall) ? undefined : "its rules are none that this program makes";
+}
+
+/** As components/network.ts makes them. What `adminCidrs` and `backendSources` name may be any. */
+function hasOurRules(prefix: string, firewall: Firewall): boolean {
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const inbound = (firewall.inbound_rules ?? []).map(({ protocol, ports = "", sources }) => {
+        const kinds = Object.keys(peersOf(sources)).sort().join(" ");
+        return { protocol, ports: ports === "all" ? "0" : ports, kinds, sources: peersOf(sources) };
+    });
+    const outbound = (firewall.outbound_rules ?? []).map(({ protocol, destinations }) => {
+        const { addresses = [], ...others } = peersOf(destinations);
+        return `${protocol} ${[...addresses].sort().join(" ")}${Object.keys(others).join(" ")}`;
+    });
+    const everything = ["icmp", "tcp", "udp"].map((protocol) => `${protocol} 0.0.0.0/0 ::/0`);
+    if (outbound.sort().join() !== everything.join()) return false;
+    if (inbound.some(({ protocol }) => protocol !== "tcp")) return false;
+    if (firewall.name === loadBalancerTag)
+        return (
+            inbound.every(({ ports, kinds }) => ["22", "80"].includes(ports) && kinds === "addresses") &&
+            inbound.length === 2
+        );
+    const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
+    return (
+        firewall.name === backendTag &&
+        own?.ports === "0" &&
+        own.kinds === "tags" &&
+        own.sources.tags?.join() === loadBalancerTag &&
+        more.every(({ ports, kinds }) => ports !== "0" && /^(addresses|tags|addresses tags)$/.test(kinds))
+    );
+}
+
+/** Without the kinds of which a rule names nobody. */
+function peersOf(peers: FirewallPeers): Record<string, readonly (string | number)[]> {
+    return Object.fromEntries(
+        Object.entries(peers).flatMap(([kind, names]) => (names?.length ? [[kind, names] as const] : [])),
+    );
+}
+
+/** Of a key with the stack's name: ours says whose it is in its comment, too. */
+export function doubtKey(prefix: string, { public_key: key }: Inventory["keys"][number]): Doubt {
+    const { deployKeyComment } = identityOf(prefix);
+    const [type, , ...comment] = key.trim().split(/\s+/);
+    return type === "ssh-ed25519" && comment.join(" ") === deployKeyComment
+        ? undefined
+        : `its comment is not ${deployKeyComment}`;
+}
+
+export function doubtVpc(prefix: string, { description }: Inventory["vpcs"][number]): Doubt {
+    const { vpcDescription } = identityOf(prefix);
+    return description === vpcDescription ? undefined : `its description is not '${vpcDescription}'`;
+}

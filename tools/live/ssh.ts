@@ -1,0 +1,79 @@
+import { Client } from "ssh2";
+import { otherHostKey } from "../../lib/host-key";
+import type { StackOutputs } from "../pulumi/run";
+
+/** Where to log in as root, and how to know that it is the right host. */
+export interface SshTarget {
+    host: string;
+    privateKey: string;
+    /** The host's public key, as one line of type, key and comment; any other host is refused. */
+    hostKey: string;
+}
+
+/**
+ * Runs one command and returns what it printed.
+ *
+ * @param options.onOutput Gets what it prints as it comes. @default nobody
+ * @param options.signal Ends the connection; the promise is rejected then.
+ * @throws Error if the host does not answer within 10 s or stops to, shows another key, or the command fails.
+ */
+export function runOverSsh(
+    command: string,
+    { host, privateKey, hostKey }: SshTarget,
+    { onOutput, signal }: { onOutput?: (text: string) => void; signal?: AbortSignal } = {},
+): Promise<string> {
+    const [type = "", expected = ""] = hostKey.split(" ");
+    return new Promise((resolve, reject) => {
+        const client = new Client();
+        let seen = expected;
+        const fail = (error: Error) => {
+            client.end();
+            const reason = seen === expected ? error.message : otherHostKey(hostKey, seen);
+            reject(new Error(`SSH to root@${host}: ${reason}`));
+        };
+        client.on("error", fail);
+        signal?.addEventListener("abort", () => {
+            fail(new Error("stopped"));
+        });
+        client.once("ready", () => {
+            client.exec(command, (error, channel) => {
+                if (error) {
+                    fail(error);
+                    return;
+                }
+                let stdout = "";
+                let stderr = "";
+                channel.on("data", (data: Buffer) => {
+                    stdout += data.toString();
+                    onOutput?.(data.toString());
+                });
+                channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+                channel.once("close", (code: number) => {
+                    client.end();
+                    if (code === 0) resolve(stdout);
+                    else fail(new Error(`\`${command}\` ended with ${code}: ${stderr.trim()}`));
+                });
+            });
+        });
+        client.connect({
+            host,
+            username: "root",
+            privateKey,
+            readyTimeout: 10_000,
+            keepaliveInterval: 5_000,
+            algorithms: { serverHostKey: [type as "ssh-ed25519"] },
+            hostVerifier: (key: Buffer) => {
+                seen = key.toString("base64");
+                return seen === expected;
+            },
+        });
+    });
+}
+
+/** Runs a shell command as root on the load balancer; what it printed. */
+export function onLoadBalancer(
+    { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
+    command: string,
+): Promise<string> {
+    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+}

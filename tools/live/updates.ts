@@ -1,0 +1,86 @@
+import { count } from "../cli/words";
+import { onLoadBalancer } from "./ssh";
+import { type StackOutputs } from "../pulumi/run";
+
+export interface Update {
+    name: string;
+    from: string;
+    to: string;
+    /** Nothing upgrades it by itself: HAProxy, as that would restart it. */
+    held: boolean;
+    security: boolean;
+}
+
+export interface Updates {
+    packages: Update[];
+    rebootDue: boolean;
+    /** How old apt's lists are, of which all of this is known, in hours. */
+    listsHours: number;
+}
+
+/** apt's lists are fetched again when they are older, in hours: nothing does so by itself. */
+const freshHours = 24;
+
+/**
+ * Installs nothing; lists that are too old are fetched again, and where that fails, their age says so. `apt list` alone
+ * tells what is held, too, with its versions.
+ * https://manpages.debian.org/apt-get
+ */
+const ask = `export LC_ALL=C
+lists=/var/lib/apt/lists
+[ -n "$(find $lists -maxdepth 0 -mmin -${freshHours * 60})" ] ||
+    { timeout 60 apt-get -qq -o APT::Update::Error-Mode=any update >/dev/null 2>&1 && touch $lists; }
+echo "lists $((($(date +%s) - $(stat -c %Y $lists)) / 3600))"
+newest=$(ls /boot/vmlinuz-* 2>/dev/null | sort -V | tail -n 1)
+if [ -e /run/reboot-required ] || { [ -n "$newest" ] && [ "$newest" != "/boot/vmlinuz-$(uname -r)" ]; }; then echo reboot; fi
+apt-mark showhold | sed 's/^/held /'
+apt list --upgradable 2>/dev/null
+`;
+
+/** Asks the load balancer over SSH. @throws as {@link onLoadBalancer} */
+export async function readUpdates(outputs: StackOutputs): Promise<Updates> {
+    return parseUpdates(await onLoadBalancer(outputs, ask));
+}
+
+/** Takes apart what the load balancer printed. @throws Error if it is anything else. */
+export function parseUpdates(text: string): Updates {
+    const listsHours = /^lists (\d+)$/m.exec(text)?.[1];
+    if (listsHours === undefined) throw new Error("apt on the load balancer did not answer as expected");
+    const held = new Set([...text.matchAll(/^held (\S+)$/gm)].map(([, name]) => name));
+    const lines = text.matchAll(/^([^/\s]+)\/(\S+) (\S+) \S+ \[upgradable from: (\S+)\]$/gm);
+    const packages = [...lines].map(([, name = "", suites = "", to = "", from = ""]) => ({
+        ...{ name, from, to },
+        held: held.has(name),
+        security: suites.includes("-security"),
+    }));
+    return { packages, rebootDue: /^reboot$/m.test(text), listsHours: Number(listsHours) };
+}
+
+/** What waits, as the end of a sentence that begins with the load balancer; `undefined`: nothing. */
+export function describeUpdates({ packages, rebootDue, listsHours }: Updates): string | undefined {
+    const haproxy = packages.filter(({ name }) => name === "haproxy");
+    const others = packages.filter(({ name }) => name !== "haproxy");
+    const security = others.filter(({ security }) => security).length;
+    const ofDebian = `${count(others.length, "package")} of Debian${security > 0 ? ` (${security} for security)` : ""}`;
+    const waits = [
+        ...haproxy.map(({ name, from, to }) => `${name} ${from} → ${to}`),
+        ...(others.length > 0 ? [ofDebian] : []),
+    ];
+    const old = listsHours >= 2 * freshHours;
+    const message = [
+        ...(waits.length > 0 ? [`has updates waiting: ${waits.join(", ")}`] : []),
+        ...(rebootDue ? ["has a newer kernel than the one that runs"] : []),
+        ...(old ? [`could not fetch its package lists for ${Math.floor(listsHours / 24)} days`] : []),
+    ];
+    return message.length > 0 ? message.join("; it ") : undefined;
+}
+
+/** How what waits is taken, in Markdown. */
+export function takeUpdates({ packages, rebootDue }: Updates, stack: string): string {
+    const another =
+        `edit \`userdata/haproxy.yaml\` (a comment is enough) and \`pulumi up --stack ${stack}\`: another load balancer ` +
+        "with the newest packages takes over";
+    const reboot = "reboot it in a quiet hour: nothing answers for about half a minute";
+    if (packages.length > 0) return rebootDue ? `${another}; for a kernel alone, ${reboot}` : another;
+    return rebootDue ? reboot : `look at \`apt-get update\` on it`;
+}

@@ -1,0 +1,158 @@
+/**
+ * The commands: `npx tsx tools/main.ts COMMAND`, or `npm run dropscale -- COMMAND`; `make` has short forms of most.
+ * A command's own code is loaded when it runs, so that each of them starts fast.
+ */
+import { isIPv4 } from "node:net";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import type { AdmitOptions } from "./admit/admit";
+import { mask } from "./cli/mask";
+import type { ReportOptions } from "./cli/reports";
+import type { DeployOptions } from "./deploy/deploy";
+import type { DoctorOptions } from "./doctor/doctor";
+import type { PublishOptions } from "./publish/publish";
+import type { RolloutOptions } from "./rollout/rollout";
+
+const program = new Command("dropscale")
+    .description("Commands for a stack of this program")
+    .showHelpAfterError();
+
+/** @param main Does the work; resolves with the exit code, or with nothing for 0. */
+const ending =
+    <Args extends unknown[]>(main: (...args: Args) => Promise<number> | Promise<void>) =>
+    async (...args: Args): Promise<void> => {
+        process.exitCode = (await main(...args)) ?? 0;
+    };
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+    return (text) => {
+        if (/^\d{1,4}$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
+        throw new InvalidArgumentError(`It should be a whole number from ${min} to ${max}.`);
+    };
+}
+
+function ipv4(text: string): string {
+    if (isIPv4(text)) return text;
+    throw new InvalidArgumentError("It should be an IPv4 address.");
+}
+
+const onStack = (name: string) => program.command(name).argument("[stack]", "its name", "dev");
+
+const withReports = (command: Command) =>
+    command
+        .option("--markdown <file>", "write it as a comment or an issue; - is stdout")
+        .option("--json <file>", "write it for programs; - is stdout")
+        .option("--quiet", "print no text for people");
+
+const withPulumiOutput = (command: Command) =>
+    command.option("--quiet", "show pulumi's output only where it fails");
+
+withReports(onStack("plan"))
+    .description("What `pulumi up` would do: servers, cost, risk, policy. Changes nothing.")
+    .option("--refresh", "ask the account what is there now, before anything is compared")
+    .addHelpText("after", "\nExit code 0: it can be applied. 1: it is refused, or the plan failed.")
+    .action(
+        ending(async (stack: string, options: ReportOptions & { refresh?: boolean }) =>
+            (await import("./plan/plan.ts")).plan(stack, options),
+        ),
+    );
+
+onStack("status")
+    .description("The servers as DigitalOcean and HAProxy see them. Changes nothing.")
+    .action(ending(async (stack: string) => (await import("./status/status.ts")).status(stack)));
+
+withReports(onStack("drift"))
+    .description("What is not as Pulumi made it, and how to fix it. Changes nothing.")
+    .addHelpText("after", "\nExit code 0: no drift. 2: drift. 1: not everything could be checked.")
+    .action(
+        ending(async (stack: string, options: ReportOptions) =>
+            (await import("./drift/drift.ts")).drift(stack, options),
+        ),
+    );
+
+onStack("doctor")
+    .description("Clears what a killed run left, and deletes what is orphaned and serves nobody.")
+    .option("--stack <name>", "the same as the argument")
+    .option("--yes", "don't ask")
+    .option("--killed", "no run of the stack is alive: its lock goes, and what is not an hour old")
+    .option("--serving", "delete what serves as well")
+    .option("--quiet", "print only errors, and what stays")
+    .addOption(
+        new Option("--clear-left <which>", "delete what failed runs left, without a question").choices([
+            "marked",
+            "all",
+        ]),
+    )
+    .addHelpText(
+        "after",
+        "\nExit code 0: in order, or only what waits for a person or its first hour. 1: refused, failed, or not agreed to." +
+            "\n2: something stays that serves, or may; the last lines say what to do.",
+    )
+    .action(
+        ending(
+            async (
+                argument: string,
+                { stack = argument, ...options }: Partial<DoctorOptions> & { stack?: string },
+            ) => (await import("./doctor/doctor.ts")).doctor(stack, options),
+        ),
+    );
+
+withPulumiOutput(program.command("rollout"))
+    .description(
+        "Replaces the servers of a stack in batches. The change stands in the stack's config already.",
+    )
+    .option("--stack <name>", "its name (default: the one that is selected)")
+    .option("--batch <number>", "most servers to replace at a time", wholeNumber(1, 9999), 1)
+    .option("--pause", "ask before each step but the first")
+    .action(
+        ending(async (options: RolloutOptions) => (await import("./rollout/rollout.ts")).rollout(options)),
+    );
+
+withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))
+    .description(
+        "What a pipeline runs after a merge: the doctor, the plan with its limits, then `pulumi up`.",
+    )
+    .option("--refresh", "fix what was changed behind Pulumi's back, too")
+    .option("--wait-minutes <number>", "how long to wait for another run", wholeNumber(0, 9999), 30)
+    .action(
+        ending(async (stack: string, options: DeployOptions) =>
+            (await import("./deploy/deploy.ts")).deploy(stack, options),
+        ),
+    );
+
+program
+    .command("admit")
+    .argument("<stack>", "its name")
+    .description("Lets this machine reach SSH on the load balancer, for one run of `pulumi up`.")
+    .option("--address <ipv4>", "the address to admit (default: what the address service answers)", ipv4)
+    .option(
+        "--address-url <url>",
+        "answers with the address it was asked from (default: DROPSCALE_ADDRESS_URL, or https://ifconfig.me/ip)",
+    )
+    .option("--minutes <number>", "how long it holds if nobody removes it", wholeNumber(1, 9999), 120)
+    .addOption(
+        new Option("--remove", "take away the admission that DROPSCALE_ADMISSION names").conflicts("sweep"),
+    )
+    .option("--sweep", "only delete what is past its time")
+    .action(
+        ending(async (stack: string, options: AdmitOptions) =>
+            (await import("./admit/admit.ts")).admit(stack, options),
+        ),
+    );
+
+program
+    .command("publish")
+    .addArgument(new Argument("<what>", "where to").choices(["comment", "issue"]))
+    .argument("<file>", "what `plan` or `drift` wrote; one text for each stack, edited in place")
+    .description("Puts a report on the pull request whose pipeline this runs in, or into an issue.")
+    .option("--close", "the issue has been dealt with: close it, and open none")
+    .action(
+        ending(async (what: PublishOptions["what"], file: string, { close }: PublishOptions) =>
+            (await import("./publish/publish.ts")).publishFile(file, { what, close }),
+        ),
+    );
+
+// Without a stack trace.
+program.parseAsync().catch((error: unknown) => {
+    console.error(`error: ${mask((error as Error).message)}`);
+    process.exitCode = 1;
+});

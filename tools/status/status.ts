@@ -1,0 +1,127 @@
+import Table from "cli-table3";
+import type { Colors } from "picocolors/types";
+import { useAccountOf } from "../live/api";
+import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../live/account";
+import { readStack } from "../pulumi/stack";
+import { type Live, type LiveDroplet, readLive } from "../live/pool";
+import type { HaproxyServer } from "../live/haproxy";
+import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
+import { mask } from "../cli/mask";
+import { dollars } from "../cli/words";
+import { readOutputs } from "../pulumi/run";
+import { readState, type StackState } from "../pulumi/state";
+import { coloursFor } from "../cli/terminal";
+import { describeUpdates, readUpdates, takeUpdates, type Updates } from "../live/updates";
+
+/** The servers of a stack, as DigitalOcean and as HAProxy see them. Changes nothing. */
+export async function status(name: string): Promise<void> {
+    const [outputs, stack, state] = await Promise.all([
+        readOutputs(name),
+        readStack(name, () => Promise.resolve(false)),
+        readState(name),
+        useAccountOf(name),
+    ]);
+    const [live, updates] = await Promise.all([
+        readLive(stack, state, listDroplets(stack.prefix, state)),
+        readUpdates(outputs).catch((error: unknown) => error as Error),
+    ]);
+    const colours = coloursFor(process.stdout);
+    const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
+    for (const { healthy, cells } of statusRows(live))
+        table.push(healthy ? cells : cells.map((cell) => colours.red(cell)));
+    const left = leftOf(live);
+    const wasted = monthlyCostOf([...left.waiting, ...left.idle]);
+    const more = wasted > 0 ? `, and ${dollars(wasted)} for what serves nobody` : "";
+    console.log(`${outputs.url}   $${outputs.monthlyCost} a month${more}\n${table.toString()}`);
+    const said = sayLeft(left);
+    if (said)
+        console.log(
+            `${said}\nnext: \`make doctor STACK=${name}\` clears what serves nobody, then \`pulumi up\``,
+        );
+    // An outage is when people look: what the API says is shown all the same.
+    const silent = silence(live, name);
+    if (silent) throw silent;
+    console.log(updatesLine(updates, name, colours));
+}
+
+/** Why HAProxy says nothing; `undefined` where it does. */
+function silence({ haproxy }: Live, stack: string): Error | undefined {
+    if (haproxy === undefined) return new Error("no haproxy.cfg has been applied yet: nothing serves");
+    if (haproxy instanceof Error) return haproxy;
+    return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
+}
+
+function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
+    if (updates instanceof Error) return yellow(`updates of the load balancer: ${mask(updates.message)}`);
+    const message = describeUpdates(updates);
+    return message === undefined
+        ? "the load balancer has all updates"
+        : yellow(`the load balancer ${message}\n  → ${takeUpdates(updates, stack)}`);
+}
+
+async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
+    const own = [...state.resources, ...state.leftovers].filter(({ type }) => type === kinds.droplet.type);
+    if (own.length === 0) return [];
+    const tagged = await readTaggedDroplets(prefix);
+    const isThere = new Set(tagged.map(({ id }) => String(id)));
+    // One that somebody took the tag off is not gone.
+    return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
+}
+
+/** One line of the table; unhealthy ones are to be seen at once. */
+export interface StatusRow {
+    healthy: boolean;
+    cells: string[];
+}
+
+export const columns = [
+    "server",
+    "droplet",
+    "address",
+    "size",
+    "droplet is",
+    "what it does",
+    "HAProxy says",
+    "requests now",
+    "in all",
+    "failed",
+];
+
+/** The table of `make status`: every droplet of the stack, then servers to which no droplet belongs. */
+export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
+    const servers = haproxy === undefined || haproxy instanceof Error ? [] : (haproxy.servers ?? []);
+    const strangers = servers.filter((server) => !droplets.some((droplet) => droplet.haproxy === server));
+    return [
+        ...droplets.map((droplet) => ({
+            healthy: isHealthy(droplet),
+            cells: [
+                droplet.name,
+                droplet.id,
+                droplet.address || "-",
+                droplet.size,
+                droplet.status,
+                partOf(droplet),
+                ...haproxyCells(droplet),
+            ],
+        })),
+        ...strangers.map((server) => ({
+            healthy: false,
+            cells: [server.name, "?", server.address, "?", "gone", "not in the stack", ...cellsOf(server)],
+        })),
+    ];
+}
+
+function isHealthy({ status, urn, serves, leaves, isLoadBalancer, haproxy }: LiveDroplet): boolean {
+    if (status !== "active" || urn === undefined || leaves || serves !== true) return false;
+    return isLoadBalancer || haproxy?.status.startsWith("UP") === true;
+}
+
+function haproxyCells({ haproxy, isLoadBalancer, serves }: LiveDroplet): string[] {
+    if (haproxy) return cellsOf(haproxy);
+    if (isLoadBalancer) return ["-", "-", "-", "-"];
+    return serves === undefined ? ["?", "?", "?", "?"] : ["not in service", "-", "-", "-"];
+}
+
+function cellsOf({ status, current, total, failed }: HaproxyServer): string[] {
+    return [status, String(current), String(total), String(failed)];
+}
