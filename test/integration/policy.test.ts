@@ -120,8 +120,9 @@ describe("the policy pack", () => {
 
     it("finds a droplet without a firewall, and one that would be deleted before its successor is made", async () => {
         const outcome = await withEdit(
-            "components/backend-pool.ts",
-            (text) => text.replace("tags: [network.backendTag]", "name: serverName(slot)"),
+            "components/droplet.ts",
+            (text) =>
+                text.replace("tags: [tag]", '...(name.startsWith("web-") ? { name } : { tags: [tag] })'),
             preview,
         );
         expect(outcome.code).not.toBe(0);
