@@ -101,8 +101,9 @@ async function interrupt(world: World, { end, moment, next }: Interruption): Pro
     const config = { same, old, third: { replicas: 2, retired: [0] } }[next];
     await world.configure(config);
     if (end === "kill") await clear(world, moment);
-    // Until staging has ended, nothing but the old config is on the host: that one need not be applied again.
-    const applies = !(moment === "staging" && next === "old");
+    // Until staging has ended, the old config alone is on the host; when droplets are deleted, the new one has been applied.
+    const runs: Partial<Record<Moment, Next>> = { staging: "old", deleting: "same" };
+    const applies = runs[moment] !== next;
     problems.push(...(await judgePlan(world, config, applies)));
     const after = await up(world);
     if (after.code !== 0) problems.push(`next up: ${after.text}`);
