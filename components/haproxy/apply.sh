@@ -376,7 +376,7 @@ hear_setup() {
     ((${#failed[@]} == 0)) ||
         fail "the set-up of $(in_one_line "${failed[@]}") failed, nothing was changed. The end of" \
             "/var/log/cloud-init-output.log on ${failed[0]}:$log" \
-            "Mend the user data: an edit makes another server of it. Or 'retired' takes it out."
+            "Fix the user data: an edit makes another server of it. Or 'retired' takes it out."
 }
 
 # What each that is pending said last to the two questions.
