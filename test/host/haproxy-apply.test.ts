@@ -222,7 +222,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         expect(Date.now() - began).toBeLessThan(30_000);
         await expectUnchanged(host, before, ended);
         expect(ended.stderr).toMatch(
-            /^the set-up of web-[12](, web-2)? failed, nothing was changed\. The end of\n\/var\/log\/cloud-init-output\.log on web-[12]:\nE: no package\[31m nginks\nset-up ended: no\nMend the user data/,
+            /^the set-up of web-[12](, web-2)? failed, nothing was changed\. The end of\n\/var\/log\/cloud-init-output\.log on web-[12]:\nE: no package\[31m nginks\nset-up ended: no\nFix the user data/,
         );
     });
 
