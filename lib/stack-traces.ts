@@ -1,6 +1,6 @@
 /** Makes the stack trace of an error. https://v8.dev/docs/stack-trace-api#customizing-stack-traces */
 type Prepare = (error: Error, frames: { toString(): string }[]) => unknown;
-const hook = Error as { prepareStackTrace?: Prepare | undefined };
+const hook = Error as unknown as { prepareStackTrace?: Prepare | undefined };
 
 /** What {@link rememberStackTraces} has put in place. */
 let remembering: Prepare | undefined;

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { rememberStackTraces } from "../../lib/stack-traces";
 
-const hook = Error as { prepareStackTrace?: unknown };
+const hook = Error as unknown as { prepareStackTrace?: unknown };
 const { prepareStackTrace } = hook;
 afterEach(() => {
     hook.prepareStackTrace = prepareStackTrace;
