@@ -10,9 +10,11 @@ import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
 import { admittedVariable, names } from "./lib/identity";
+import { rememberStackTraces } from "./lib/stack-traces";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
+    rememberStackTraces();
     explainErrors();
     const { settings, account } = await readSettings();
     const { prefix, region, access } = settings;

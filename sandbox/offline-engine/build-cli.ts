@@ -42,6 +42,8 @@ const GO_ENV = {
     // Go would download another toolchain if go.mod asked for a newer one.
     GOTOOLCHAIN: "local",
 };
+/** A build's fastest: without debug information (`-s -w` leaves it out anyway), and rarely collecting garbage. */
+const GO_BUILD = { flags: ["-gcflags=all=-dwarf=false"], env: { GOGC: "400" } };
 const PROGRESS_MS = 30_000;
 
 /** What the CLI's module says: which version it builds and which Go that takes, both without a leading `v`. */
@@ -120,8 +122,17 @@ async function compile(
         log(`still making ${title}: ${seconds(started)}`);
     }, PROGRESS_MS);
     const version = tool.versionVariable && ` -X ${tool.versionVariable}=v${versionsOf(tool).version}`;
-    const flags = ["-trimpath", "-buildvcs=false", `-ldflags=-s -w${version ?? ""}`, `-o=${binary}`];
-    const { failed, all } = await go(["build", ...flags, tool.package], tool.module, env);
+    const flags = [
+        "-trimpath",
+        "-buildvcs=false",
+        ...GO_BUILD.flags,
+        `-ldflags=-s -w${version ?? ""}`,
+        `-o=${binary}`,
+    ];
+    const { failed, all } = await go(["build", ...flags, tool.package], tool.module, {
+        ...env,
+        ...GO_BUILD.env,
+    });
     clearInterval(progress);
     const said = all.trim().split("\n").slice(-3).join(" | ");
     if (failed) throw new Error(`\`go build\` failed in ${tool.module}: ${said}`);

@@ -23,8 +23,11 @@ export async function writeLaunchers(launchers: Launcher[]): Promise<void> {
     const write = async ({ entry, file }: Launcher) => {
         const bundle = `${file}.cjs`;
         writeIfChanged(bundle, await bundled(path.join(import.meta.dirname, entry)), 0o644);
-        writeIfChanged(file, launcher(bundle), 0o755);
+        const cache = path.join(path.dirname(file), "compile-cache.cjs");
+        writeIfChanged(cache, await compileCache, 0o644);
+        writeIfChanged(file, launcher(cache, bundle), 0o755);
     };
+    const compileCache = bundled(path.join(import.meta.dirname, "compile-cache.ts"));
     await Promise.all(launchers.map(write));
 }
 
@@ -53,8 +56,8 @@ export function isLauncher(file: string): boolean {
     return fs.existsSync(file) && fs.readFileSync(file).subarray(0, HEAD.length).equals(Buffer.from(HEAD));
 }
 
-function launcher(bundle: string): string {
-    return `${HEAD}exec ${quote(process.execPath)} ${quote(bundle)} "$@"\n`;
+function launcher(cache: string, bundle: string): string {
+    return `${HEAD}exec ${quote(process.execPath)} --require=${quote(cache)} ${quote(bundle)} "$@"\n`;
 }
 
 function writeIfChanged(file: string, text: string, mode: number): void {

@@ -39,6 +39,7 @@ function start(request: RunRequest, engineAddress: string): ChildProcess {
         parallel: String(request.getParallel()),
     };
     const args = [
+        ...process.execArgv, // Of our own launcher: the cache of compiled libraries.
         runner(directory),
         ...Object.entries(flags).flatMap(([name, value]) => (value ? [`--${name}`, value] : [])),
         ...(request.getDryrun() ? ["--dry-run"] : []),
