@@ -38,10 +38,10 @@ test: node_modules ## all tests, as root on Linux those that boot droplets, too;
 
 soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; two hours
 	@$(TSX) test/soak.mts
-	@node_modules/.bin/vitest run --project soak --reporter verbose
+	@node_modules/.bin/vitest run --config test/vitest.config.mts --project soak --reporter verbose
 
 bench: node_modules ## what each change loses and how long it takes, beside DOProxy; 30 minutes; SCENARIO=name for one
-	@$(TSX) bench/main.mts $(SCENARIO)
+	@$(TSX) test/bench/main.mts $(SCENARIO)
 
 node_modules: package-lock.json
 	@echo "· installing npm packages (no install script runs)" >&2

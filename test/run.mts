@@ -61,7 +61,7 @@ const rootPackages = {
 const checks: Record<string, string[]> = {
     types: ["tsc"],
     "types of the sandbox": ["tsc", "-p", "sandbox"],
-    lint: ["eslint", "."],
+    lint: ["eslint", "--config", "test/eslint.config.mjs", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };
 const shellCheck = ["shellcheck", "components/haproxy/apply.sh", "sandbox/droplets/launch.sh", ".ci/run"];
@@ -112,7 +112,11 @@ async function runCheck(title: string, [command = "", ...args]: string[]): Promi
 async function runTests(project: string, folder: string, { beside = false } = {}): Promise<Counts> {
     const report = path.join(folder, `${project}.json`);
     const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile", report];
-    const code = await run("vitest", ["run", "--project", project, ...reporters], beside);
+    const code = await run(
+        "vitest",
+        ["run", "--config", "test/vitest.config.mts", "--project", project, ...reporters],
+        beside,
+    );
     try {
         const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests, testResults } =
             JSON.parse(readFileSync(report, "utf8")) as VitestReport;

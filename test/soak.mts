@@ -1,6 +1,6 @@
 /**
  * `make soak`: kills `pulumi up` at many moments of every kind of change, and writes what was found and how it ended
- * to bench/KILLS.md. Takes about twenty minutes; `SEED=number` chooses the moments.
+ * to test/bench/KILLS.md. Takes about twenty minutes; `SEED=number` chooses the moments.
  */
 import { writeFile } from "node:fs/promises";
 import * as path from "node:path";
@@ -22,7 +22,7 @@ import { makeWorld, upEndsWell, type World } from "./world.mts";
 
 const seed = Number(process.env.SEED ?? 1);
 const say = progress();
-const results = path.resolve(import.meta.dirname, "../bench/KILLS.md");
+const results = path.resolve(import.meta.dirname, "bench/KILLS.md");
 
 /** `count` moments over the whole of what takes so many seconds when it is left alone, one in each equal part. */
 function spread(count: number, seconds: number): Moment[] {

@@ -16,14 +16,7 @@ import { purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/proc
 import { stackEnvironment, stateBackend } from "../sandbox/stack.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
-const program = [
-    "Pulumi.yaml",
-    "package.json",
-    "tsconfig.json",
-    "tsconfig.run.json",
-    "index.ts",
-    "config.ts",
-];
+const program = ["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts", "config.ts"];
 
 /** What a command printed, and how it ended. */
 export interface Outcome {

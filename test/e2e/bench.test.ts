@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { measure, type Row, totals } from "../../bench/measure.mts";
-import { reloadTenTimes } from "../../bench/reloads.mts";
-import { Stage } from "../../bench/stage.mts";
+import { measure, type Row, totals } from "../bench/measure.mts";
+import { reloadTenTimes } from "../bench/reloads.mts";
+import { Stage } from "../bench/stage.mts";
 import { progress } from "../../sandbox/progress";
 
 /** `make bench` in short: everything that replaces or reloads, in one go, under its load. How long it takes is free. */

@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, it } from "vitest";
-import { startLoad } from "../../bench/load.mts";
+import { startLoad } from "../bench/load.mts";
 
 let server: ReturnType<typeof createServer> | undefined;
 

@@ -27,7 +27,7 @@ function kindOf(value: unknown, key = ""): unknown {
 /**
  * What the engine writes into the state, held against what the official plugins (digitalocean 4.68.0, command 1.2.1)
  * wrote for the same program. A changed program is recorded anew with them first on PATH and in PULUMI_HOME:
- * `npx vitest run --update --project integration test/integration/state.test.ts`.
+ * `npm run vitest -- --update --project integration test/integration/state.test.ts`.
  */
 describe("a stack's state", () => {
     let world: DeployableWorld;

@@ -32,6 +32,10 @@ describe.each([22, 24])("Node %i", (version) => {
         ["previews", ["integration", "test/integration/preview.test.ts"]],
     ])("passes the %s", async (_what, which) => {
         const vitest = path.join(root, "node_modules/vitest/vitest.mjs");
-        await run("node", [vitest, "run", "--project", ...which], { cwd: root, env, maxBuffer: 2 ** 26 });
+        await run("node", [vitest, "run", "--config", "test/vitest.config.mts", "--project", ...which], {
+            cwd: root,
+            env,
+            maxBuffer: 2 ** 26,
+        });
     });
 });

@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { withApp } from "../../bench/app.mts";
-import { goals } from "../../bench/goals.mts";
-import { failures, type Row, totals } from "../../bench/measure.mts";
-import { goalLines, markdownTable, ordered, resultsPage, terminalTable } from "../../bench/report.mts";
-import { firstRequests, leastUp, parseSamples } from "../../bench/sampler.mts";
-import { median } from "../../bench/throughput.mts";
-import { parseWrk } from "../../bench/wrk-report.mts";
+import { withApp } from "../bench/app.mts";
+import { goals } from "../bench/goals.mts";
+import { failures, type Row, totals } from "../bench/measure.mts";
+import { goalLines, markdownTable, ordered, resultsPage, terminalTable } from "../bench/report.mts";
+import { firstRequests, leastUp, parseSamples } from "../bench/sampler.mts";
+import { median } from "../bench/throughput.mts";
+import { parseWrk } from "../bench/wrk-report.mts";
 
 const clean = {
     sent: 1000,

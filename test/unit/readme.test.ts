@@ -14,7 +14,7 @@ const section = (file: string, heading: string) =>
 
 const pages = [
     "README.md",
-    "CONTRIBUTING.md",
+    "docs/CONTRIBUTING.md",
     ...readdirSync(path.join(root, "docs"), { encoding: "utf8", recursive: true })
         .filter((file) => file.endsWith(".md"))
         .map((file) => path.join("docs", file)),

@@ -157,7 +157,7 @@ const movedAddress: Loss = {
  * Least and most of what each part of an `up` waits for, in seconds. The least are the waits that the official provider
  * always makes, and what `make bench` measured where machines boot in seconds; the most, what a droplet with packages
  * to install takes on a slow day. The drain ends with the last request, at the latest after drainSeconds.
- * https://github.com/digitalocean/terraform-provider-digitalocean (Delay of each StateChangeConf), bench/RESULTS.md
+ * https://github.com/digitalocean/terraform-provider-digitalocean (Delay of each StateChangeConf), test/bench/RESULTS.md
  */
 const waits = {
     engine: [5, 15],

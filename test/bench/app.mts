@@ -41,7 +41,9 @@ export function withApp(text: string): string {
         .replace(/^server \{\n/, `$&${locations}`)
         .replace(/return 200 "ok\\n";/, `proxy_pass http://127.0.0.1:${appPort};`);
     if (behindApp.split("proxy_pass").length !== 3)
-        throw new Error("the site in userdata/nginx.yaml is not as bench/app.mts expects it: adapt withApp");
+        throw new Error(
+            "the site in userdata/nginx.yaml is not as test/bench/app.mts expects it: adapt withApp",
+        );
     files.setIn([site, "content"], behindApp);
     const app = readFileSync(path.join(import.meta.dirname, "app.py"), "utf8");
     document.addIn(["write_files"], { path: "/usr/local/lib/bench-app.py", content: app });

@@ -1,4 +1,4 @@
-import { markGeneration } from "../components/haproxy/render.ts";
+import { markGeneration } from "../../components/haproxy/render.ts";
 import type { Stage } from "./stage.mts";
 
 /** Where the texts lie on the load balancer. */

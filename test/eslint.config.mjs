@@ -1,10 +1,13 @@
+import path from "node:path";
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config({ ignores: ["**/node_modules/", ".sandbox/"] }, js.configs.recommended, {
     files: ["**/*.ts", "**/*.mts"],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+        parserOptions: { projectService: true, tsconfigRootDir: path.dirname(import.meta.dirname) },
+    },
     rules: {
         // An Output in a template literal prints "Calling [toString] on an [Output<T>] is not supported".
         // https://www.pulumi.com/docs/iac/concepts/inputs-outputs/#outputs-and-strings

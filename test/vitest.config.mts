@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// `make test` runs all but the last, which is `make soak`'s; one alone: `npx vitest run --project unit`.
+// `make test` runs all but the last, which is `make soak`'s; one alone: `npm run vitest -- --project unit`.
 export default defineConfig({
     test: {
         // One project after the other (groupOrder): they do not share the two cores of a small machine.

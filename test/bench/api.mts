@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunningSandbox } from "../sandbox/process.ts";
+import type { RunningSandbox } from "../../sandbox/process.ts";
 
 /** What we read of a droplet. */
 export interface Droplet {

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { renderHaproxyConfig } from "../components/haproxy/render.ts";
-import type { Progress } from "../sandbox/progress.ts";
-import { connects } from "../test/e2e/client.ts";
-import { declaredKeys } from "../test/stack-config.ts";
+import { renderHaproxyConfig } from "../../components/haproxy/render.ts";
+import type { Progress } from "../../sandbox/progress.ts";
+import { connects } from "../e2e/client.ts";
+import { declaredKeys } from "../stack-config.ts";
 
 /** One configuration under as much load as wrk can make. */
 export interface Throughput {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Progress } from "../sandbox/progress.ts";
-import { makeWorld } from "../test/world.mts";
+import type { Progress } from "../../sandbox/progress.ts";
+import { makeWorld } from "../world.mts";
 import { median } from "./throughput.mts";
 
 /** A first `pulumi preview` of so many servers. */

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { readFileSync } from "node:fs";
-import { makeWorld, type Outputs, upEndsWell, type World } from "../test/world.mts";
-import { runOverSsh, type SshTarget } from "../tools/live/ssh.ts";
+import { makeWorld, type Outputs, upEndsWell, type World } from "../world.mts";
+import { runOverSsh, type SshTarget } from "../../tools/live/ssh.ts";
 import { apiOf, type CallApi, type Droplet, listDroplets } from "./api.mts";
 import { appPort, installApp } from "./app.mts";
 import type { System } from "./measure.mts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Progress } from "../sandbox/progress.ts";
+import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
 import { bootAlone } from "./boots.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";

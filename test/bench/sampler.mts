@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { runOverSsh, type SshTarget } from "../tools/live/ssh.ts";
+import { runOverSsh, type SshTarget } from "../../tools/live/ssh.ts";
 
 /** What HAProxy said of its servers at one moment. */
 export interface Sample {

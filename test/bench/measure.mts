@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Progress } from "../sandbox/progress.ts";
-import type { SshTarget } from "../tools/live/ssh.ts";
+import type { Progress } from "../../sandbox/progress.ts";
+import type { SshTarget } from "../../tools/live/ssh.ts";
 import { type KindResult, startLoad } from "./load.mts";
 import { firstRequests, leastUp, Sampler } from "./sampler.mts";
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { runOverSsh, type SshTarget } from "../tools/live/ssh.ts";
+import { runOverSsh, type SshTarget } from "../../tools/live/ssh.ts";
 import { addressOf, awaitGone, type CallApi, type Droplet, readDroplet } from "./api.mts";
 import type { Stage } from "./stage.mts";
 
