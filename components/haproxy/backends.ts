@@ -32,6 +32,8 @@ export function backendSections({ appPort, healthPath, healthHost, servers }: Ba
 backend pool
     load-server-state-from-file global
 ${shared("pool", serverSlots)}\
+    # A client may close its side after its request, and wait for the answer.
+    no option abortonclose
     http-request del-header Upgrade
     option httpchk
     http-check send meth GET uri ${healthPath} ver HTTP/1.1 hdr Host ${healthHost}
@@ -41,6 +43,7 @@ ${lines(() => "tcp-ut 3s")}
 # Bodies that do not fit a receive window: a server may take its time to read them.
 backend uploads
 ${shared("uploads", serverSlots)}\
+    no option abortonclose
     http-request del-header Upgrade
     default-server maxconn ${serverSlots}
 ${tracking}
@@ -53,8 +56,7 @@ ${shared("streams", streamSlots)}\
     http-request set-header Upgrade websocket if websocket
     http-request set-header Connection upgrade if websocket
     http-request del-header Upgrade unless websocket
-    # A client that leaves takes its stream along, though the server has not noticed.
-    option abortonclose
+    # A client that leaves takes its stream along (abortonclose), though the server has not noticed.
     option nolinger
     timeout tunnel 1h
     default-server maxconn ${streamSlots}

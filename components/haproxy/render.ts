@@ -118,6 +118,8 @@ defaults
     option http-ignore-probes
     # At a reload, an idle connection is closed after its next request or its timeout, not under the client's feet.
     option idle-close-on-response
+    # A client that leaves is noticed, whatever the server does. Here, as the frontend has to know it; pool and uploads undo it.
+    option abortonclose
     # HTTP/1 alone: one connection of HTTP/2 would carry a hundred requests, and count as one.
     option disable-h2-upgrade
     # Names of letters, digits and dashes, as nginx takes them: for CGI and WSGI \`_\` is \`-\`, and a way around rules.

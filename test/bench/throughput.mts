@@ -15,14 +15,14 @@ export interface Throughput {
     configuration: string;
     /** Median of the rounds. */
     requestsPerSecond: number;
-    /** Over the first configuration in the same round, median of the rounds: a machine's speed changes with time. */
+    /** Over the first configuration just before, median of the rounds: a machine's speed changes from second to second. */
     ratio: number;
     /** Of the HAProxy that is measured, median of the rounds. */
     cpuMicrosecondsPerRequest: number;
 }
 
-const rounds = 9;
-const secondsPerRound = 2;
+const rounds = 15;
+const secondsPerRound = 1;
 
 /**
  * Requests a second through our haproxy.cfg, through a ten-line one, and through variants of ours, in turn, on loopback:
@@ -54,17 +54,21 @@ export async function benchThroughput(say: Progress): Promise<Throughput[]> {
         for (const [name, render] of Object.entries(configurations)) {
             const port = await freePort();
             const pid = await haproxy(`proxy-${port}`, render({ port, behind, logSocket, folder }), port);
-            subjects.set(name, { port, pid, rate: [], cpu: [] });
+            subjects.set(name, { port, pid, rate: [], cpu: [], ratio: [] });
         }
         await say.step(`full load on ${[...subjects.keys()].join("; ")}, in ${rounds} rounds`, async () => {
+            const [first, ...others] = subjects.values();
+            if (first === undefined) return;
             for (let round = 0; round < rounds; round++)
-                for (const each of subjects.values()) await load(each);
+                for (const each of others) {
+                    const before = await load(first);
+                    each.ratio.push((await load(each)) / before);
+                }
         });
-        const [first] = subjects.values();
-        return [...subjects].map(([configuration, { rate, cpu }]) => ({
+        return [...subjects].map(([configuration, { rate, ratio, cpu }]) => ({
             configuration,
             requestsPerSecond: Math.round(median(rate)),
-            ratio: median(rate.map((own, round) => own / (first?.rate[round] ?? NaN))),
+            ratio: ratio.length === 0 ? 1 : median(ratio),
             cpuMicrosecondsPerRequest: Math.round(median(cpu) * 10) / 10,
         }));
     } finally {
@@ -80,14 +84,17 @@ interface Subject {
     rate: number[];
     /** Microseconds of CPU a request, of each round. */
     cpu: number[];
+    /** Requests a second over those of the first configuration just before. */
+    ratio: number[];
 }
 
-/** A round. */
-async function load({ port, pid, rate, cpu }: Subject): Promise<void> {
+/** A round; its requests a second. */
+async function load({ port, pid, rate, cpu }: Subject): Promise<number> {
     const before = cpuSeconds(pid);
     const { requests, seconds } = await fullLoad(port);
     rate.push(requests / seconds);
     cpu.push(((cpuSeconds(pid) - before) * 1e6) / requests);
+    return requests / seconds;
 }
 
 interface Place {

@@ -164,6 +164,18 @@ const calls = {
                 resolve(text);
             });
         }),
+    /** Sends these bytes, closes its own side, and resolves with what comes until the other side is closed, too. */
+    askAndClose: (bytes: string): Promise<string> =>
+        new Promise((resolve, reject) => {
+            let text = "";
+            const socket = net.connect(80, "127.0.0.1", () => socket.end(bytes, "latin1"));
+            socket.setTimeout(10_000, () => socket.destroy());
+            socket.on("data", (data) => (text += data.toString("latin1")));
+            socket.on("error", reject);
+            socket.on("close", () => {
+                resolve(text);
+            });
+        }),
     /** Opens so many connections with these bytes, and keeps them: the status of each one's answer, 0 for none. */
     hold: (bytes: string, count: number): Promise<number[]> =>
         Promise.all(
@@ -181,12 +193,9 @@ const calls = {
                 });
             }),
         ),
-    /** Ends all that {@link hold} has opened: says good-bye and still listens, or resets. */
-    leave: (how: "end" | "reset" = "end") => {
-        for (const socket of held.splice(0)) {
-            if (how === "end") socket.end();
-            else socket.resetAndDestroy();
-        }
+    /** Ends all that {@link hold} has opened: says good-bye, and still listens. */
+    leave: () => {
+        for (const socket of held.splice(0)) socket.end();
     },
     /** Holds connections from {@link attacker} until {@link endAttack}. */
     startAttack: (method: Method) => {
