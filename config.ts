@@ -1,20 +1,27 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type Account, lookUpAccount } from "./account/lookup";
 import type { Findings } from "./account/availability";
-import { openSources, readBackendSources } from "./lib/backend-sources";
+import { type Account, lookUpAccount } from "./account/lookup";
 import { maxDrainSeconds } from "./components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "./components/haproxy/render";
-import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
-import { slots } from "./lib/slots";
-import { identityOf, prefixOf } from "./lib/identity";
 import { refusal } from "./components/refusal";
+import { openSources, readBackendSources } from "./lib/backend-sources";
+import {
+    adminRanges,
+    ipv4Ranges,
+    jsonList,
+    matching,
+    type Rule,
+    slotNumbers,
+    wholeNumber,
+    yesOrNo,
+} from "./lib/config-rules";
+import { identityOf, prefixOf } from "./lib/identity";
+import { addressCount, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
+import { slots } from "./lib/slots";
 import { isRewritten, quotes, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
 import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
-
-/** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
-type Rule<T> = (raw: string) => T;
 
 const imageSlug = matching(
     /^[a-z0-9][a-z0-9-]*$/,
@@ -231,22 +238,6 @@ function shortDrain({ serverTimeoutSeconds, drainSeconds }: Partial<Values>): st
     ];
 }
 
-function wholeNumber(min: number, max: number): Rule<number> {
-    return (raw) => {
-        const value = Number(raw);
-        if (!/^\d+$/.test(raw) || value < min || value > max)
-            throw new Error(`a whole number from ${min} to ${max}`);
-        return value;
-    };
-}
-
-function matching(pattern: RegExp, description: string): Rule<string> {
-    return (raw) => {
-        if (!pattern.test(raw)) throw new Error(description);
-        return raw;
-    };
-}
-
 /** The text of the file that the key names. */
 function userDataText(raw: string): string {
     const files = backendFiles();
@@ -256,52 +247,5 @@ function userDataText(raw: string): string {
         return readUserData(raw);
     } catch (error) {
         throw new Error(`${form} (${(error as Error).message})`, { cause: error });
-    }
-}
-
-function yesOrNo(raw: string): boolean {
-    if (raw !== "true" && raw !== "false") throw new Error("true or false");
-    return raw === "true";
-}
-
-function slotNumbers(raw: string): number[] {
-    const list = jsonList(raw);
-    if (
-        !list?.every(
-            (slot): slot is number => Number.isInteger(slot) && Number(slot) >= 0 && Number(slot) <= 9999,
-        )
-    ) {
-        throw new Error("a list of slot numbers from 0 to 9999, such as [1]");
-    }
-    return list;
-}
-
-function ipv4Ranges(whose: string): Rule<string[]> {
-    return (raw) => {
-        const list = jsonList(raw);
-        if (!list?.every(isIpv4Range))
-            throw new Error(`a list of IPv4 ranges ${whose}, such as ["203.0.113.0/24"]`);
-        return list;
-    };
-}
-
-function adminRanges(raw: string): string[] {
-    const list = jsonList(raw);
-    if (!list?.length || !list.every(isIpv4Range)) {
-        throw new Error(
-            "a list of at least one IPv4 range, from which SSH to the load balancer is allowed " +
-                "(set it: pulumi config set --path 'adminCidrs[0]' ADDRESS/32, with the address that this machine " +
-                "has on the Internet)",
-        );
-    }
-    return list;
-}
-
-function jsonList(raw: string): unknown[] | undefined {
-    try {
-        const value: unknown = JSON.parse(raw);
-        return Array.isArray(value) ? value : undefined;
-    } catch {
-        return undefined;
     }
 }

@@ -33,9 +33,10 @@ export class DeployKey extends pulumi.ComponentResource {
     constructor(name: string, args: DeployKeyArgs, opts?: pulumi.ComponentResourceOptions) {
         super(types.keys, name, args, opts);
         const { deploy, host, setup } = keyNames(name);
-        this.deploy = this.makeKeyPair(deploy, identityOf(args.prefix).deployKeyComment);
-        this.host = this.makeKeyPair(host, `${args.prefix}-load-balancer`);
-        this.setup = this.makeKeyPair(setup, `${args.prefix}-setup`);
+        const { deployKeyComment, hostKeyComment, setupKeyComment } = identityOf(args.prefix);
+        this.deploy = this.makeKeyPair(deploy, deployKeyComment);
+        this.host = this.makeKeyPair(host, hostKeyComment);
+        this.setup = this.makeKeyPair(setup, setupKeyComment);
         this.sshKeyId = new digitalocean.SshKey(
             name,
             { name: args.prefix, publicKey: this.deploy.publicKey },

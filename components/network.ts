@@ -1,7 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
-import { identityOf, types } from "../lib/identity";
 import { type BackendSource, describeSources, inboundRules } from "../lib/backend-sources";
+import { guardNames, identityOf, types } from "../lib/identity";
 
 /** About the VPC that the stack makes for itself. */
 export interface OwnVpc {
@@ -58,13 +58,14 @@ export class Network extends pulumi.ComponentResource {
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
         const { backendTag, loadBalancerTag } = identityOf(prefix);
-        const loadBalancer = this.guard(`${name}-load-balancer`, loadBalancerTag, [
+        const guards = guardNames(name);
+        const loadBalancer = this.guard(guards.loadBalancer, loadBalancerTag, [
             { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
             { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
         ]);
         this.loadBalancerTag = loadBalancer.tag;
         // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
-        const backend = this.guard(`${name}-backend`, backendTag, [
+        const backend = this.guard(guards.backend, backendTag, [
             { protocol: "tcp", portRange: "all", sourceTags: [loadBalancer.tag] },
             ...inboundRules(backendSources),
         ]);

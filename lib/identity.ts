@@ -66,6 +66,12 @@ export const keyNames = (component: string = names.keys) => ({
     setup: `${component}-setup`,
 });
 
+/** Names of the tags and firewalls in a Network component. */
+export const guardNames = (component: string = names.network) => ({
+    loadBalancer: `${component}-load-balancer`,
+    backend: `${component}-backend`,
+});
+
 /** Name of the command that waits until a LoadBalancer component is set up. */
 export const readyName = (component: string = names.loadBalancer): string => `${component}-ready`;
 
@@ -113,6 +119,8 @@ export function identityOf(prefix: string) {
         loadBalancerTag: `${prefix}-load-balancer`,
         vpcDescription: `dropscale ${prefix}`,
         deployKeyComment: `${prefix}-deploy`,
+        hostKeyComment: `${prefix}-load-balancer`,
+        setupKeyComment: `${prefix}-setup`,
     };
 }
 
