@@ -121,7 +121,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
     test("asks the question that HAProxy's own check asks", async (context) => {
         const host = await newHost(context);
         await host.call("serve", a, 503);
-        await host.apply(configFor({ 0: a }), 1);
+        await host.apply(configFor({ 0: a }), 3);
         const asked = await host.call("seen", a);
         await host.call("serve", b);
         expect(await host.apply(configFor({ 1: b }))).toMatchObject({ code: 0 });
@@ -289,7 +289,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const before = configFor({ 0: a });
         const host = await servingHost(context, before, a);
         await host.call("setHealth", a, 404);
-        const ended = await host.apply(configFor({ 0: a }, { healthPath: "/healthz?deep=1" }), 1);
+        const ended = await host.apply(configFor({ 0: a }, { healthPath: "/healthz?deep=1" }), 3);
         await expectUnchanged(host, before, ended);
         expect(ended.stderr).toContain("web-0 (HTTP 404; set-up ended)");
     });

@@ -121,7 +121,7 @@ describe("what clients and servers see", () => {
         await host.run(
             "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
         );
-        expect(await host.apply(configFor({ 0: a, 1: b }), 1)).toMatchObject({ code: 0 });
+        expect(await host.apply(configFor({ 0: a, 1: b }), 5)).toMatchObject({ code: 0 });
         // What takes its time goes on beside the other tests. A byte a second is no sign of life.
         const first = "POST /dripping HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
         await host.call("startAttack", { connections: 1, first, drip: "x", once: true });

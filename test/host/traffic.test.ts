@@ -40,7 +40,7 @@ describe.each([
         servers: Record<number, string>,
         settings?: Parameters<typeof configFor>[1],
     ): Promise<void> => {
-        expect(await host.apply(configFor(servers, settings), 2)).toMatchObject({ code: 0, stderr: "" });
+        expect(await host.apply(configFor(servers, settings), 10)).toMatchObject({ code: 0, stderr: "" });
     };
     const seenBy = async (address: string, url: string): Promise<Seen[]> =>
         (await host.call("seen", address)).filter((seen) => seen.url === url);
@@ -185,7 +185,7 @@ describe.each([
         // From nothing: one server that answers is enough.
         await apply({});
         await host.run("systemctl stop haproxy");
-        expect(await host.apply(configFor({ ...many, 0: a }), 1)).toMatchObject({ code: 0 });
+        expect(await host.apply(configFor({ ...many, 0: a }), 5)).toMatchObject({ code: 0 });
         await until(async () => (await status("web-11")) === "DOWN", 15_000);
         const { stdout } = await host.run("wrk -t1 -c100 -d2s http://127.0.0.1/");
         expect(stdout).toMatch(/\d+ requests in/);
