@@ -14,6 +14,8 @@ import type { RolloutOptions } from "./rollout/rollout";
 
 const program = new Command("dropscale")
     .description("Commands for a stack of this program")
+    // A wrong option is repeated, and may be a secret that stands in the wrong place.
+    .configureOutput({ writeErr: (text) => process.stderr.write(mask(text)) })
     .showHelpAfterError();
 
 /** @param main Does the work; resolves with the exit code, or with nothing for 0. */
