@@ -12,7 +12,7 @@ import type { DoctorOptions } from "./doctor/doctor";
 import type { PublishOptions } from "./publish/publish";
 import type { RolloutOptions } from "./rollout/rollout";
 
-const program = new Command("dropscale")
+const program = new Command("npm run dropscale --")
     .description("Commands for a stack of this program")
     // A wrong option is repeated, and may be a secret that stands in the wrong place.
     .configureOutput({ writeErr: (text) => process.stderr.write(mask(text)) })
@@ -32,6 +32,12 @@ function wholeNumber(min: number, max: number): (text: string) => number {
     };
 }
 
+/** A file, a name or an address: who forgot it has the next option here. */
+function word(text: string): string {
+    if (!/^-./.test(text)) return text;
+    throw new InvalidArgumentError("It should not begin with a dash.");
+}
+
 function ipv4(text: string): string {
     if (isIPv4(text)) return text;
     throw new InvalidArgumentError("It should be an IPv4 address.");
@@ -41,8 +47,8 @@ const onStack = (name: string) => program.command(name).argument("[stack]", "its
 
 const withReports = (command: Command) =>
     command
-        .option("--markdown <file>", "write it as a comment or an issue; - is stdout")
-        .option("--json <file>", "write it for programs; - is stdout")
+        .option("--markdown <file>", "write it as a comment or an issue; - is stdout", word)
+        .option("--json <file>", "write it for programs; - is stdout", word)
         .option("--quiet", "print no text for people");
 
 const withPulumiOutput = (command: Command) =>
@@ -73,7 +79,7 @@ withReports(onStack("drift"))
 
 onStack("doctor")
     .description("Clears what a killed run left, and deletes what is orphaned and serves nobody.")
-    .option("--stack <name>", "the same as the argument")
+    .option("--stack <name>", "the same as the argument", word)
     .option("--yes", "don't ask")
     .option("--killed", "no run of the stack is alive: its lock goes, and what is not an hour old")
     .option("--serving", "delete what serves as well")
@@ -102,7 +108,7 @@ withPulumiOutput(program.command("rollout"))
     .description(
         "Replaces the servers of a stack in batches. The change stands in the stack's config already.",
     )
-    .option("--stack <name>", "its name (default: the one that is selected)")
+    .option("--stack <name>", "its name (default: the one that is selected)", word)
     .option("--batch <number>", "most servers to replace at a time", wholeNumber(1, 9999), 1)
     .option("--pause", "ask before each step but the first")
     .action(
@@ -129,6 +135,7 @@ program
     .option(
         "--address-url <url>",
         "answers with the address it was asked from (default: DROPSCALE_ADDRESS_URL, or https://ifconfig.me/ip)",
+        word,
     )
     .option("--minutes <number>", "how long it holds if nobody removes it", wholeNumber(1, 9999), 120)
     .addOption(

@@ -136,7 +136,7 @@ describe("admitting a pipeline's machine", () => {
             /^error: option '--minutes <number>' argument '0' is invalid\. It should be a whole number from 1 to 9999/,
         ],
         [["test", "--sweep", "--remove"], /^error: option '--remove' cannot be used with option '--sweep'/],
-        [[], /^error: missing required argument 'stack'\n.*Usage: dropscale admit /s],
+        [[], /^error: missing required argument 'stack'\n.*Usage: npm run dropscale -- admit /s],
         [["nowhere", "--sweep"], /^error: no stack named 'nowhere' found/],
     ])("refuses %j, and says what is allowed", async (args, message) => {
         answer = "<html>";

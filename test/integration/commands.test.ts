@@ -31,3 +31,42 @@ describe("make", () => {
         expect(stderr).not.toContain("\u001b[");
     });
 });
+
+describe("tools/main.ts", () => {
+    const token = "dop_v1_0123456789abcdef";
+    const run = (...args: string[]): Promise<{ code: number; stderr: string }> =>
+        new Promise((resolve) => {
+            const options = { cwd: root, env: { ...process.env, DIGITALOCEAN_TOKEN: token } };
+            const child = execFile(
+                path.join(root, "node_modules/.bin/tsx"),
+                ["tools/main.ts", ...args],
+                options,
+                (_, _stdout, stderr) => {
+                    resolve({ code: child.exitCode ?? 1, stderr });
+                },
+            );
+        });
+
+    it.each([
+        ["an argument", ["publish", token, "plan.md"]],
+        ["an option's value", ["admit", "prod", "--minutes", token]],
+        ["an unknown option", ["deploy", "prod", `--tokn=${token}`]],
+    ])("masks a secret in the place of %s", async (_what, args) => {
+        const { code, stderr } = await run(...args);
+        expect(code).toBe(1);
+        expect(stderr).toMatch(/^error: .*\[secret\]/);
+        expect(stderr).not.toContain(token);
+    });
+
+    it.each([
+        ["plan", "--markdown", "--quiet"],
+        ["drift", "--json", "--quiet"],
+        ["doctor", "--stack", "--yes"],
+        ["rollout", "--stack", "--pause"],
+        ["admit", "prod", "--address-url", "--remove"],
+    ])("%s takes no option for another one's value", async (...args) => {
+        const { code, stderr } = await run(...args);
+        expect(code).toBe(1);
+        expect(stderr).toContain("It should not begin with a dash.");
+    });
+});

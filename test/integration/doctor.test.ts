@@ -136,7 +136,9 @@ describe("the doctor", () => {
     it("refuses options that it does not have", async () => {
         const { code, text } = await doctor("--force");
         expect(code).toBe(1);
-        expect(text).toMatch(/^error: unknown option '--force'\n.*Usage: dropscale doctor .*--killed/s);
+        expect(text).toMatch(
+            /^error: unknown option '--force'\n.*Usage: npm run dropscale -- doctor .*--killed/s,
+        );
     });
 
     it("clears what a run left that was killed while it made droplets", async () => {

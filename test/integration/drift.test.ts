@@ -113,7 +113,7 @@ describe("the drift check", () => {
         const option = await drift("--force");
         expect(option.code).toBe(1);
         expect(option.text).toMatch(
-            /^error: unknown option '--force'\n.*Usage: dropscale drift .*--markdown <file>/s,
+            /^error: unknown option '--force'\n.*Usage: npm run dropscale -- drift .*--markdown <file>/s,
         );
         const stack = await world.tool("drift", ["nowhere"]);
         expect(stack.code).toBe(1);

@@ -199,7 +199,9 @@ describe("a plan", () => {
     it("refuses options that it does not have", async () => {
         const { code, text } = await world.tool("plan", ["test", "--yes"]);
         expect(code).toBe(1);
-        expect(text).toMatch(/^error: unknown option '--yes'\n.*Usage: dropscale plan .*--markdown <file>/s);
+        expect(text).toMatch(
+            /^error: unknown option '--yes'\n.*Usage: npm run dropscale -- plan .*--markdown <file>/s,
+        );
     });
 
     // Last: the API is another one from here on.

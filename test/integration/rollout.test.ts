@@ -53,7 +53,9 @@ describe("a roll-out that can't start", () => {
     ])("refuses %j, and says what is allowed", async (args, message) => {
         const { stderr, stdout } = await refused(...args);
         expect(stderr).toContain(`error: ${message}`);
-        expect(stderr).toMatch(/Usage: dropscale rollout .*--stack <name> .*--batch <number> .*--pause /s);
+        expect(stderr).toMatch(
+            /Usage: npm run dropscale -- rollout .*--stack <name> .*--batch <number> .*--pause /s,
+        );
         expect(stdout).toBe("");
     });
 

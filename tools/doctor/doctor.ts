@@ -187,7 +187,7 @@ async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOp
 
 function refused(stack: Stack, { locks }: Examination, { yes }: DoctorOptions): number {
     const hints = ["error: nothing was deleted"];
-    if (!yes && !isInteractive()) hints.push("without a terminal, `--yes` confirms it");
+    if (!yes && !isInteractive()) hints.push("without a terminal, pass `--yes` to agree");
     const [lock] = isInteractive() ? [] : locks;
     const unseen = "and that run can't be seen from here: `--killed` confirms that it is dead";
     if (lock) hints.push(`${describeLock(lock, stack.name)}, ${unseen}`);
