@@ -18,6 +18,7 @@ export = async () => {
     explainErrors();
     const { settings, account } = await readSettings();
     const { prefix, region, access } = settings;
+    const sshCheck = checkAccess(access.adminCidrs, process.env[admittedVariable]);
 
     const network = new Network(names.network, {
         prefix,
@@ -46,7 +47,7 @@ export = async () => {
         deploy: keys.deploy,
         host: keys.host,
         setup: keys.setup,
-        checkAccess: checkAccess(access.adminCidrs, process.env[admittedVariable]),
+        checkAccess: sshCheck,
     });
 
     const haproxy = new HaproxyConfig(names.haproxy, {

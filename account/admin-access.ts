@@ -2,13 +2,11 @@ import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
-import { admittedVariable } from "../lib/identity";
+import type { LoadBalancerArgs } from "../components/load-balancer";
 import { refusal } from "../components/refusal";
 import { keyOf, otherHostKey, shownKey } from "../lib/host-key";
+import { admittedVariable } from "../lib/identity";
 import { contains, isIpv4Range, isOpenToAll } from "../lib/ipv4-ranges";
-
-/** Checks the way to a load balancer's SSH before anything dials; resolves with its address, as it is. */
-export type CheckAccess = (address: string, hostKey: string) => Promise<string>;
 
 /**
  * What can be known before anything dials: that this machine may reach SSH there, and, in an `up`, that the host is the
@@ -18,7 +16,7 @@ export type CheckAccess = (address: string, hostKey: string) => Promise<string>;
  * @param admitted Value of {@link admittedVariable}.
  * @throws RunError where `admitted` is no list of ranges; so does the check, where SSH would be refused.
  */
-export function checkAccess(adminCidrs: readonly string[], admitted = ""): CheckAccess {
+export function checkAccess(adminCidrs: readonly string[], admitted = ""): LoadBalancerArgs["checkAccess"] {
     const ranges = admittedRanges(admitted);
     return async (address, hostKey) => {
         await reachableFrom(adminCidrs, address, ranges);

@@ -58,7 +58,7 @@ const neverPassed = "^(proxy|connection)$";
 export interface FrontendOptions {
     /** IPv4 ranges of the proxies and CDNs in front. */
     trustedProxies: readonly string[];
-    /** As in {@link RenderHaproxyOptions}. */
+    /** As `logOneIn` of RenderHaproxyOptions. */
     logOneIn: number;
 }
 

@@ -33,7 +33,7 @@ export function duration(seconds: number): string {
     return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** `20 s`, `1 min`, `2 min`: of what is only estimated, nobody needs it closer. */
+/** An estimate, rounded: `20 s`, `1 min`, `2 min`. */
 function roughly(seconds: number): string {
     return seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : `${Math.round(seconds / 60)} min`;
 }

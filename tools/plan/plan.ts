@@ -36,7 +36,7 @@ const wholeUserData = /^( +)~ userData: *\n\1 {4}- [0-9a-f]{40}\n(?:\1 {4}\+(?: 
 
 /**
  * What `pulumi preview --diff` prints, without what tells a reviewer nothing: its greeting, the provider of each
- * resource (one that changes is shown in another form), and user data, which {@link unifiedDiff} shows better.
+ * resource (one that changes is shown in another form), and user data, whose own diff shows it better.
  */
 export function readableEngineDiff(text: string): string {
     return text

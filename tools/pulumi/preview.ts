@@ -113,9 +113,18 @@ export async function readPreviewDocument(
         return parsePreview(await runPreview(["--json", ...options], command));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
-        const refused = /^\s*\{[^]*\}\s*$/.test(stdout) ? parsePreview(stdout) : undefined;
+        const refused = parsedOrNone(stdout);
         if (!refused?.errors.length) throw error;
         return refused;
+    }
+}
+
+/** V8's own message would repeat a part of a document that holds secrets. */
+function parsedOrNone(json: string): PreviewDocument | undefined {
+    try {
+        return parsePreview(json);
+    } catch {
+        return undefined;
     }
 }
 
