@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { serversAnswering, Visitors } from "../e2e/client";
-import { serveSlowly } from "../e2e/site";
+import { describe, expect, it } from "vitest";
+import { serversAnswering } from "../e2e/client";
+import { servedSite, visitedThroughout } from "../e2e/served-site";
 import { onLoadBalancer } from "../faults.mts";
-import { makeWorld, upEndsWell, type World } from "../world.mts";
+import { upEndsWell } from "../world.mts";
 
 interface Droplet {
     id: number;
@@ -14,60 +14,43 @@ interface Droplet {
 
 /** Changes that `make test` shows in another way: with servers that are held, refused, or never ready. */
 describe("more changes of a stack", () => {
-    let world: World;
-    let made: World | undefined;
-    let url: string;
-    let visitors: Visitors;
+    const site = servedSite({ replicas: 2, retired: [1] });
+    const visitors = visitedThroughout(site);
 
-    beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 2, retired: [1] });
-        serveSlowly(world.folder);
-        await upEndsWell(world);
-        ({ url } = await world.outputs());
-    });
-    afterAll(async () => {
-        await made?.close();
-    });
-    beforeEach(() => {
-        visitors = new Visitors(url);
-    });
-    afterEach(async () => {
-        await visitors.stop();
-        expect(visitors.failures).toEqual([]);
-    });
-
-    const up = () => upEndsWell(world);
+    const up = () => upEndsWell(site.world);
     const backends = async () =>
-        ((await world.api("droplets")).droplets as Droplet[]).filter(({ name }) => name.startsWith("web-"));
+        ((await site.world.api("droplets")).droplets as Droplet[]).filter(({ name }) =>
+            name.startsWith("web-"),
+        );
 
     it("rolls out in batches: who is held keeps what it has, and its price", async () => {
         const sizeOf = async (name: string) =>
             (await backends()).find((droplet) => droplet.name.startsWith(`${name}-`))?.size_slug;
-        await world.configure({ size: "s-1vcpu-2gb", hold: [0] });
-        const { text } = await world.pulumi(["preview", "--diff"]);
+        await site.world.configure({ size: "s-1vcpu-2gb", hold: [0] });
+        const { text } = await site.world.pulumi(["preview", "--diff"]);
         expect(text).toMatch(/web-2\s*: "s-1vcpu-1gb" => "s-1vcpu-2gb"/);
         expect(text).toMatch(/monthlyCost\s*: 18 => 24/);
         await up();
         expect([await sizeOf("web-0"), await sizeOf("web-2")]).toEqual(["s-1vcpu-1gb", "s-1vcpu-2gb"]);
-        await world.configure({ hold: undefined });
+        await site.world.configure({ hold: undefined });
         await up();
         expect([await sizeOf("web-0"), await sizeOf("web-2")]).toEqual(["s-1vcpu-2gb", "s-1vcpu-2gb"]);
-        await world.configure({ size: undefined });
+        await site.world.configure({ size: undefined });
         await up();
     });
 
     it("refuses a haproxy.cfg that HAProxy refuses, in HAProxy's words, and goes on serving", async () => {
-        const file = path.join(world.folder, "components/haproxy/backends.ts");
+        const file = path.join(site.world.folder, "components/haproxy/backends.ts");
         const text = readFileSync(file, "utf8");
-        const running = await onLoadBalancer(world, "sha256sum /etc/haproxy/haproxy.cfg");
+        const running = await onLoadBalancer(site.world, "sha256sum /etc/haproxy/haproxy.cfg");
         writeFileSync(file, text.replace("balance random(2)", "balance nonsense"));
-        const { code, text: said } = await world.pulumi(["up", "--yes", "--skip-preview"]);
+        const { code, text: said } = await site.world.pulumi(["up", "--yes", "--skip-preview"]);
         writeFileSync(file, text);
         expect(code).not.toBe(0);
         expect(said).toContain("HAProxy refuses the new haproxy.cfg, nothing was changed");
         expect(said).toContain("balance only supports 'roundrobin'");
-        expect(await onLoadBalancer(world, "sha256sum /etc/haproxy/haproxy.cfg")).toBe(running);
-        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
+        expect(await onLoadBalancer(site.world, "sha256sum /etc/haproxy/haproxy.cfg")).toBe(running);
+        expect(await serversAnswering(site.url, 2)).toEqual(["web-0", "web-2"]);
         await up();
     });
 
@@ -80,37 +63,42 @@ describe("more changes of a stack", () => {
             ],
             runcmd: ["sleep 5; echo 'out of füel' >&2; exit 1"],
         };
-        const file = path.join(world.folder, "userdata/broken.yaml");
+        const file = path.join(site.world.folder, "userdata/broken.yaml");
         writeFileSync(file, `#cloud-config\n${JSON.stringify(broken)}\n`);
-        await world.configure({ userdata: "broken", healthPath: "/" });
+        await site.world.configure({ userdata: "broken", healthPath: "/" });
         const before = (await backends()).map(({ id }) => id);
-        const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview"]);
-        await world.configure({ userdata: undefined, healthPath: undefined });
+        const { code, text } = await site.world.pulumi(["up", "--yes", "--skip-preview"]);
+        await site.world.configure({ userdata: undefined, healthPath: undefined });
         expect(code).not.toBe(0);
         expect(text).toMatch(
             /the set-up of web-\d.* failed, nothing was changed\. The end of\s+\/var\/log\/cloud-init-out/,
         );
         expect(text).toContain("out of füel");
         expect((await backends()).map(({ id }) => id)).toEqual(expect.arrayContaining(before));
-        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
+        expect(await serversAnswering(site.url, 2)).toEqual(["web-0", "web-2"]);
         await up();
         expect(await backends()).toHaveLength(2);
     });
 
     it("destroyed, leaves the region's default VPC, and takes it over when it comes up again", async () => {
-        await visitors.stop();
+        await visitors().stop();
         await destroy();
-        const { vpcs } = (await world.api("vpcs")) as { vpcs: { id: string }[] };
+        const { vpcs } = (await site.world.api("vpcs")) as { vpcs: { id: string }[] };
         await up();
-        expect(await serversAnswering((await world.outputs()).url, 2)).toEqual(["web-0", "web-2"]);
-        const { code, text } = await world.pulumi(["up", "--yes", "--skip-preview", "--expect-no-changes"]);
+        expect(await serversAnswering((await site.world.outputs()).url, 2)).toEqual(["web-0", "web-2"]);
+        const { code, text } = await site.world.pulumi([
+            "up",
+            "--yes",
+            "--skip-preview",
+            "--expect-no-changes",
+        ]);
         expect(code, text).toBe(0);
-        expect((await world.api("vpcs")).vpcs).toMatchObject([{ id: vpcs[0]?.id }]);
+        expect((await site.world.api("vpcs")).vpcs).toMatchObject([{ id: vpcs[0]?.id }]);
         await destroy();
     });
 
     async function destroy(): Promise<void> {
-        const { code, text } = await world.pulumi(["destroy", "--yes", "--skip-preview", "--refresh"]);
+        const { code, text } = await site.world.pulumi(["destroy", "--yes", "--skip-preview", "--refresh"]);
         expect(code, text).toBe(0);
     }
 });

@@ -1,26 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { get, Visitors } from "../e2e/client";
-import { serveSlowly } from "../e2e/site";
+import { servedSite } from "../e2e/served-site";
 import { onLoadBalancer } from "../faults.mts";
-import { makeWorld, upEndsWell, type World } from "../world.mts";
+import { upEndsWell } from "../world.mts";
 
 /** What somebody does to haproxy.cfg by hand is found, and fixed as the drift check says. The tests build on each other. */
 describe("haproxy.cfg edited on the load balancer", () => {
-    let world: World;
-    let made: World | undefined;
-    let url: string;
+    const site = servedSite({ replicas: 2 });
 
-    beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 2 });
-        serveSlowly(world.folder);
-        await upEndsWell(world);
-        url = (await world.outputs()).url;
-    });
-    afterAll(async () => {
-        await made?.close();
-    });
-
-    const drift = () => world.tool("drift", ["test"]);
+    const drift = () => site.world.tool("drift", ["test"]);
     const fix = ["--replace", "**:Command::haproxy"];
     const running = "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock";
 
@@ -30,9 +18,9 @@ describe("haproxy.cfg edited on the load balancer", () => {
     });
 
     it("is found, not fixed by a plain `up`, and fixed without losing a request as the check says", async () => {
-        const visitors = new Visitors(url);
+        const visitors = new Visitors(site.url);
         await onLoadBalancer(
-            world,
+            site.world,
             "sed -i 's/maxconn 6000/maxconn 7000/' /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
         );
         const found = await drift();
@@ -41,24 +29,24 @@ describe("haproxy.cfg edited on the load balancer", () => {
         expect(found.text).toContain("-    maxconn 6000\n    +    maxconn 7000");
         expect(found.text).toContain(`pulumi up --replace '${fix[1] ?? ""}' --stack test`);
 
-        await upEndsWell(world);
+        await upEndsWell(site.world);
         expect((await drift()).code).toBe(2);
-        await upEndsWell(world, ...fix);
+        await upEndsWell(site.world, ...fix);
         const fixed = await drift();
         expect(fixed.code, fixed.text).toBe(0);
-        expect(await onLoadBalancer(world, running)).toContain("Maxconn: 6000");
+        expect(await onLoadBalancer(site.world, running)).toContain("Maxconn: 6000");
         await visitors.stop();
         expect(visitors.failures).toEqual([]);
         expect(visitors.requests).toBeGreaterThan(100);
     });
 
     it("and a HAProxy that was stopped is found, and started", async () => {
-        await onLoadBalancer(world, "systemctl stop haproxy");
+        await onLoadBalancer(site.world, "systemctl stop haproxy");
         const found = await drift();
         expect(found.code, found.text).toBe(2);
         expect(found.text).toContain("is as Pulumi wrote it, but HAProxy does not run it");
-        await upEndsWell(world, ...fix);
+        await upEndsWell(site.world, ...fix);
         expect((await drift()).code).toBe(0);
-        expect((await get(url)).status).toBe(200);
+        expect((await get(site.url)).status).toBe(200);
     });
 });

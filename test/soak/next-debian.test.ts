@@ -1,48 +1,36 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { get, serversAnswering, Visitors } from "../e2e/client";
-import { serveSlowly } from "../e2e/site";
+import { servedSite } from "../e2e/served-site";
 import { dropletNamed, inDroplet, onLoadBalancer } from "../faults.mts";
-import { makeWorld, upEndsWell, type World } from "../world.mts";
+import { upEndsWell } from "../world.mts";
 
 const next = "debian-13-x64";
 
 /** The way of a running stack to the next Debian, and its HAProxy 3.0: the load balancer first, then the servers. */
 describe("the next Debian", () => {
-    let world: World;
-    let made: World | undefined;
-    let url: string;
-
-    beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 1 });
-        serveSlowly(world.folder);
-        await upEndsWell(world);
-        url = (await world.outputs()).url;
-    });
-    afterAll(async () => {
-        await made?.close();
-    });
+    const site = servedSite({ replicas: 1 });
 
     /** `up` with a change, and what visitors noticed of it. */
     async function failuresOf(change: Record<string, unknown>): Promise<string[]> {
-        await world.configure(change);
-        const visitors = new Visitors(url);
-        await upEndsWell(world).finally(() => visitors.stop());
+        await site.world.configure(change);
+        const visitors = new Visitors(site.url);
+        await upEndsWell(site.world).finally(() => visitors.stop());
         expect(visitors.requests).toBeGreaterThan(0);
         return visitors.failures;
     }
 
     it("becomes the load balancer's: set up as before, with what is cut at the move", async () => {
-        expect(await onLoadBalancer(world, "haproxy -v")).toMatch(/^HAProxy version 2\.6/);
+        expect(await onLoadBalancer(site.world, "haproxy -v")).toMatch(/^HAProxy version 2\.6/);
         const failures = await failuresOf({ loadBalancerImage: next });
         expect(failures.length, failures.join("\n")).toBeLessThanOrEqual(Visitors.clients);
-        expect(await onLoadBalancer(world, "haproxy -v")).toMatch(/^HAProxy version 3\.0/);
-        expect(await onLoadBalancer(world, "cat /etc/debian_version")).toMatch(/^13/);
-        expect(await serversAnswering(url, 1)).toEqual(["web-0"]);
+        expect(await onLoadBalancer(site.world, "haproxy -v")).toMatch(/^HAProxy version 3\.0/);
+        expect(await onLoadBalancer(site.world, "cat /etc/debian_version")).toMatch(/^13/);
+        expect(await serversAnswering(site.url, 1)).toEqual(["web-0"]);
     });
 
     it("has the same doors: keys alone, and metadata for root alone", async () => {
-        const { id } = await dropletNamed(world, "load-balancer");
-        const onHost = (command: string) => inDroplet(world, id, command);
+        const { id } = await dropletNamed(site.world, "load-balancer");
+        const onHost = (command: string) => inDroplet(site.world, id, command);
         const settings = await onHost("sshd -T -C user=root,host=x,addr=203.0.113.9");
         expect(settings).toMatch(/^authenticationmethods publickey$/m);
         expect(settings).toMatch(/^permitrootlogin without-password$/m);
@@ -55,14 +43,14 @@ describe("the next Debian", () => {
 
     it("scales as before: nobody notices, neither up nor down", async () => {
         expect(await failuresOf({ replicas: 2 })).toEqual([]);
-        expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-1"]);
+        expect(await serversAnswering(site.url, 2)).toEqual(["web-0", "web-1"]);
         expect(await failuresOf({ replicas: 1 })).toEqual([]);
     });
 
     it("becomes the servers', new before old: nobody notices", async () => {
         expect(await failuresOf({ image: next })).toEqual([]);
-        const { id } = await dropletNamed(world, "web-0");
-        expect(await inDroplet(world, id, "cat /etc/debian_version")).toMatch(/^13/);
-        expect((await get(url)).status).toBe(200);
+        const { id } = await dropletNamed(site.world, "web-0");
+        expect(await inDroplet(site.world, id, "cat /etc/debian_version")).toMatch(/^13/);
+        expect((await get(site.url)).status).toBe(200);
     });
 });

@@ -1,51 +1,26 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { serversAnswering, Visitors } from "../e2e/client";
-import { serveSlowly } from "../e2e/site";
-import { makeWorld, type Outcome, upEndsWell, type World } from "../world.mts";
+import { describe, expect, it } from "vitest";
+import { serversAnswering } from "../e2e/client";
+import { servedSite, visitedThroughout } from "../e2e/served-site";
+import { rolloutsOf } from "../rollouts.mts";
+import { type Outcome } from "../world.mts";
 
 const tool = path.resolve(__dirname, "../../tools/main.ts");
 
 /** A roll-out that a person interrupts. */
 describe("a roll-out that is interrupted", () => {
-    let world: World;
-    let made: World | undefined;
-    let url: string;
-    let visitors: Visitors;
+    const site = servedSite({ replicas: 3 });
+    visitedThroughout(site);
 
-    beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 3 });
-        serveSlowly(world.folder);
-        await upEndsWell(world);
-        ({ url } = await world.outputs());
-    });
-    afterAll(async () => {
-        await made?.close();
-    });
-    /** Somebody visits the site through everything; nobody may notice. */
-    beforeEach(() => {
-        visitors = new Visitors(url);
-    });
-    afterEach(async () => {
-        await visitors.stop();
-        expect(visitors.requests).toBeGreaterThan(0);
-        expect(visitors.failures).toEqual([]);
-    });
-
-    const rollout = (...args: string[]) => world.tool("rollout", ["--stack", "test", ...args]);
-    const hold = () => /hold:.*/.exec(readFileSync(path.join(world.folder, "Pulumi.test.yaml"), "utf8"))?.[0];
-    /** Id of the droplet of each server in service. */
-    const droplets = async () => (await world.outputs()).servers.map(({ dropletId }) => dropletId);
-    const dropletCount = async () => ((await world.api("droplets")).droplets as unknown[]).length;
+    const { rollout, hold, droplets, dropletCount } = rolloutsOf(site);
 
     /** Starts a roll-out as a terminal does, and presses Ctrl-C when it has said something. */
     async function interruptedAt(words: string, ...args: string[]): Promise<Outcome> {
         const child = spawn("tsx", [tool, "rollout", "--stack", "test", ...args], {
-            cwd: world.folder,
-            env: world.env,
+            cwd: site.world.folder,
+            env: site.world.env,
             stdio: ["ignore", "pipe", "pipe"],
             detached: true,
         });
@@ -66,7 +41,7 @@ describe("a roll-out that is interrupted", () => {
 
     it("stops at Ctrl-C in the middle of a batch: the rest is untouched, and everything serves", async () => {
         const before = await droplets();
-        await world.configure({ generation: "b" });
+        await site.world.configure({ generation: "b" });
         const { code, text } = await interruptedAt("asking 2 new server(s): web-0, web-1", "--batch", "2");
         expect(code, text).toBe(1);
         expect(text).toContain("2 batches: web-0 web-1 | web-2\n");
@@ -75,7 +50,7 @@ describe("a roll-out that is interrupted", () => {
         );
         expect(hold()).toBe("hold: [2]");
         expect((await droplets())[2]).toBe(before[2]);
-        expect(await serversAnswering(url, 3)).toEqual(["web-0", "web-1", "web-2"]);
+        expect(await serversAnswering(site.url, 3)).toEqual(["web-0", "web-1", "web-2"]);
     });
 
     it("goes on from there: what the interrupted batch left is deleted, and the rest is replaced", async () => {

@@ -1,0 +1,14 @@
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import type { World } from "./world.mts";
+
+/** What tests of roll-outs do with a stack, and look at. */
+export const rolloutsOf = (site: { readonly world: World }) => ({
+    rollout: (...args: string[]) => site.world.tool("rollout", ["--stack", "test", ...args]),
+    /** The line of the stack's config. */
+    hold: () => /hold:.*/.exec(readFileSync(path.join(site.world.folder, "Pulumi.test.yaml"), "utf8"))?.[0],
+    /** Id of the droplet of each server in service. */
+    droplets: async () => (await site.world.outputs()).servers.map(({ dropletId }) => dropletId),
+    /** How many droplets the account has. */
+    dropletCount: async () => ((await site.world.api("droplets")).droplets as unknown[]).length,
+});
