@@ -9,7 +9,7 @@ describe("haproxy.cfg edited on the load balancer", () => {
     const site = servedSite({ replicas: 2 });
 
     const drift = () => site.world.tool("drift", ["test"]);
-    const fix = ["--replace", "**:Command::haproxy"];
+    const fix = ["--replace", "**:Command::haproxy-staged"];
     const running = "echo '@1 show info' | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock";
 
     it("is no drift before", async () => {
