@@ -24,6 +24,8 @@ interface Counts {
     skipped: number;
     /** What took how long. */
     times: Time[];
+    /** What failed, and the first line of why. */
+    failures: string[];
 }
 
 interface Time {
@@ -37,8 +39,17 @@ interface VitestReport {
     numFailedTests: number;
     numFailedTestSuites: number;
     numPendingTests: number;
-    /** One for each file; times in milliseconds. */
-    testResults: { name: string; startTime: number; endTime: number }[];
+    testResults: FileReport[];
+}
+
+/** One test file; times in milliseconds. Its own message says why it could not be loaded or set up. */
+interface FileReport {
+    name: string;
+    startTime: number;
+    endTime: number;
+    status: "passed" | "failed";
+    message: string;
+    assertionResults: { fullName: string; status: string; failureMessages: string[] | null }[];
 }
 
 const root = path.resolve(import.meta.dirname, "..");
@@ -105,7 +116,20 @@ async function runCheck(title: string, [command = "", ...args]: string[]): Promi
     const started = Date.now();
     const code = await say.step(title, () => run(command, args, true));
     const times = [{ title, seconds: (Date.now() - started) / 1000 }];
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, times };
+    const failures = code === 0 ? [] : [`${title}: ${command} ended with ${code}`];
+    return { passed: code === 0 ? 1 : 0, failed: failures.length, skipped: 0, times, failures };
+}
+
+const firstLine = (text: string) => text.split("\n", 1)[0] ?? "";
+
+/** A line for each failed test of a file, and one for a set-up that failed before any of them. */
+function failuresOf({ name, status, message, assertionResults }: FileReport): string[] {
+    const file = path.relative(root, name);
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    if (status === "failed" && failed.length === 0) return [`${file}: ${firstLine(message)}`];
+    return failed.map(
+        ({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages?.[0] ?? "")}`,
+    );
 }
 
 /** Runs one of the projects of vitest.config.mts. A run that ends without a report counts as a failure. */
@@ -130,9 +154,11 @@ async function runTests(project: string, folder: string, { beside = false } = {}
             title: path.relative(root, name),
             seconds: (endTime - startTime) / 1000,
         }));
-        return { passed: numPassedTests, failed, skipped: numPendingTests, times };
+        const failures = testResults.flatMap(failuresOf);
+        return { passed: numPassedTests, failed, skipped: numPendingTests, times, failures };
     } catch {
-        return { passed: 0, failed: 1, skipped: 0, times: [] };
+        const failures = [`${project}: vitest ended with ${code} and left no report`];
+        return { passed: 0, failed: 1, skipped: 0, times: [], failures };
     }
 }
 
@@ -207,6 +233,7 @@ async function main(): Promise<void> {
             : await runAll(folder, leftOut);
         printTimes(counts.flatMap(({ times }) => times));
         console.log(`${quick ? "quick, " : ""}${duration((Date.now() - started) / 1000)}`);
+        for (const line of counts.flatMap(({ failures }) => failures)) console.log(`failed: ${line}`);
         for (const line of leftOut) console.log(`left out: ${line}`);
         const total = (key: "passed" | "failed" | "skipped") =>
             counts.reduce((sum, count) => sum + count[key], 0);
