@@ -4,7 +4,7 @@
  * `make test ARGS=--quick`: types, lint, format and unit tests, for the loop while writing.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { parseArgs } from "node:util";
@@ -17,40 +17,7 @@ import {
 import { buildGoTool } from "../sandbox/offline-engine/build-cli.ts";
 import { purgeAbandoned } from "../sandbox/process.ts";
 import { duration, progress } from "../sandbox/progress.ts";
-
-interface Counts {
-    passed: number;
-    failed: number;
-    skipped: number;
-    /** What took how long. */
-    times: Time[];
-    /** What failed, and the first line of why. */
-    failures: string[];
-}
-
-interface Time {
-    title: string;
-    seconds: number;
-}
-
-/** What we read of vitest's JSON report. */
-interface VitestReport {
-    numPassedTests: number;
-    numFailedTests: number;
-    numFailedTestSuites: number;
-    numPendingTests: number;
-    testResults: FileReport[];
-}
-
-/** One test file; times in milliseconds. Its own message says why it could not be loaded or set up. */
-interface FileReport {
-    name: string;
-    startTime: number;
-    endTime: number;
-    status: "passed" | "failed";
-    message: string;
-    assertionResults: { fullName: string; status: string; failureMessages: string[] | null }[];
-}
+import { ending, readReport, type Result, slowest } from "./results.mts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const say = progress();
@@ -90,16 +57,19 @@ const actionlint = {
 /**
  * Runs a program of node_modules or of the host. Resolves with its exit code.
  *
- * @param beside Something else prints meanwhile: its own output comes in one piece at its end.
+ * @param atOnce Prints what it says as it says it. @default in one piece, at its end
  */
-function run(command: string, args: string[], beside: boolean): Promise<number> {
-    const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}` };
-    const output = beside ? "pipe" : "inherit";
-    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", output, output] });
+function run(command: string, args: string[], { atOnce = false } = {}): Promise<number> {
+    // Several run at once: none has the terminal to itself.
+    const colours = process.stdout.isTTY && !process.env.NO_COLOR ? { FORCE_COLOR: "1" } : {};
+    const PATH = `${path.join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}`;
+    const env = { ...process.env, ...colours, PATH };
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     const printed: Buffer[] = [];
     for (const stream of [child.stdout, child.stderr])
-        stream?.on("data", (data: Buffer) => {
-            printed.push(data);
+        stream.on("data", (data: Buffer) => {
+            if (atOnce) process.stdout.write(data);
+            else printed.push(data);
         });
     return new Promise((resolve) => {
         child.once("error", () => {
@@ -112,62 +82,21 @@ function run(command: string, args: string[], beside: boolean): Promise<number> 
     });
 }
 
-async function runCheck(title: string, [command = "", ...args]: string[]): Promise<Counts> {
+async function runCheck(title: string, [command = "", ...args]: string[]): Promise<Result> {
     const started = Date.now();
-    const code = await say.step(title, () => run(command, args, true));
-    const times = [{ title, seconds: (Date.now() - started) / 1000 }];
+    const code = await say.step(title, () => run(command, args));
     const failures = code === 0 ? [] : [`${title}: ${command} ended with ${code}`];
-    return { passed: code === 0 ? 1 : 0, failed: failures.length, skipped: 0, times, failures };
+    const seconds = (Date.now() - started) / 1000;
+    return { title, passed: code === 0 ? 1 : 0, failed: failures.length, skipped: 0, seconds, failures };
 }
 
-const firstLine = (text: string) => text.split("\n", 1)[0] ?? "";
-
-/** A line for each failed test of a file, and one for a set-up that failed before any of them. */
-function failuresOf({ name, status, message, assertionResults }: FileReport): string[] {
-    const file = path.relative(root, name);
-    const failed = assertionResults.filter((test) => test.status === "failed");
-    if (status === "failed" && failed.length === 0) return [`${file}: ${firstLine(message)}`];
-    return failed.map(
-        ({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages?.[0] ?? "")}`,
-    );
-}
-
-/** Runs one of the projects of vitest.config.mts. A run that ends without a report counts as a failure. */
-async function runTests(project: string, folder: string, { beside = false } = {}): Promise<Counts> {
-    const report = path.join(folder, `${project}.json`);
+/** Runs one of the projects of vitest.config.mts, or some of its files. */
+async function runTests(project: string, folder: string, files: string[] = []): Promise<Result[]> {
+    const report = path.join(folder, `${project}-${files.length}.json`);
     const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile", report];
-    const code = await run(
-        "vitest",
-        ["run", "--config", "test/vitest.config.mts", "--project", project, ...reporters],
-        beside,
-    );
-    try {
-        const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests, testResults } =
-            JSON.parse(readFileSync(report, "utf8")) as VitestReport;
-        // A file that could not be loaded has no failed test, but is a failed suite.
-        const failed = Math.max(
-            numFailedTests,
-            numFailedTests === 0 ? numFailedTestSuites : 0,
-            code === 0 ? 0 : 1,
-        );
-        const times = testResults.map(({ name, startTime, endTime }) => ({
-            title: path.relative(root, name),
-            seconds: (endTime - startTime) / 1000,
-        }));
-        const failures = testResults.flatMap(failuresOf);
-        return { passed: numPassedTests, failed, skipped: numPendingTests, times, failures };
-    } catch {
-        const failures = [`${project}: vitest ended with ${code} and left no report`];
-        return { passed: 0, failed: 1, skipped: 0, times: [], failures };
-    }
-}
-
-/** Prints the slowest parts, so that a `make test` that has become slower shows where. */
-function printTimes(times: readonly Time[]): void {
-    const shown = times.filter(({ seconds }) => seconds >= 10).sort((a, b) => b.seconds - a.seconds);
-    if (shown.length > 0)
-        console.log("seconds of what took ten or more (most of it ran beside something else)");
-    for (const { title, seconds } of shown) console.log(`${seconds.toFixed(0).padStart(7)}  ${title}`);
+    const options = ["run", "--config", "test/vitest.config.mts", "--project", project, ...reporters];
+    const code = await run("vitest", [...options, ...files], { atOnce: true });
+    return readReport(report, { root, project, code });
 }
 
 /** Why droplets can't boot here; `undefined` where they can. */
@@ -181,26 +110,26 @@ function noMachines(): string | undefined {
 }
 
 /** Texts first: they need nothing but this checkout, and Go for one of them. */
-async function runChecks(leftOut: string[]): Promise<Counts[]> {
-    const counts: Counts[] = [];
-    for (const [title, command] of Object.entries(checks)) counts.push(await runCheck(title, command));
+async function runChecks(leftOut: string[]): Promise<Result[]> {
+    const results: Result[] = [];
+    for (const [title, command] of Object.entries(checks)) results.push(await runCheck(title, command));
     const missing = await missingHostPackages(checkPackages);
-    if (missing.length === 0) counts.push(await runCheck("shell scripts", shellCheck));
+    if (missing.length === 0) results.push(await runCheck("shell scripts", shellCheck));
     else leftOut.push(lacking("shell scripts", missing));
     try {
         const linter = await buildGoTool(actionlint, say.log, process.env);
-        counts.push(await runCheck("workflows", [linter]));
+        results.push(await runCheck("workflows", [linter]));
     } catch (error) {
         leftOut.push(`workflows: ${(error as Error).message}`);
     }
-    return counts;
+    return results;
 }
 
 const lacking = (title: string, packages: readonly string[]) =>
     `${title}: these Debian packages are missing: ${packages.join(", ")}`;
 
-/** All tests: what mostly waits (machines) runs beside what mostly computes, and the visitors of `e2e` alone. */
-async function runAll(folder: string, leftOut: string[]): Promise<Counts[]> {
+/** The projects that this machine can run: those that wait for machines beside those that compute. */
+async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     const reason = noMachines();
     if (reason === undefined) {
         await ensureHostPackages({ log: say.log });
@@ -210,14 +139,31 @@ async function runAll(folder: string, leftOut: string[]): Promise<Counts[]> {
     } else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
     const missing = await missingHostPackages(integrationPackages);
     if (missing.length > 0) leftOut.push(lacking("integration tests", missing));
-    const onProcesses = async () => {
-        const unit = await runTests("unit", folder);
-        return missing.length > 0 ? [unit] : [unit, await runTests("integration", folder)];
-    };
-    const onMachines = async () =>
-        reason === undefined ? [await runTests("machines", folder, { beside: true })] : [];
-    const counts = await Promise.all([onMachines(), runChecks(leftOut), onProcesses()]);
-    return [...counts.flat(), ...(reason === undefined ? [await runTests("e2e", folder)] : [])];
+    const withoutRoot = async () => [
+        ...(await runChecks(leftOut)),
+        ...(await runTests("unit", folder)),
+        ...(missing.length > 0 ? [] : await runTests("integration", folder)),
+    ];
+    const withRoot = reason === undefined ? ["e2e", "machines"] : [];
+    const lanes = [...withRoot.map((project) => runTests(project, folder)), withoutRoot()];
+    return (await Promise.all(lanes)).flat();
+}
+
+/**
+ * What failed beside other tests is run once more, file by file, with the machine to itself, and that counts: two cores
+ * that do five things at once miss a deadline now and then. It is told which these were.
+ */
+async function runFailedAgain(results: Result[], folder: string): Promise<Result[]> {
+    const counted: Result[] = [];
+    for (const first of results) {
+        if (first.failed === 0 || first.project === undefined) counted.push(first);
+        else {
+            console.log(["failed beside other tests, now alone:", ...first.failures].join("\n    "));
+            const alone = await runTests(first.project, folder, [first.title]);
+            counted.push(...alone.map((result) => ({ ...result, failedBeside: first.failures })));
+        }
+    }
+    return counted;
 }
 
 async function main(): Promise<void> {
@@ -226,23 +172,14 @@ async function main(): Promise<void> {
     const folder = mkdtempSync(path.join(tmpdir(), "dropscale-test-"));
     const started = Date.now();
     try {
-        const counts = quick
-            ? (
-                  await Promise.all([runChecks(leftOut), runTests("unit", folder).then((unit) => [unit])])
-              ).flat()
-            : await runAll(folder, leftOut);
-        printTimes(counts.flatMap(({ times }) => times));
+        const results = quick
+            ? (await Promise.all([runChecks(leftOut), runTests("unit", folder)])).flat()
+            : await runFailedAgain(await runAll(folder, leftOut), folder);
+        for (const line of slowest(results)) console.log(line);
         console.log(`${quick ? "quick, " : ""}${duration((Date.now() - started) / 1000)}`);
-        for (const line of counts.flatMap(({ failures }) => failures)) console.log(`failed: ${line}`);
-        for (const line of leftOut) console.log(`left out: ${line}`);
-        const total = (key: "passed" | "failed" | "skipped") =>
-            counts.reduce((sum, count) => sum + count[key], 0);
-        const failed = total("failed") + (process.env.CI === "true" ? leftOut.length : 0);
-        const skipped = total("skipped");
-        console.log(
-            `${total("passed")} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
-        );
-        process.exitCode = failed > 0 ? 1 : 0;
+        const failedLeftOut = process.env.CI === "true" ? leftOut.length : 0;
+        for (const line of ending(results, leftOut, failedLeftOut)) console.log(line);
+        process.exitCode = failedLeftOut > 0 || results.some(({ failed }) => failed > 0) ? 1 : 0;
     } finally {
         rmSync(folder, { recursive: true });
     }

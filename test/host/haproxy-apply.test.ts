@@ -200,8 +200,9 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
         const host = await servingHost(context, configFor({ 0: a }), a);
         await host.call("serve", b);
         await host.setUp(b, "set-up runs");
-        setTimeout(() => void host.setUp(b, "set-up ended"), 1500);
-        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 30);
+        const { code, stdout } = await host.apply(configFor({ 0: a, 1: b }), 30, (text) => {
+            if (text.startsWith("asking")) setTimeout(() => void host.setUp(b, "set-up ended"), 1500);
+        });
         expect(code).toBe(0);
         expect(stdout).toMatch(
             /^asking 1 new server\(s\): web-1\nweb-1 answered after [2-9] s \(HTTP 200\)\n/,

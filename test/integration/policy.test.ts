@@ -101,36 +101,27 @@ describe("the policy pack", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
-    it("finds a firewall that opens the servers to the Internet", async () => {
-        const outcome = await withEdit(
-            "components/network.ts",
-            (text) =>
-                text.replace(
-                    "...inboundRules(backendSources),",
-                    '{ protocol: "tcp", portRange: "9100", sourceAddresses: anywhere },',
-                ),
-            preview,
-        );
-        expect(outcome.code).not.toBe(0);
-        expect(named(outcome)).toEqual(["[mandatory] backends-closed dropscale-test"]);
-        expect(outcome.text).toContain(
-            "network-backend opens the servers to 0.0.0.0/0, ::/0; allowed: at most",
-        );
-    });
-
-    it("finds a droplet without a firewall, and one that would be deleted before its successor is made", async () => {
-        const outcome = await withEdit(
-            "components/droplet.ts",
-            (text) =>
-                text.replace("tags: [tag]", '...(name.startsWith("web-") ? { name } : { tags: [tag] })'),
-            preview,
+    it("finds a firewall that opens the servers to the Internet, a droplet without one, and one that would be deleted before its successor is made", async () => {
+        const open = (text: string) =>
+            text.replace(
+                "...inboundRules(backendSources),",
+                '{ protocol: "tcp", portRange: "9100", sourceAddresses: anywhere },',
+            );
+        const untagged = (text: string) =>
+            text.replace("tags: [tag]", '...(name.startsWith("web-") ? { name } : { tags: [tag] })');
+        const outcome = await withEdit("components/network.ts", open, () =>
+            withEdit("components/droplet.ts", untagged, preview),
         );
         expect(outcome.code).not.toBe(0);
         expect(named(outcome)).toEqual([
+            "[mandatory] backends-closed dropscale-test",
             "[mandatory] create-before-delete web-0",
             "[mandatory] create-before-delete web-1",
             ...Array.from({ length: 2 }, () => "[mandatory] firewall-on-every-droplet dropscale-test"),
         ]);
+        expect(outcome.text).toContain(
+            "network-backend opens the servers to 0.0.0.0/0, ::/0; allowed: at most",
+        );
         expect(outcome.text).toContain("no firewall holds for web-0 (its tags: none)");
     });
 
