@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 
+import { openDomain } from "../../domain.ts";
+import { instance } from "../../instance.ts";
 import { openStore } from "../../api/store.ts";
-import { refusal, startApi, type TestApi } from "./api-harness.ts";
+import { refusal, startApi, type TestApi, token } from "./api-harness.ts";
 
 const unprocessable = (message: string) => ({ status: 422, body: { id: "unprocessable_entity", message } });
 
@@ -237,5 +239,30 @@ describe("records", () => {
         expect((await refusal(call)).status).toBe(404);
         expect((await api.request("POST", "/domains/example.net/records", { type: "A" })).status).toBe(404);
         expect((await api.request("GET", "/domains/example.com/records/x")).status).toBe(404);
+    });
+});
+
+describe("make domain", () => {
+    it("makes a domain once, waits for certificates, and says how to reach its names", async () => {
+        const api = await startApi();
+        const where = instance({ name: "test", index: 250, stateDir: api.stateDir, kind: "loopback" });
+        const sandbox = { url: api.url.replace(/\/v2$/, ""), token };
+        let waited = 0;
+        const open = (name: string) =>
+            openDomain(where, sandbox, name, () => {
+                waited++;
+                return Promise.resolve();
+            });
+        expect(await open("example.com")).toContain("No A record yet");
+        await make(api, { type: "A", name: "www", data: "198.18.250.128" });
+        await make(api, { type: "A", name: "*", data: "198.18.250.129" });
+        const text = await open("example.com");
+        expect(text).toContain("--resolve www.example.com:443:198.18.250.128");
+        expect(text).not.toContain("198.18.250.129");
+        expect(waited).toBe(2);
+        for (const name of ["", "nonsense"]) {
+            await expect(open(name)).rejects.toThrow(`domain '${name}': name is not a valid domain name`);
+        }
+        expect((await api.request("GET", "/domains")).body.meta.total).toBe(1);
     });
 });
