@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 SANDBOX := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview plan env status drift doctor test soak bench
+.PHONY: help up down preview plan env domain status drift doctor test soak bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ plan status drift doctor: node_modules
 
 env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` works on the dev stack
 	@$(SANDBOX) env
+
+domain: node_modules ## a domain in the DigitalOcean of `make up`, and how to reach its names: NAME=example.com
+	@$(SANDBOX) domain '$(NAME)' $(ARGS)
 
 down: node_modules ## destroy the dev stack, and remove everything that `make up` made
 	@$(SANDBOX) down $(ARGS)

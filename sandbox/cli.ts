@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Command } from "commander";
 import { execa, ExecaError } from "execa";
+import { authorityOf, openDomain } from "./domain.ts";
 import { prepareHost } from "./droplets/prepare.ts";
 import { quote, requireLinuxRoot } from "./host.ts";
 import { type Instance, instance } from "./instance.ts";
@@ -108,6 +109,14 @@ async function environment(): Promise<void> {
     process.stdout.write(`${lines.join("\n")}\n`);
 }
 
+/** A name for the stack, in the account of the local DigitalOcean. */
+async function domain(say: Progress, _quiet: boolean, name = ""): Promise<void> {
+    requireLinuxRoot();
+    await savedEnvironment();
+    const sandbox = await say.step("local DigitalOcean", () => startSandbox(dev, { port }));
+    process.stdout.write(await openDomain(dev, sandbox, name.toLowerCase(), () => authorityOf(dev, say)));
+}
+
 async function down(say: Progress, quiet: boolean): Promise<void> {
     requireLinuxRoot();
     const env = await savedEnvironment().catch(() => undefined);
@@ -172,19 +181,21 @@ async function selectStack(where: Instance, read: Pulumi["read"]): Promise<void>
     await read("stack", "select", "--create", stack);
 }
 
-/** Runs a command; what went wrong is said in its own words, without a stack trace. */
+/** Runs a command, which may take one argument; what went wrong is said in its own words, without a stack trace. */
 function command(
     name: string,
     description: string,
-    action: (say: Progress, quiet: boolean) => Promise<void>,
+    action: (say: Progress, quiet: boolean, argument?: string) => Promise<void>,
 ): void {
     program
         .command(name)
         .description(description)
         .option("-q, --quiet", "say nothing but errors and the result", false)
-        .action(async ({ quiet }: { quiet: boolean }) => {
+        .action(async (...given: unknown[]) => {
+            const [first] = given;
+            const { quiet } = given.at(-2) as { quiet: boolean };
             try {
-                await action(progress({ quiet }), quiet);
+                await action(progress({ quiet }), quiet, typeof first === "string" ? first : undefined);
             } catch (error) {
                 // pulumi's own output, unless it went to the terminal, is the whole story.
                 const text =
@@ -202,4 +213,5 @@ command("up", "make the local DigitalOcean and deploy the dev stack to it", up);
 command("down", "destroy the dev stack and remove the local DigitalOcean", down);
 command("preview", "show what a first `pulumi up` would do; no root, no machines", preview);
 command("env", "print export lines for one's own pulumi commands", environment);
+command("domain <name>", "make a domain in the local DigitalOcean, and say how to reach its names", domain);
 await program.parseAsync();

@@ -34,8 +34,10 @@ export interface Addresses {
     readonly uplinkCidr: string;
     /** The host's own address on that link: from here `pulumi` and `curl` reach droplets. */
     readonly uplinkHost: string;
-    /** The router's. */
+    /** The router's; DNS for the host is here, too. */
     readonly uplinkRouter: string;
+    /** The certificate authority's, on the Internet's side; see sandbox/region/authority.ts. */
+    readonly authority: string;
     /** Where VPC ranges are taken from when the caller leaves them to us (a /20 each). */
     readonly vpcPool: string;
     /** A droplet's second public-side address, where its reserved IP arrives. */
@@ -74,6 +76,7 @@ function addresses(index: number, kind: Instance["kind"]): Addresses {
         uplinkCidr: `198.19.${index}.0/24`,
         uplinkHost: `198.19.${index}.1`,
         uplinkRouter: `198.19.${index}.254`,
+        authority: `198.19.${index}.2`,
         vpcPool: "10.114.0.0/15",
         anchorCidr: "10.17.0.0/16",
         anchorGateway: "10.17.0.1",

@@ -13,7 +13,8 @@ export interface Cloud {
     snapshots: Snapshot[];
     actions: Action[];
     tags: string[];
-    /** The next id of droplets, keys, snapshots and actions; never used twice. */
+    domains: Domain[];
+    /** The next id of droplets, keys, snapshots, actions and DNS records; never used twice. */
     nextId: number;
 }
 
@@ -105,6 +106,37 @@ export interface Snapshot {
     sizeGiB: number;
     tags: string[];
 }
+
+/** A DNS zone. */
+export interface Domain {
+    /** In lower case, without a final dot. */
+    name: string;
+    /** Its SOA record's: seconds since 1970 of its last change, or one more than before. */
+    serial: number;
+    records: DomainRecord[];
+}
+
+export interface DomainRecord {
+    id: number;
+    type: RecordType;
+    /** Relative to the zone; `@` for the zone itself. */
+    name: string;
+    /** An address, a text, or a name without its final dot; `@` is the zone's name. */
+    data: string;
+    ttlSeconds: number;
+    /** MX and SRV. */
+    priority: number | null;
+    /** SRV. */
+    port: number | null;
+    /** SRV. */
+    weight: number | null;
+    /** CAA. */
+    flags: number | null;
+    /** CAA. */
+    tag: "issue" | "issuewild" | "iodef" | null;
+}
+
+export type RecordType = "A" | "AAAA" | "CAA" | "CNAME" | "MX" | "NS" | "SOA" | "SRV" | "TXT";
 
 export interface Action {
     id: number;

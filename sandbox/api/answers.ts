@@ -1,25 +1,26 @@
 import { Type } from "@fastify/type-provider-typebox";
-import type { Static, TProperties, TSchema } from "typebox";
+import type { Static, TSchema } from "typebox";
+
+import {
+    closed,
+    Disks,
+    Flag,
+    Ipv4,
+    nullable,
+    one,
+    page,
+    TagName,
+    Tags,
+    Text,
+    Texts,
+    Time,
+    Uuid,
+    Whole,
+} from "./answer-parts.ts";
+import { Domain, DomainRecord } from "./domain-answers.ts";
 
 // What the API documents of its answers, in our own words: https://github.com/digitalocean/openapi. Each route names
 // its own in `schema.response`, and answer-check.ts holds every answer against it.
-
-/** An answer with more in it than is documented is as wrong as one with less. */
-const closed = <P extends TProperties>(properties: P) =>
-    Type.Object(properties, { additionalProperties: false });
-const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
-const Text = Type.String();
-const Texts = Type.Array(Text);
-const Whole = Type.Integer();
-const Flag = Type.Boolean();
-const Time = Type.String({ format: "date-time" });
-const Uuid = Type.String({ format: "uuid" });
-const Ipv4 = Type.String({ format: "ipv4" });
-const TagName = Type.String({ pattern: "^[a-zA-Z0-9_:-]{1,255}$" });
-const Tags = Type.Array(TagName);
-const Disks = Type.Array(
-    closed({ type: Type.Literal("local"), size: closed({ amount: Whole, unit: Type.Literal("gib") }) }),
-);
 
 export const DistributionName = Type.Enum([
     ...(["Arch Linux", "CentOS", "CoreOS", "Debian", "Fedora", "Fedora Atomic", "FreeBSD"] as const),
@@ -180,26 +181,12 @@ const Account = closed({
 
 // Whole answers: schemas only, for the check; a view's own type comes from what is above.
 
-const one = (key: string, thing: TSchema): TSchema => closed({ [key]: thing });
-const Pages = closed({
-    first: Type.Optional(Text),
-    prev: Type.Optional(Text),
-    next: Type.Optional(Text),
-    last: Type.Optional(Text),
-});
-const page = (key: string, thing: TSchema): { key: string; schema: TSchema } => ({
-    key,
-    schema: closed({
-        [key]: Type.Array(thing),
-        links: closed({ pages: Type.Optional(Pages) }),
-        meta: closed({ total: Whole }),
-    }),
-});
-
 /** Answers with one thing under its key. */
 export const One = {
     account: one("account", Account),
     action: one("action", Action),
+    domain: one("domain", Domain),
+    domain_record: one("domain_record", DomainRecord),
     droplet: one("droplet", Droplet),
     firewall: one("firewall", Firewall),
     image: one("image", Image),
@@ -214,6 +201,8 @@ export const One = {
 export const Page = {
     actions: page("actions", Action),
     backups: page("backups", Image),
+    domainRecords: page("domain_records", DomainRecord),
+    domains: page("domains", Domain),
     dropletSnapshots: page("snapshots", Image),
     droplets: page("droplets", Droplet),
     firewalls: page("firewalls", Firewall),

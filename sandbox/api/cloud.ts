@@ -13,6 +13,7 @@ export function emptyCloud(): Cloud {
         snapshots: [],
         actions: [],
         tags: [],
+        domains: [],
         nextId: firstId,
     };
 }

@@ -8,7 +8,7 @@ const absent: readonly [method: string, pattern: RegExp][] = [
         new RegExp(
             `^/v2/(${[
                 "1-clicks add-ons apps billing byoip_prefixes cdn certificates customers databases",
-                "dedicated-inferences domains floating_ips functions gen-ai kubernetes load_balancers monitoring nfs",
+                "dedicated-inferences floating_ips functions gen-ai kubernetes load_balancers monitoring nfs",
                 "organizations partner_network_connect projects registries registry reports reserved_ipv6 security",
                 "spaces uptime vector-databases volumes vpc_nat_gateways vpc_peerings",
             ]

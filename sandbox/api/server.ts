@@ -15,6 +15,7 @@ import { Faults, faultsUrl } from "./faults.ts";
 import type { Api } from "./http.ts";
 import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
 import { accountRoutes } from "./routes/account.ts";
+import { domainRoutes } from "./routes/domains.ts";
 import { dropletRoutes } from "./routes/droplets.ts";
 import { firewallRoutes } from "./routes/firewalls.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -80,6 +81,7 @@ export function createApi(options: ApiOptions): Api {
     reportErrors(api, log);
     for (const routes of [
         accountRoutes,
+        domainRoutes,
         dropletRoutes,
         firewallRoutes,
         imageRoutes,

@@ -26,6 +26,7 @@ const PACKAGE_GROUPS = [
     "nodejs",
     "python3-venv python3-pip gunicorn",
     "certbot python3-certbot-nginx",
+    "lego",
     "prometheus-node-exporter prometheus-haproxy-exporter",
     "ufw fail2ban nftables iptables",
     "unattended-upgrades apt-listchanges",

@@ -27,6 +27,35 @@ const MASKED_UNITS = [
 /** Where the droplet finds the MemTotal of its size; /proc itself shows the host's. */
 export const MEMINFO = "/run/host/meminfo";
 
+/** Where the droplet sees the folder with the roots of the region's certificate authority (region/authority.ts). */
+export const TRUST = "/run/host/trust";
+const LOCAL_CERTIFICATES = "/usr/local/share/ca-certificates";
+
+/**
+ * Units by which the droplet trusts that authority as every system trusts Let's Encrypt: its roots are put among
+ * the system's at boot, before user data runs, and whenever they change. update-ca-certificates(8) wants one a file.
+ */
+const TRUST_UNITS: Readonly<Record<string, string[]>> = {
+    "/etc/systemd/system/region-trust.service": [
+        "[Unit]",
+        "Description=Trust in the region's certificate authority",
+        `ConditionPathExists=${TRUST}/roots.pem`,
+        "Before=cloud-config.service",
+        "[Service]",
+        "Type=oneshot",
+        `ExecStart=awk '/BEGIN/ { n++ } { print >"${LOCAL_CERTIFICATES}/region-" n ".crt" }' ${TRUST}/roots.pem`,
+        "ExecStart=update-ca-certificates",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ],
+    "/etc/systemd/system/region-trust.path": [
+        "[Path]",
+        `PathChanged=${TRUST}/roots.pem`,
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ],
+};
+
 /** Files of every image, by path. */
 const FILES: Readonly<Record<string, string[]>> = {
     // Debian's servers can't be reached from a droplet; the region answers for them at the metadata address.
@@ -36,6 +65,7 @@ const FILES: Readonly<Record<string, string[]>> = {
     ],
     // The disk is an overlay that is thrown away: no need to flush after each file. dpkg(1), --force-unsafe-io
     "/etc/dpkg/dpkg.cfg.d/90-overlay": ["force-unsafe-io"],
+    ...TRUST_UNITS,
     "/etc/resolv.conf": [`nameserver ${METADATA_ADDRESS}`],
     "/etc/default/locale": ["LANG=C.UTF-8"],
     "/etc/fstab": [`${MEMINFO} /proc/meminfo none bind,nofail 0 0`],
@@ -65,6 +95,11 @@ const CUSTOMIZE = [
     ': >"$1/etc/machine-id"',
     'rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/var/lib/dbus/machine-id"',
     `mkdir -p "$1${SEED_FOLDER}" "$1/etc/network/interfaces.d"`,
+    'mkdir -p "$1/etc/systemd/system/multi-user.target.wants"',
+    ...["service", "path"].map(
+        (kind) =>
+            `ln -s ../region-trust.${kind} "$1/etc/systemd/system/multi-user.target.wants/region-trust.${kind}"`,
+    ),
 ];
 
 const MMDEBSTRAP = [

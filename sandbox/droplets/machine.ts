@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { execa } from "execa";
 import { run } from "../host.ts";
-import { MEMINFO } from "./base-image.ts";
+import { MEMINFO, TRUST } from "./base-image.ts";
 import { removeTree } from "../build-once.ts";
 import type { Cgroups, Limits } from "./cgroups.ts";
 import { memInfo, SEED_FOLDER } from "./seed.ts";
@@ -34,13 +34,16 @@ export class Machine {
     readonly #cgroups: Cgroups;
     /** Name of its network namespace. */
     readonly #netns: string;
+    /** Folder of the host that the droplet sees at {@link TRUST}. */
+    readonly #trust: string;
 
     /** @param folder its own, in the state folder; made by `make`. */
-    constructor(id: number, options: { folder: string; cgroups: Cgroups; netns: string }) {
+    constructor(id: number, options: { folder: string; cgroups: Cgroups; netns: string; trust: string }) {
         this.id = id;
         this.folder = options.folder;
         this.#cgroups = options.cgroups;
         this.#netns = options.netns;
+        this.#trust = options.trust;
     }
 
     /**
@@ -187,6 +190,7 @@ export class Machine {
             `--uuid=${spec.machineId}`,
             `--bind-ro=${escapeColon(this.#file("seed"))}:${SEED_FOLDER}`,
             `--bind-ro=${escapeColon(this.#file("meminfo"))}:${MEMINFO}`,
+            `--bind-ro=${escapeColon(this.#trust)}:${TRUST}`,
         ];
     }
 

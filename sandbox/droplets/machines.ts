@@ -8,6 +8,7 @@ import { type Log, requireLinuxRoot } from "../host.ts";
 import type { Instance } from "../instance.ts";
 import type { CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
+import { Authority, trustFolder } from "../region/authority.ts";
 import { netnsOf } from "../region/names.ts";
 import { Region } from "../region/region.ts";
 import { MIRROR_FOLDER } from "../region/services.ts";
@@ -40,6 +41,7 @@ class BootingMachines implements Machines {
     readonly #instance: Instance;
     readonly #log: Log;
     readonly #region: Region;
+    readonly #authority: Authority;
     readonly #cgroups: Cgroups;
     readonly #boots = pLimit(BOOTS_AT_ONCE);
     readonly #watchers = new Map<number, FSWatcher>();
@@ -51,6 +53,7 @@ class BootingMachines implements Machines {
         this.#instance = instance;
         this.#log = log;
         this.#region = new Region(instance);
+        this.#authority = new Authority(instance, log);
         this.#cgroups = new Cgroups(instance.id);
     }
 
@@ -58,7 +61,10 @@ class BootingMachines implements Machines {
         await prepareHost({ log: this.#log });
         await this.#serve(defaultImage);
         this.#cloud = cloud;
+        await mkdir(trustFolder(this.#instance), { recursive: true });
         await this.#region.start(cloud);
+        if (cloud.domains.length === 0) await this.#authority.stop();
+        else this.#authority.follow(cloud);
         await this.#removeStrangers(cloud);
 
         const running = new Set<number>();
@@ -73,6 +79,7 @@ class BootingMachines implements Machines {
     async sync(cloud: Cloud): Promise<void> {
         this.#cloud = cloud;
         await this.#region.sync(cloud);
+        this.#authority.follow(cloud);
     }
 
     async create(droplet: Droplet, { size, publicKeys, snapshot }: CreateOptions): Promise<void> {
@@ -141,8 +148,10 @@ class BootingMachines implements Machines {
         await this.detach();
         for (const id of await this.#present()) await this.#destroy(id);
         await this.#cgroups.removeAll();
+        await this.#authority.stop();
         await this.#region.purge();
         await removeTree(...["droplets", "snapshots", MIRROR_FOLDER].map((name) => this.#folder(name)));
+        await removeTree(trustFolder(this.#instance));
     }
 
     /**
@@ -259,6 +268,7 @@ class BootingMachines implements Machines {
             folder,
             cgroups: this.#cgroups,
             netns: netnsOf(this.#instance, id),
+            trust: trustFolder(this.#instance),
         });
     }
 

@@ -10,7 +10,7 @@ import { cacheDir } from "../instance.ts";
 
 /** A program that is built from its Go modules, as a go.mod and a go.sum of ours pin them. */
 export interface GoTool {
-    /** Folder with go.mod and go.sum. */
+    /** Folder with go.mod and go.sum, and the program itself if it is ours. */
     module: string;
     /** The package of the program; the last part is the binary's name. */
     package: string;
@@ -106,7 +106,8 @@ async function checkGo(needed: string, env: NodeJS.ProcessEnv): Promise<void> {
 
 function moduleHash({ module }: GoTool): string {
     const hash = crypto.createHash("sha256").update(`${os.platform()} ${os.arch()}`);
-    for (const file of ["go.mod", "go.sum"]) hash.update(fs.readFileSync(path.join(module, file)));
+    const files = fs.readdirSync(module).filter((file) => /\.(go|mod|sum)$/.test(file));
+    for (const file of files.sort()) hash.update(fs.readFileSync(path.join(module, file)));
     return hash.digest("hex").slice(0, 12);
 }
 

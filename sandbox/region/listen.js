@@ -19,9 +19,12 @@ try {
     await once(mirror, "listening");
     const dns = dgram.createSocket("udp4").bind(53, address);
     await once(dns, "listening");
+    const dnsStream = net.createServer().listen(53, address);
+    await once(dnsStream, "listening");
     await send("http", http);
     await send("mirror", mirror);
     await send("dns", dns);
+    await send("dnsStream", dnsStream);
     await once(process, "disconnect");
 } catch (error) {
     await send(error.code ?? error.message);

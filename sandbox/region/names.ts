@@ -9,6 +9,14 @@ export const MIRROR_PORT = 3142;
 /** The router's end of the link to the host. */
 export const UPLINK_IN_ROUTER = "up0";
 
+/** The router's end of the cable to the certificate authority, which is a neighbour on the Internet. */
+export const AUTHORITY_IN_ROUTER = "ca0";
+
+/** The network namespace that the certificate authority runs in. */
+export function authorityNetns(instance: Instance): string {
+    return `${instance.id}-authority`;
+}
+
 /** The network namespace that droplet `dropletId` runs in: `ds0-123`; its path is `/run/netns/ds0-123`. */
 export function netnsOf(instance: Instance, dropletId: number): string {
     return `${instance.id}-${dropletId}`;

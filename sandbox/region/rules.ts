@@ -1,7 +1,14 @@
 import net from "node:net";
 import type { Instance } from "../instance.ts";
 import type { Cloud, Droplet, Firewall, FirewallRule } from "../model.ts";
-import { METADATA_ADDRESS, MIRROR_PORT, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
+import {
+    AUTHORITY_IN_ROUTER,
+    METADATA_ADDRESS,
+    MIRROR_PORT,
+    portsOf,
+    UPLINK_IN_ROUTER,
+    uplinkOf,
+} from "./names.ts";
 
 /**
  * The router's nft table: cloud firewalls, VPC isolation and reserved IPs, as one transaction that replaces
@@ -17,12 +24,18 @@ export function renderRules(cloud: Cloud, instance: Instance): string {
     const reservedIps = reservedIpPairs(cloud);
     const open = cloud.droplets.filter((droplet) => !cloud.firewalls.some((fw) => isAttached(fw, droplet)));
     const ofKnownFlow = "ct state established,related accept";
+    const internet = `{ "${UPLINK_IN_ROUTER}", "${AUTHORITY_IN_ROUTER}" }`;
+    const dns = "meta l4proto { tcp, udp } th dport 53";
 
     return renderTable(instance.id, {
-        "prerouting { type nat hook prerouting priority dstnat; policy accept;": about(
-            reservedIps.map(([ip, anchor]) => `${ip} : ${anchor}`),
-            (map) => `dnat ip to ip daddr map ${map}`,
-        ),
+        "prerouting { type nat hook prerouting priority dstnat; policy accept;": [
+            // The resolver has an address that the host and the authority can reach.
+            `iifname ${internet} ip daddr ${instance.addresses.uplinkRouter} ${dns} dnat ip to ${METADATA_ADDRESS}`,
+            ...about(
+                reservedIps.map(([ip, anchor]) => `${ip} : ${anchor}`),
+                (map) => `dnat ip to ip daddr map ${map}`,
+            ),
+        ],
         "postrouting { type nat hook postrouting priority srcnat; policy accept;": about(
             reservedIps.map(([ip, anchor]) => `${anchor} : ${ip}`),
             (map) => `snat ip to ip saddr map ${map}`,
@@ -32,20 +45,22 @@ export function renderRules(cloud: Cloud, instance: Instance): string {
             'iifname "lo" accept',
             "icmp type echo-request accept",
             `iifname "p*" ip daddr ${METADATA_ADDRESS} tcp dport { 80, ${MIRROR_PORT} } accept`,
-            `iifname "p*" ip daddr ${METADATA_ADDRESS} udp dport 53 accept`,
+            `iifname "p*" ip daddr ${METADATA_ADDRESS} ${dns} accept`,
+            `iifname ${internet} ip daddr ${METADATA_ADDRESS} ct status dnat ${dns} accept`,
             // A prompt "no" lets a program in a droplet fail at once; clients outside see silence, as in reality.
             `iifname != "${UPLINK_IN_ROUTER}" reject with icmpx admin-prohibited`,
         ],
         "outbound { type filter hook forward priority filter - 10; policy drop;": [
             ofKnownFlow,
             "ct state invalid drop",
-            `iifname "${UPLINK_IN_ROUTER}" accept`,
+            `iifname ${internet} accept`,
             ...about(open.flatMap(outsidePorts), (ports) => `iifname ${ports} accept`),
             ...firewallRules(cloud, "outbound"),
         ],
         "inbound { type filter hook forward priority filter; policy drop;": [
             ofKnownFlow,
-            `oifname "${UPLINK_IN_ROUTER}" reject with icmpx admin-prohibited`,
+            `iifname "p*" oifname "${AUTHORITY_IN_ROUTER}" tcp dport 443 accept`,
+            `oifname ${internet} reject with icmpx admin-prohibited`,
             // Nobody but a reserved IP reaches a droplet by its anchor address.
             // https://docs.digitalocean.com/products/networking/reserved-ips/how-to/find-anchor-ips/
             `ip daddr ${instance.addresses.anchorCidr} ct status ! dnat drop`,

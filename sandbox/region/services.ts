@@ -4,10 +4,11 @@ import net from "node:net";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import send from "@fastify/send";
-import dnsPacket from "dns-packet";
 import fastify, { type FastifyInstance } from "fastify";
 import type { Instance } from "../instance.ts";
 import type { Cloud } from "../model.ts";
+import { letsEncryptNames } from "./authority.ts";
+import { dnsAnswer } from "./dns.ts";
 import { lookUp, metadataDocument, metadataFolder } from "./metadata.ts";
 import { METADATA_ADDRESS, MIRROR_PORT } from "./names.ts";
 
@@ -19,8 +20,8 @@ const DEBIAN_HOSTS = ["deb.debian.org", "security.debian.org"];
 
 /**
  * Serves what droplets find at 169.254.169.254: their metadata on port 80; on port {@link MIRROR_PORT}, as an HTTP
- * proxy for apt, the Debian packages in {@link MIRROR_FOLDER}; DNS on UDP port 53. The sockets were bound inside the
- * router's namespace; the process that serves is this one.
+ * proxy for apt, the Debian packages in {@link MIRROR_FOLDER}; DNS on port 53, UDP and TCP. The sockets were bound inside
+ * the router's namespace; the process that serves is this one.
  *
  * @param cloud gives today's state at each request.
  * @throws Error of one line, e.g. when another process serves this instance already.
@@ -33,39 +34,46 @@ export async function startServices(
     const mirror = mirrorService(path.join(instance.stateDir, MIRROR_FOLDER));
     await Promise.all([metadata.ready(), mirror.ready()]);
     const sockets = await listenInRouter(instance);
+    const resolve = (query: Buffer, stream: boolean) =>
+        dnsAnswer(query, cloud(), { ownNames: letsEncryptNames(instance, cloud()), stream });
     sockets.dns.on("message", (query, client) => {
-        const answer = dnsAnswer(query);
+        const answer = resolve(query, false);
         if (answer) sockets.dns.send(answer, client.port, client.address, () => undefined); // who got none asks again
+    });
+    sockets.dnsStream.on("connection", (socket) => {
+        answerStream(socket, (query) => resolve(query, true));
     });
     metadata.server.listen(sockets.http);
     mirror.server.listen(sockets.mirror);
     return {
         async close() {
             sockets.dns.close();
+            sockets.dnsStream.close();
             await Promise.all([metadata.close(), mirror.close()]);
         },
     };
 }
 
-/**
- * "No such name" to everything: the sandbox has no Internet, and a prompt answer spares programs five seconds
- * of waiting for each name. Undefined for what is no query.
- */
-export function dnsAnswer(query: Buffer): Buffer | undefined {
-    const NXDOMAIN = 3; // https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1
-    try {
-        const { id = 0, type, flags = 0, questions = [] } = dnsPacket.decode(query);
-        if (type !== "query") return undefined;
-        const asked = flags & dnsPacket.RECURSION_DESIRED;
-        return dnsPacket.encode({
-            id,
-            type: "response",
-            flags: asked | dnsPacket.RECURSION_AVAILABLE | NXDOMAIN,
-            questions,
-        });
-    } catch {
-        return undefined;
-    }
+/** Messages over TCP, each after its length. https://www.rfc-editor.org/rfc/rfc7766 */
+function answerStream(socket: net.Socket, answer: (query: Buffer) => Buffer | undefined): void {
+    let waiting = Buffer.alloc(0);
+    socket.setTimeout(10_000, () => socket.destroy());
+    socket.on("error", () => undefined); // who left needs no answer
+    socket.on("data", (bytes) => {
+        waiting = Buffer.concat([waiting, bytes]);
+        while (waiting.length >= 2 && waiting.length >= 2 + waiting.readUInt16BE()) {
+            const end = 2 + waiting.readUInt16BE();
+            const said = answer(waiting.subarray(2, end));
+            waiting = waiting.subarray(end);
+            if (!said) {
+                socket.destroy();
+                return;
+            }
+            const length = Buffer.alloc(2);
+            length.writeUInt16BE(said.length);
+            socket.write(Buffer.concat([length, said]));
+        }
+    });
 }
 
 function metadataService(instance: Instance, cloud: () => Cloud): FastifyInstance {
@@ -134,7 +142,7 @@ function noInternet(host: string): string {
 /** A socket belongs to the namespace of the process that makes it: a child makes them there and hands them over. */
 async function listenInRouter(
     instance: Instance,
-): Promise<{ http: net.Server; mirror: net.Server; dns: DatagramSocket }> {
+): Promise<{ http: net.Server; mirror: net.Server; dns: DatagramSocket; dnsStream: net.Server }> {
     const script = fileURLToPath(new URL("listen.js", import.meta.url));
     const namespace = `--net=/run/netns/${instance.id}`;
     const child = spawn(
@@ -144,22 +152,21 @@ async function listenInRouter(
             stdio: ["ignore", "ignore", "inherit", "ipc"],
         },
     );
-    let http: net.Server | undefined;
-    let mirror: net.Server | undefined;
+    const servers: { http?: net.Server; mirror?: net.Server; dnsStream?: net.Server } = {};
     let dns: DatagramSocket | undefined;
     let reason = "no sockets came from the router's namespace";
-    child.on("message", (message, socket) => {
-        if (socket instanceof net.Server && message === "http") http = socket;
-        else if (socket instanceof net.Server) mirror = socket;
+    child.on("message", (message: string, socket: unknown) => {
+        if (socket instanceof net.Server) Object.assign(servers, { [message]: socket });
         else if (socket instanceof DatagramSocket) dns = socket;
         else
             reason = message === "EADDRINUSE" ? "another process serves it already" : JSON.stringify(message);
-        if (http && mirror && dns) child.disconnect();
+        if (Object.keys(servers).length === 3 && dns) child.disconnect();
     });
     return new Promise((resolve, reject) => {
         child.on("error", reject);
         child.on("exit", () => {
-            if (http && mirror && dns) resolve({ http, mirror, dns });
+            const { http, mirror, dnsStream } = servers;
+            if (http && mirror && dns && dnsStream) resolve({ http, mirror, dns, dnsStream });
             else reject(new Error(`metadata service of sandbox ${instance.id}: ${reason}`));
         });
     });

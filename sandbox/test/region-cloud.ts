@@ -47,6 +47,7 @@ export function exampleCloud(instance: Instance): Cloud {
         snapshots: [],
         actions: [],
         tags: ["lb", "web"],
+        domains: [],
         nextId: 100,
     };
 }

@@ -12,6 +12,7 @@ import {
     getSizes,
     getTag,
 } from "./digitalocean/data-sources.ts";
+import { dnsRecord, getDomain, getRecords } from "./digitalocean/domain.ts";
 import { droplet } from "./digitalocean/droplet.ts";
 import { FIREWALL } from "./digitalocean/firewall.ts";
 import { RESERVED_IP, reservedIpAssignment } from "./digitalocean/reserved-ip.ts";
@@ -28,6 +29,7 @@ serveProvider({
         client.configure(config);
     },
     resources: {
+        "digitalocean:index/dnsRecord:DnsRecord": dnsRecord(client),
         "digitalocean:index/droplet:Droplet": droplet(client),
         "digitalocean:index/vpc:Vpc": vpc(client),
         "digitalocean:index/firewall:Firewall": restResource(client, FIREWALL),
@@ -38,9 +40,11 @@ serveProvider({
     },
     functions: {
         "digitalocean:index/getAccount:getAccount": (args) => getAccount(client, args),
+        "digitalocean:index/getDomain:getDomain": (args) => getDomain(client, args),
         "digitalocean:index/getDroplets:getDroplets": (args) => getDroplets(client, args),
         "digitalocean:index/getImage:getImage": (args) => getImage(client, args),
         "digitalocean:index/getImages:getImages": (args) => getImages(client, args),
+        "digitalocean:index/getRecords:getRecords": (args) => getRecords(client, args),
         "digitalocean:index/getSizes:getSizes": (args) => getSizes(client, args),
         "digitalocean:index/getTag:getTag": (args) => getTag(client, args),
         "digitalocean:index/getVpc:getVpc": (args) => getVpc(client, args),

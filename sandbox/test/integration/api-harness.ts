@@ -41,6 +41,10 @@ export interface Body {
     request_id: string;
     action: ReturnType<typeof views.actionView>;
     actions: ReturnType<typeof views.actionView>[];
+    domain: { name: string; ttl: number; zone_file: string | null };
+    domains: { name: string }[];
+    domain_record: RecordBody;
+    domain_records: RecordBody[];
     droplet: DropletBody;
     droplets: DropletBody[];
     firewall: ReturnType<typeof views.firewallView>;
@@ -56,6 +60,14 @@ export interface Body {
     tags: { name: string }[];
     vpc: ReturnType<typeof views.vpcView>;
     vpcs: ReturnType<typeof views.vpcView>[];
+}
+export interface RecordBody {
+    id: number;
+    type: string;
+    name: string;
+    data: string;
+    ttl: number;
+    priority: number | null;
 }
 export type DropletBody = ReturnType<typeof views.dropletView>;
 

@@ -31,6 +31,15 @@ describe("a token of some scopes", () => {
         ["POST", "/tags/a/resources", {}, "tag:create tag:read"],
         ["DELETE", "/snapshots/1", {}, "image:delete image:read snapshot:delete snapshot:read"],
         ["GET", "/sizes", {}, "sizes:read regions:read"],
+        ["GET", "/domains/example.com/records", {}, "domain:read"],
+        ["POST", "/domains", {}, "domain:create domain:read"],
+        ["POST", "/domains/example.com/records", {}, "domain:create domain:read"],
+        ["POST", "/domains/example.com/records", {}, "domain:update domain:read"],
+        ["PUT", "/domains/example.com/records/1", {}, "domain:update domain:read"],
+        ["PATCH", "/domains/example.com/records/1", {}, "domain:update domain:read"],
+        ["DELETE", "/domains/example.com/records/1", {}, "domain:delete domain:read"],
+        ["DELETE", "/domains/example.com/records/1", {}, "domain:update domain:read"],
+        ["DELETE", "/domains/example.com", {}, "domain:delete domain:read"],
         ["POST", "/vpcs", {}, "vpc:create vpc:read regions:read sizes:read actions:read"],
     ])("may %s %s with its own, and not with any other", async (method, path, body, scopes) => {
         const api = await startApi();
@@ -39,6 +48,20 @@ describe("a token of some scopes", () => {
         expect((await api.request(method, path, sent, own)).status).not.toBe(403);
         const others = await tokenFor(api, scopes.includes("tag:") ? "firewall:read" : "tag:read");
         expect(await api.request(method, path, sent, others)).toMatchObject(forbidden);
+    });
+
+    it("of domain:update alone can't make or delete a domain", async () => {
+        const api = await startApi();
+        const updater = await tokenFor(api, "domain:update domain:read");
+        expect(await api.request("POST", "/domains", { name: "example.com" }, updater)).toMatchObject(
+            forbidden,
+        );
+        expect(await api.request("DELETE", "/domains/example.com", undefined, updater)).toMatchObject(
+            forbidden,
+        );
+        await api.request("POST", "/domains/example.com/records", {}, updater);
+        const { body } = await api.request("GET", "/../sandbox/tokens", undefined, updater);
+        expect(body).toEqual({ used: ["domain:create", "domain:delete", "domain:update"] });
     });
 
     it.each([

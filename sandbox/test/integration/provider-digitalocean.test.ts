@@ -11,7 +11,7 @@ import { loopbackMachines } from "../../api/loopback.ts";
 import { createApi } from "../../api/server.ts";
 import { openStore } from "../../api/store.ts";
 import { instance } from "../../instance.ts";
-import { secret, UNKNOWN, type Properties } from "../../offline-engine/providers/values.ts";
+import { secret, text, UNKNOWN, type Properties } from "../../offline-engine/providers/values.ts";
 import {
     initFailure,
     startPlugin,
@@ -52,6 +52,7 @@ afterAll(async () => {
 });
 
 const TYPES = {
+    DnsRecord: "digitalocean:index/dnsRecord:DnsRecord",
     Droplet: "digitalocean:index/droplet:Droplet",
     Vpc: "digitalocean:index/vpc:Vpc",
     Firewall: "digitalocean:index/firewall:Firewall",
@@ -346,6 +347,91 @@ test("getTag finds by name, and none is an error with the API's status", async (
     await expect(plugin.invoke(token, { name: "nobody" })).rejects.toThrow(
         /Error retrieving tag: GET .*: 404 /,
     );
+});
+
+describe("DNS records", () => {
+    const where = "digitalocean:index/getRecords:getRecords";
+    const domain = async (name: string) => {
+        const headers = { authorization: "Bearer dop_v1_test", "content-type": "application/json" };
+        const body = JSON.stringify({ name });
+        const answer = await fetch(`${endpoint}/v2/domains`, { method: "POST", headers, body });
+        expect(answer.status).toBe(201);
+    };
+
+    test("are made, changed in place, and deleted; another domain or type replaces", async () => {
+        await domain("a.example");
+        const resource = plugin.resource(TYPES.DnsRecord, "www");
+        const given = { domain: "a.example", type: "A", name: "www", value: "192.0.2.1", ttl: 300 };
+        const made = await make(resource, given);
+        expect(made.state).toMatchObject({
+            ...{ ...given, id: made.id, fqdn: "www.a.example" },
+            ...{ priority: 0, port: 0, weight: 0, flags: 0, tag: "" },
+        });
+        await expectSettled(resource, made, given);
+        const { inputs } = await resource.check({ ...given, value: "192.0.2.2" }, made.inputs);
+        expect(await resource.diff(made, inputs)).toMatchObject({ kinds: { value: "UPDATE" }, replaces: [] });
+        const changed = await resource.update(made, inputs);
+        expect(changed.state).toMatchObject({ value: "192.0.2.2", ttl: 300 });
+        const records = (await plugin.invoke(where, { domain: "a.example" })).records as Properties[];
+        expect(records.filter(({ type }) => type === "A")).toEqual([
+            expect.objectContaining({ id: Number(made.id), name: "www", value: "192.0.2.2", tag: "" }),
+        ]);
+        for (const other of [{ domain: "b.example" }, { type: "TXT" }]) {
+            const next = (await resource.check({ ...given, ...other })).inputs;
+            expect((await resource.diff(made, next)).replaces).toContain(Object.keys(other)[0]);
+        }
+        await resource.delete(changed);
+        await resource.delete(changed);
+    });
+
+    test("at the apex and with names as values are settled; ttl is the service's if none is given", async () => {
+        await domain("c.example");
+        const records: Properties[] = [
+            { type: "A", name: "@", value: "192.0.2.1" },
+            { type: "CNAME", name: "alias", value: "www.example.net." },
+            { type: "MX", name: "mail", value: "mail.example.net.", priority: 10 },
+            { type: "CAA", name: "@", value: "letsencrypt.org.", flags: 0, tag: "issue" },
+        ];
+        for (const given of records) {
+            const resource = plugin.resource(TYPES.DnsRecord, text(given.type));
+            const full = { domain: "c.example", ...given };
+            const made = await make(resource, full);
+            expect(made.state).toMatchObject({ ...given, ttl: 1800 });
+            expect(made.state.fqdn).toBe(given.name === "@" ? "c.example" : `${text(given.name)}.c.example`);
+            await expectSettled(resource, made, full);
+        }
+        expect(
+            await plugin.invoke("digitalocean:index/getDomain:getDomain", { name: "c.example" }),
+        ).toMatchObject({
+            ...{ id: "c.example", domainUrn: "do:domain:c.example", ttl: 1800 },
+            zoneFile: expect.stringContaining("c.example. 1800 IN A 192.0.2.1") as string,
+        });
+    });
+
+    test("that are wrong are refused before or by the service; a missing domain is named", async () => {
+        const resource = plugin.resource(TYPES.DnsRecord, "www");
+        const given = { domain: "d.example", type: "A", name: "www", value: "192.0.2.1" };
+        const { failures } = await resource.check({ ...given, type: "PTR", ttl: 0, flags: 256, tag: "x" });
+        expect(Object.keys(failures).sort()).toEqual(["flags", "tag", "ttl", "type"]);
+        await expect(make(resource, given)).rejects.toThrow(/Error creating record: POST .*: 404 /);
+        const getDomain = "digitalocean:index/getDomain:getDomain";
+        await expect(plugin.invoke(getDomain, { name: "d.example" })).rejects.toThrow(
+            /domain not found: GET .*: 404 /,
+        );
+    });
+
+    test("that somebody deleted are found gone", async () => {
+        await domain("e.example");
+        const resource = plugin.resource(TYPES.DnsRecord, "www");
+        const made = await make(resource, {
+            domain: "e.example",
+            type: "A",
+            name: "www",
+            value: "192.0.2.1",
+        });
+        await resource.delete(made);
+        expect((await resource.read(made)).id).toBe("");
+    });
 });
 
 test("getVpc finds by id, and a region's default", async () => {

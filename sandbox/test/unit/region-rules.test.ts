@@ -171,6 +171,30 @@ describe("reserved IPs", () => {
     });
 });
 
+describe("the Internet's side", () => {
+    const lines = renderRules(exampleCloud(sandbox), sandbox)
+        .split("\n")
+        .map((line) => line.trim());
+    const place = (line: string) => lines.indexOf(line);
+
+    it("has the certificate authority, which droplets reach by HTTPS alone, and nothing else", () => {
+        const let443 = place('iifname "p*" oifname "ca0" tcp dport 443 accept');
+        const refuse = place('oifname { "up0", "ca0" } reject with icmpx admin-prohibited');
+        expect(let443).toBeGreaterThan(0);
+        expect(refuse).toBe(let443 + 1);
+    });
+
+    it("finds the region's DNS at the router's own address", () => {
+        const dns = "meta l4proto { tcp, udp } th dport 53";
+        expect(lines).toContain(
+            `iifname { "up0", "ca0" } ip daddr 198.19.7.254 ${dns} dnat ip to 169.254.169.254`,
+        );
+        expect(lines).toContain(
+            `iifname { "up0", "ca0" } ip daddr 169.254.169.254 ct status dnat ${dns} accept`,
+        );
+    });
+});
+
 describe("the host's guard", () => {
     it("names this instance's ranges and cable only", () => {
         const text = renderHostGuard(sandbox);

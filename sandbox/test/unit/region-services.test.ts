@@ -1,11 +1,8 @@
-import dnsPacket from "dns-packet";
-import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { instance } from "../../instance.ts";
 import { lookUp, metadataDocument, metadataFolder } from "../../region/metadata.ts";
 import { portsOf } from "../../region/names.ts";
 import { Region } from "../../region/region.ts";
-import { dnsAnswer } from "../../region/services.ts";
 import { dropletOf, exampleCloud, withReservedIp } from "../region-cloud.ts";
 
 const sandbox = instance({ name: "unit", index: 7, stateDir: "/nowhere", kind: "nspawn" });
@@ -90,37 +87,6 @@ describe("metadata", () => {
             },
             tags: ["lb"],
         });
-    });
-});
-
-describe("DNS", () => {
-    it("says at once that there is no such name", () => {
-        const question = { type: "A", class: "IN", name: "example.com" } as const;
-        const query = dnsPacket.encode({
-            type: "query",
-            id: 4711,
-            flags: dnsPacket.RECURSION_DESIRED,
-            questions: [question],
-        });
-        expect(dnsPacket.decode(dnsAnswer(query) ?? Buffer.alloc(0))).toMatchObject({
-            type: "response",
-            id: 4711,
-            rcode: "NXDOMAIN",
-            flag_rd: true,
-            flag_ra: true,
-            questions: [question],
-            answers: [],
-        });
-    });
-
-    it("keeps silent about responses, and about what is no DNS at all", () => {
-        expect(dnsAnswer(dnsPacket.encode({ type: "response", id: 1 }))).toBeUndefined();
-        expect(dnsAnswer(Buffer.from("GET / HTTP/1.1"))).toBeUndefined();
-        fc.assert(
-            fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-                dnsAnswer(Buffer.from(bytes)); // a thrown error would end the sandbox
-            }),
-        );
     });
 });
 
