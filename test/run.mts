@@ -14,7 +14,9 @@ import {
     missingHostPackages,
     requireLinuxRoot,
 } from "../sandbox/host.ts";
+import { prepareHost } from "../sandbox/droplets/prepare.ts";
 import { buildGoTool } from "../sandbox/offline-engine/build-cli.ts";
+import { findEngine } from "../sandbox/offline-engine/engine.ts";
 import { purgeAbandoned } from "../sandbox/process.ts";
 import { duration, progress } from "../sandbox/progress.ts";
 import { ending, readReport, type Result, slowest } from "./results.mts";
@@ -139,14 +141,26 @@ async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     } else leftOut.push(`tests that boot droplets, end-to-end tests among them: ${reason}`);
     const missing = await missingHostPackages(integrationPackages);
     if (missing.length > 0) leftOut.push(lacking("integration tests", missing));
+    const prepared = prepare(folder, reason === undefined);
     const withoutRoot = async () => [
         ...(await runChecks(leftOut)),
         ...(await runTests("unit", folder)),
-        ...(missing.length > 0 ? [] : await runTests("integration", folder)),
+        ...(await prepared.then(() => (missing.length > 0 ? [] : runTests("integration", folder)))),
     ];
     const withRoot = reason === undefined ? ["e2e", "machines"] : [];
-    const lanes = [...withRoot.map((project) => runTests(project, folder)), withoutRoot()];
+    const lanes = [
+        ...withRoot.map((project) => prepared.then(() => runTests(project, folder))),
+        withoutRoot(),
+    ];
     return (await Promise.all(lanes)).flat();
+}
+
+/** Makes what tests would wait for longer than a test may take. What can't be made, they say themselves. */
+async function prepare(folder: string, machines: boolean): Promise<void> {
+    const home = path.join(folder, "pulumi");
+    const steps: Promise<unknown>[] = [say.step("Pulumi engine", () => findEngine({ home, log: say.log }))];
+    if (machines) steps.push(say.step("Debian 12 for droplets", () => prepareHost({ log: say.log })));
+    await Promise.allSettled(steps);
 }
 
 /**

@@ -107,8 +107,9 @@ describe.each([
     });
 
     test("a server that dies under load costs no GET", async () => {
+        const { length } = await seenBy(b, "/");
         await host.call("startLoad", 30);
-        await sleep(700);
+        await until(async () => (await seenBy(b, "/")).length > length + 50, 30_000);
         await host.call("destroy", b);
         await sleep(2500);
         const load = await host.call("endLoad");
