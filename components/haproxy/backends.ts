@@ -8,6 +8,8 @@ export interface BackendOptions {
     healthPath: string;
     /** Host header of the health check. */
     healthHost: string;
+    /** IPv4 ranges of the proxies and CDNs in front. */
+    trustedProxies: readonly string[];
     /** In order. */
     servers: readonly { readonly name: string; readonly address: string }[];
 }
@@ -21,11 +23,19 @@ export interface BackendOptions {
  * - `uploads` has long bodies: they last as long as \`timeout server\` lets them.
  * - `streams` has WebSockets and event streams, which hold a slot for hours.
  */
-export function backendSections({ appPort, healthPath, healthHost, servers }: BackendOptions): string {
+export function backendSections({
+    appPort,
+    healthPath,
+    healthHost,
+    trustedProxies,
+    servers,
+}: BackendOptions): string {
     const lines = (options: (name: string) => string): string =>
         servers
             .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${options(name)}\n`)
             .join("");
+    const shared = (backend: string, slots: number): string =>
+        `${socketAndLimits(backend, slots)}${wordOnClient(trustedProxies.length > 0)}`;
     const tracking = lines((name) => `track pool/${name}`);
     // nolinger in streams: HAProxy 3.0 applies no server-fin to a tunnel in HTTP (IS_HTX_STRM in its stream.c).
     return `\
@@ -69,7 +79,7 @@ ${tracking}`;
  *
  * Of the slots of the servers that are UP a tenth is left to those who have few connections.
  */
-const shared = (backend: string, slots: number): string => `\
+const socketAndLimits = (backend: string, slots: number): string => `\
     # Asked every second by TCP itself, a machine that is gone is found out after 5 s.
     option srvtcpka
     srvtcpka-idle 2s
@@ -83,3 +93,17 @@ const shared = (backend: string, slots: number): string => `\
     # What may have had an effect is never sent twice, and nothing to the same server.
     http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }
 `;
+
+/**
+ * What the frontend has let pass has none of these, or a trusted proxy's. Here, as most requests skip the frontend's rules.
+ */
+const wordOnClient = (trusting: boolean): string =>
+    [
+        ["X-Forwarded-For", "%[var(sess.client)]"],
+        ["X-Forwarded-Proto", "http"],
+    ]
+        .map(
+            ([name = "", value = ""]) =>
+                `    http-request add-header ${name} ${value}${trusting ? ` unless { req.hdr(${name}) -m found }` : ""}\n`,
+        )
+        .join("");

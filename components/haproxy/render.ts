@@ -122,8 +122,6 @@ defaults
     option abortonclose
     # HTTP/1 alone: one connection of HTTP/2 would carry a hundred requests, and count as one.
     option disable-h2-upgrade
-    # Names of letters, digits and dashes, as nginx takes them: for CGI and WSGI \`_\` is \`-\`, and a way around rules.
-    option http-restrict-req-hdr-names delete
     option redispatch 1
     retries 1
     # No status: what a server answers is for the client, and a retry would multiply an overload.

@@ -51,17 +51,21 @@ export async function benchThroughput(say: Progress): Promise<Throughput[]> {
         const behind = await freePort();
         await haproxy("server", serverConfig(behind), behind);
         const subjects = new Map<string, Subject>();
-        for (const [name, render] of Object.entries(configurations)) {
+        for (const [name, { render, headers = [] }] of Object.entries(configurations)) {
             const port = await freePort();
             const pid = await haproxy(`proxy-${port}`, render({ port, behind, logSocket, folder }), port);
-            subjects.set(name, { port, pid, rate: [], cpu: [], ratio: [] });
+            subjects.set(name, { port, pid, headers, rate: [], cpu: [], ratio: [] });
         }
         await say.step(`full load on ${[...subjects.keys()].join("; ")}, in ${rounds} rounds`, async () => {
             const [first, ...others] = subjects.values();
             if (first === undefined) return;
             for (let round = 0; round < rounds; round++)
                 for (const each of others) {
-                    const before = await load(first);
+                    // Its own numbers are those of short requests.
+                    const { headers } = each;
+                    const before = await load(
+                        headers.length === 0 ? first : { ...first, headers, rate: [], cpu: [] },
+                    );
                     each.ratio.push((await load(each)) / before);
                 }
         });
@@ -80,6 +84,7 @@ export async function benchThroughput(say: Progress): Promise<Throughput[]> {
 interface Subject {
     port: number;
     pid: number;
+    headers: readonly string[];
     /** Requests a second of each round. */
     rate: number[];
     /** Microseconds of CPU a request, of each round. */
@@ -89,9 +94,9 @@ interface Subject {
 }
 
 /** A round; its requests a second. */
-async function load({ port, pid, rate, cpu }: Subject): Promise<number> {
+async function load({ port, pid, headers, rate, cpu }: Subject): Promise<number> {
     const before = cpuSeconds(pid);
-    const { requests, seconds } = await fullLoad(port);
+    const { requests, seconds } = await fullLoad(port, headers);
     rate.push(requests / seconds);
     cpu.push(((cpuSeconds(pid) - before) * 1e6) / requests);
     return requests / seconds;
@@ -104,9 +109,32 @@ interface Place {
     folder: string;
 }
 
+interface Configuration {
+    render: (place: Place) => string;
+    /** Of the requests, here and to the first configuration just before; none by default. */
+    headers?: readonly string[];
+}
+
+/** As a browser sends them for a page that it was led to from another one. */
+const browserHeaders = [
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language: en-US,en;q=0.5",
+    "Accept-Encoding: gzip, deflate, br",
+    "Referer: http://www.example.com/some/page.html",
+    "Connection: keep-alive",
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
+    "Upgrade-Insecure-Requests: 1",
+    "Sec-Fetch-Dest: document",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-Site: same-origin",
+    "Priority: u=0, i",
+];
+
 /** By name; the first one is what the others are measured against. */
-const configurations: Record<string, (place: Place) => string> = {
-    "ten lines": ({ port, behind }) => `\
+const configurations: Record<string, Configuration> = {
+    "ten lines": {
+        render: ({ port, behind }) => `\
 defaults
     mode http
     timeout connect 5s
@@ -118,12 +146,14 @@ frontend web
 backend pool
     server web-0 127.0.0.1:${behind}
 `,
-    ours: (place) => ours(place),
-    "ours, without its log": (place) => ours(place).replace(/^ {4}log .*\n/m, ""),
-    "ours, one request in 100 logged": (place) => ours(place, { logOneIn: 100 }),
-    "ours, every request logged": (place) => ours(place, { logOneIn: 1 }),
+    },
+    ours: { render: (place) => ours(place) },
+    "ours, a browser's headers": { render: (place) => ours(place), headers: browserHeaders },
+    "ours, without its log": { render: (place) => ours(place).replace(/^ {4}log .*\n/m, "") },
+    "ours, one request in 100 logged": { render: (place) => ours(place, { logOneIn: 100 }) },
+    "ours, every request logged": { render: (place) => ours(place, { logOneIn: 1 }) },
     // With another server to go to, HAProxy keeps a copy of each request until its answer begins.
-    "ours, two servers": (place) => ours(place, { addresses: ["127.0.0.1", "127.0.0.2"] }),
+    "ours, two servers": { render: (place) => ours(place, { addresses: ["127.0.0.1", "127.0.0.2"] }) },
 };
 
 /** As the stack's config makes it where it sets nothing. */
@@ -157,8 +187,12 @@ frontend web
 `;
 
 /** @throws Error if a request fails: a wrong answer is a fast one. */
-async function fullLoad(port: number): Promise<{ requests: number; seconds: number }> {
-    const options = ["-t1", "-c32", `-d${secondsPerRound}s`, `http://127.0.0.1:${port}/`];
+async function fullLoad(
+    port: number,
+    headers: readonly string[],
+): Promise<{ requests: number; seconds: number }> {
+    const url = `http://127.0.0.1:${port}/`;
+    const options = ["-t1", "-c32", `-d${secondsPerRound}s`, ...headers.flatMap((each) => ["-H", each]), url];
     const { stdout } = await promisify(execFile)("wrk", options);
     const [, requests, seconds] = /(\d+) requests in ([\d.]+)s/.exec(stdout) ?? [];
     if (!requests || !seconds || /Socket errors|Non-2xx/.test(stdout))

@@ -212,6 +212,35 @@ describe.each([
         expect(answer.headers["x-long"]).toHaveLength(32_000);
     });
 
+    test("a request like most others skips the rules; with anything that they look at it doesn't", async () => {
+        await apply({ 0: a });
+        const usual =
+            "User-Agent: wrk\r\nAccept-Language: de\r\nConnection: keep-alive\r\nSec-Fetch-Mode: navigate\r\n";
+        const ask = (path: string, more: string): Promise<string> =>
+            host.call("raw", `GET ${path} HTTP/1.1\r\nHost: a\r\n${usual}${more}\r\n\r\n`);
+        const answer = ask("/usual", "Accept: */*\r\nCookie: \t\xe9");
+        const streams = Number(await statistic("streams/BACKEND", 8));
+        for (const value of ["\x01", "a\x7f", `${"x".repeat(20_000)}\x1f`])
+            expect(await ask("/", `Cookie: ${value}`)).toMatch(/^HTTP\/1\.1 400 /);
+        expect(await ask("/", "Content-Length: 18446744073709551619")).toMatch(/^HTTP\/1\.1 400 /);
+        for (const accept of ["TEXT/Event-Stream", "application/json, text/event-stream"])
+            await ask("/", `Accept: ${accept}\r\nConnection: close`);
+        expect(Number(await statistic("streams/BACKEND", 8)) - streams).toBe(2);
+        const evil = ["X-Real-IP", "x_usual", "X.Usual", "PROXY", "Forwarded"];
+        await ask("/unusual", `${evil.map((name) => `${name}: 1.1.1.1`).join("\r\n")}\r\nDNT: 1`);
+        await answer;
+        const common = {
+            host: ["a"],
+            "user-agent": ["wrk"],
+            "accept-language": ["de"],
+            "sec-fetch-mode": ["navigate"],
+            "x-forwarded-for": ["127.0.0.1"],
+            "x-forwarded-proto": ["http"],
+        };
+        expect((await seenBy(a, "/usual"))[0]?.headers).toMatchObject({ ...common, accept: ["*/*"] });
+        expect((await seenBy(a, "/unusual"))[0]?.headers).toEqual({ ...common, dnt: ["1"] });
+    });
+
     describe("with a proxy that is trusted", () => {
         const from = (address: string, headers: Record<string, string | string[]>) => ({
             localAddress: address,

@@ -44,7 +44,7 @@ describe("renderHaproxyConfig", () => {
         "    timeout server 60s",
         "    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host health-check",
         "    http-check expect status 200-299",
-        "    option forwardfor",
+        "    http-request add-header X-Forwarded-For %[var(sess.client)]",
         "    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }",
         "    bind :80",
     ])("has the line %s", (line) => {
@@ -67,6 +67,77 @@ describe("renderHaproxyConfig", () => {
         expect(text.indexOf("del-header ^(proxy|")).toBeLessThan(
             text.indexOf("add-header X-Forwarded-Proto"),
         );
+    });
+
+    describe("the requests that skip the rules", () => {
+        const text = render();
+        /** Of PCRE's; JavaScript can't ignore the case in a part alone. */
+        const regex = (pcre = ""): RegExp => new RegExp(pcre.replace("(?i:", "(?:"));
+        const usual = regex(/allow if \{ req\.hdrs -m reg '(.*)' \}/.exec(text)?.[1]);
+        const controls = regex(/deny_status 400 if \{ req\.hdrs -m reg '(.*)' \}/.exec(text)?.[1]);
+        const dropped = regex(/del-header (\S+) -m reg/.exec(text)?.[1]);
+        const usualNames = (/\(\?:(host\|[a-z|-]+)\)/.exec(text)?.[1] ?? "").split("|").concat("accept");
+        /** As HAProxy's req.hdrs has them. */
+        const headers = (some: readonly (readonly [string, string])[]): string =>
+            some.map(([name, value]) => `${name}: ${value}\r\n`).join("") + "\r\n";
+
+        test("are those of browsers", () => {
+            const browser: [string, string][] = usualNames.map((name) => [name, "a, b;q=0.9, \t\xe9"]);
+            expect(usual.test(headers(browser))).toBe(true);
+            expect(usual.test(headers([["host", ""]]))).toBe(true);
+            expect(usual.test("")).toBe(false);
+        });
+
+        test("have no header that a rule looks at", () => {
+            const looked = ["content-length", "transfer-encoding", "upgrade", "connection", "expect"];
+            expect(usualNames.length).toBeGreaterThan(20);
+            for (const name of usualNames) {
+                expect(dropped.test(name), name).toBe(false);
+                expect(looked).not.toContain(name);
+            }
+            for (const accept of [
+                "text/event-stream",
+                "a/b, text/event-stream",
+                "*/*;q=1,text/event-stream;a=b",
+            ])
+                expect(usual.test(headers([["accept", accept]]))).toBe(false);
+        });
+
+        test("have nothing that a rule refuses or drops, whatever their headers", () => {
+            const names = fc.oneof(
+                fc.constantFrom(...usualNames),
+                fc.stringMatching(/^[a-z0-9_.-]{1,20}$/),
+                fc.constantFrom(
+                    "x-forwarded-for",
+                    "x-real-ip",
+                    "content-length",
+                    "accept_",
+                    "hosts",
+                    "x-host",
+                ),
+            );
+            // What HAProxy's parser lets through.
+            const values = fc.oneof(
+                fc.string().map((value) => value.replace(/[\r\n]/g, "")),
+                fc
+                    .array(fc.constantFrom(0, 1, 8, 9, 11, 31, 32, 33, 126, 127, 128, 255), { maxLength: 3 })
+                    .map((codes) => String.fromCharCode(...codes)),
+            );
+            fc.assert(
+                fc.property(fc.array(fc.tuple(names, values), { minLength: 1 }), (some) => {
+                    const skips = usual.test(headers(some));
+                    const harmless =
+                        !controls.test(headers(some)) && some.every(([name]) => !dropped.test(name));
+                    if (skips) expect(harmless).toBe(true);
+                    if (
+                        harmless &&
+                        some.every(([name, value]) => usualNames.includes(name) && !value.includes("/"))
+                    )
+                        expect(skips).toBe(true);
+                }),
+                { numRuns: 2000 },
+            );
+        });
     });
 
     test("leaves a tenth of the slots of the servers that are UP to those who have few connections", () => {
