@@ -35,7 +35,7 @@ export function backendSections({
             .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${options(name)}\n`)
             .join("");
     const shared = (backend: string, slots: number): string =>
-        `${socketAndLimits(backend, slots)}${wordOnClient(trustedProxies.length > 0)}`;
+        `${socketAndRetry}${wordOnClient(trustedProxies.length > 0)}${limits(backend, slots)}`;
     const tracking = lines((name) => `track pool/${name}`);
     // nolinger in streams: HAProxy 3.0 applies no server-fin to a tunnel in HTTP (IS_HTX_STRM in its stream.c).
     return `\
@@ -44,7 +44,6 @@ backend pool
 ${shared("pool", serverSlots)}\
     # A client may close its side after its request, and wait for the answer.
     no option abortonclose
-    http-request del-header Upgrade
     option httpchk
     http-check send meth GET uri ${healthPath} ver HTTP/1.1 hdr Host ${healthHost}
     http-check expect status 200-299
@@ -54,18 +53,15 @@ ${lines(() => "tcp-ut 3s")}
 backend uploads
 ${shared("uploads", serverSlots)}\
     no option abortonclose
-    http-request del-header Upgrade
     default-server maxconn ${serverSlots}
 ${tracking}
-# WebSockets and event streams. Of upgrades WebSocket is left; h2c would be a tunnel around the rules.
+# WebSockets and event streams.
 backend streams
-${shared("streams", streamSlots)}\
     # Half of all connections are left to requests.
     http-request deny deny_status 503 if { be_conn gt ${maxStreams} }
-    acl websocket req.hdr(Upgrade) -i websocket
-    http-request set-header Upgrade websocket if websocket
-    http-request set-header Connection upgrade if websocket
-    http-request del-header Upgrade unless websocket
+    http-request set-header Upgrade websocket if { req.hdr(Upgrade) -m found }
+    http-request set-header Connection upgrade if { req.hdr(Upgrade) -m found }
+${shared("streams", streamSlots)}\
     # A client that leaves takes its stream along (abortonclose), though the server has not noticed.
     option nolinger
     timeout tunnel 1h
@@ -76,10 +72,8 @@ ${tracking}`;
 /**
  * A retry goes to another server, once, or it would multiply an overload: with no other there is none, and an answer
  * that says "overloaded" (429, 503, a proxy's 502) is an answer.
- *
- * Of the slots of the servers that are UP a tenth is left to those who have few connections.
  */
-const socketAndLimits = (backend: string, slots: number): string => `\
+const socketAndRetry = `\
     # Asked every second by TCP itself, a machine that is gone is found out after 5 s.
     option srvtcpka
     srvtcpka-idle 2s
@@ -87,11 +81,16 @@ const socketAndLimits = (backend: string, slots: number): string => `\
     srvtcpka-cnt 3
     # A server that fails fast looks idle: leastconn would send it nine requests of ten.
     balance random(2)
-    # When the servers' slots run short, who has many connections gets no more.
-    http-request set-var(txn.reserve) nbsrv(${backend}),mul(${slots / 10}) if { sc0_conn_cur gt ${greedyConnections} }
-    http-request deny deny_status 429 if { sc0_conn_cur gt ${greedyConnections} } { nbsrv gt 0 } { be_conn_free(${backend}),sub(txn.reserve) lt 0 }
     # What may have had an effect is never sent twice, and nothing to the same server.
     http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }
+`;
+
+/** Of the slots of the servers that are UP a tenth is left to those who have few connections. The last rules of a backend. */
+const limits = (backend: string, slots: number): string => `\
+    # When the servers' slots run short, who has many connections gets no more.
+    http-request allow unless { sc0_conn_cur gt ${greedyConnections} }
+    http-request set-var(txn.reserve) nbsrv(${backend}),mul(${slots / 10})
+    http-request deny deny_status 429 if { nbsrv gt 0 } { be_conn_free(${backend}),sub(txn.reserve) lt 0 }
 `;
 
 /**

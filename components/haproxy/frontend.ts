@@ -108,10 +108,10 @@ ${proxyAcls(trustedProxies)}\
     tcp-request connection set-var(sess.client) src,lower
     # When connections run short, who has many gets no more.
     tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${maxConnections * 0.75} }
+    # Most requests have nothing that the rules below look for: that costs a fraction of looking for each.
+    http-request allow if { method GET HEAD } { req.hdrs -m reg '${usualHeaders}' }
     # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
     http-request deny deny_status 405 if { method CONNECT TRACE }
-    # Most requests have nothing that the rules below look for: that costs a fraction of looking for each.
-    http-request allow if { req.hdrs -m reg '${usualHeaders}' }
     # HAProxy 2.6 reads 2^64 + 3 as 3, and sends it on: a server may see another end of the request.
     http-request deny deny_status 400 if { req.hdr(content-length),length gt 18 }
     # Control characters in a header: RFC 9110, section 5.5.
@@ -119,9 +119,11 @@ ${proxyAcls(trustedProxies)}\
     # A body, or as much of it as fits a buffer (${bufferKiB - 1} KB), has to be here before it takes a server's time; else 408.
     http-request wait-for-body time ${bodySeconds}s
 ${trusting ? headersOfTrusted : headersOfAnybody}\
+    # Of upgrades WebSocket is left: h2c would be a tunnel around the rules.
+    http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }
     # What lasts has slots of its own, or it would take the place of requests.
     http-request set-var(txn.backend) str(uploads) if { req.body_size gt ${shortBodyBytes} }
-    http-request set-var(txn.backend) str(streams) if { req.hdr(Upgrade) -i websocket } || { req.hdr(Accept) -i -m beg text/event-stream }
+    http-request set-var(txn.backend) str(streams) if { req.hdr(Upgrade) -m found } || { req.hdr(Accept) -i -m beg text/event-stream }
     use_backend %[var(txn.backend)] if { var(txn.backend) -m found }
     default_backend pool
 `;
