@@ -15,10 +15,12 @@ import {
     wholeNumber,
     yesOrNo,
 } from "./lib/config-rules";
+import { domainNames, httpsOf, type HttpsSettings } from "./lib/https-settings";
 import { identityOf, prefixOf } from "./lib/identity";
+import { listenersFor } from "./lib/listeners";
 import { addressCount, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
 import { slots } from "./lib/slots";
-import { isRewritten, quotes, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
+import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
 import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
@@ -58,6 +60,12 @@ const rules = {
     drainSeconds: wholeNumber(1 + drainMargin, maxDrainSeconds),
     trustedProxies: ipv4Ranges("of the proxies and CDNs in front"),
     logOneIn: wholeNumber(0, 1_000_000),
+    domains: domainNames,
+    // The texts are judged together, and never repeated: one is a key.
+    tlsCertificate: (raw) => raw,
+    tlsKey: (raw) => raw,
+    httpsRedirect: yesOrNo,
+    hsts: wholeNumber(0, 2 * 63_072_000),
     backendSources: (raw) => readBackendSources(jsonList(raw)),
     adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
@@ -71,6 +79,8 @@ type Values = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
     readonly prefix: string;
     /** The text of userdata/haproxy.yaml; the load balancer's host key is still to be added. */
     readonly loadBalancerUserData: string;
+    /** How the site is served over HTTPS; undefined without `domains`. */
+    readonly https?: HttpsSettings;
 };
 
 /** The stack's config, checked, in the groups in which the program uses it. */
@@ -93,7 +103,10 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
         if (config.problems.length === 0) throw error;
         return { problems: [(error as Error).message] };
     });
-    const problems = [...config.problems, ...account.problems];
+    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), [
+        "tlsKey",
+    ]);
+    const problems = [...config.problems, ...readable, ...account.problems];
     if (problems.length > 0 || !("ownVpc" in account))
         throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
     for (const warning of [...config.warnings, ...account.warnings]) void pulumi.log.warn(warning);
@@ -101,7 +114,7 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 }
 
 function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources } = values;
+    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, https } = values;
     const { replicas, retired, hold, generation, appPort, healthPath, healthHost } = values;
     const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
     return {
@@ -116,9 +129,12 @@ function grouped(values: Values) {
             size: values.loadBalancerSize,
             userData: values.loadBalancerUserData,
         },
+        listeners: listenersFor(https !== undefined),
+        https: https && { ...https, own: { ...https.own, pem: pulumi.secret(https.own.pem) } },
         traffic: {
             ...{ appPort, healthPath, healthHost },
             ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
+            ...(https && { https: { redirect: https.redirect, hsts: https.hsts } }),
         },
         readySeconds,
     };
@@ -182,8 +198,14 @@ export function parseSettings(
     problems.push(...userData.flatMap((found) => found.problems));
     const settings: { -readonly [K in keyof Values]?: Values[K] } = { ...values };
     if (settings.namePrefix !== undefined) settings.prefix = prefixOf(settings.namePrefix, stack);
-    problems.push(...openAccess(settings), ...shortDrain(settings));
-    const warnings = [...unlikely(settings), ...userData.flatMap((found) => found.warnings)];
+    const { https, ...found } = httpsOf(settings);
+    if (https) settings.https = https;
+    problems.push(...openAccess(settings), ...shortDrain(settings), ...found.problems);
+    const warnings = [
+        ...unlikely(settings),
+        ...found.warnings,
+        ...userData.flatMap((found) => found.warnings),
+    ];
     return { settings, problems, warnings };
 }
 

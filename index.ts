@@ -5,6 +5,7 @@ import { monthlyCost } from "./account/lookup";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy/haproxy-config";
+import { Https } from "./components/https/https";
 import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
@@ -25,6 +26,7 @@ export = async () => {
         region,
         vpcId: settings.vpcId,
         ownVpc: account.ownVpc,
+        listeners: settings.listeners,
         access,
     });
 
@@ -50,11 +52,14 @@ export = async () => {
         checkAccess: sshCheck,
     });
 
+    const https = settings.https && new Https(names.https, { loadBalancer, ...settings.https });
+
     const haproxy = new HaproxyConfig(names.haproxy, {
         loadBalancer,
         pool,
         traffic: settings.traffic,
         readySeconds: settings.readySeconds,
+        certificate: https?.installed,
     });
 
     const address = new PublicAddress(names.address, {
@@ -64,7 +69,8 @@ export = async () => {
     });
 
     return {
-        url: pulumi.interpolate`http://${address.ip}`,
+        url: https?.url ?? pulumi.interpolate`http://${address.ip}`,
+        certificate: https?.certificate,
         loadBalancerIp: address.ip,
         servers: pool.servers,
         monthlyCost: pulumi

@@ -1,6 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { type BackendSource, describeSources, inboundRules } from "../lib/backend-sources";
+import type { Listener } from "../lib/listeners";
 import { guardNames, identityOf, types } from "../lib/identity";
 
 /** About the VPC that the stack makes for itself. */
@@ -20,6 +21,8 @@ export interface NetworkArgs {
     vpcId?: string;
     /** What the account says about a VPC of our own. */
     ownVpc: OwnVpc;
+    /** Open on the load balancer for everybody. */
+    listeners: Listener[];
     access: {
         /** IPv4 ranges that may reach SSH on the load balancer. */
         adminCidrs: string[];
@@ -60,7 +63,9 @@ export class Network extends pulumi.ComponentResource {
         const { backendTag, loadBalancerTag } = identityOf(prefix);
         const guards = guardNames(name);
         const loadBalancer = this.guard(guards.loadBalancer, loadBalancerTag, [
-            { protocol: "tcp", portRange: "80", sourceAddresses: anywhere },
+            ...args.listeners.map(({ port }) => ({
+                ...{ protocol: "tcp", portRange: String(port), sourceAddresses: anywhere },
+            })),
             { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
         ]);
         this.loadBalancerTag = loadBalancer.tag;

@@ -10,6 +10,7 @@ export const types = {
     keys: "dropscale:index:DeployKey",
     pool: "dropscale:index:BackendPool",
     loadBalancer: "dropscale:index:LoadBalancer",
+    https: "dropscale:index:Https",
     haproxy: "dropscale:index:HaproxyConfig",
     address: "dropscale:index:PublicAddress",
     droplet: "digitalocean:index/droplet:Droplet",
@@ -29,6 +30,7 @@ export const names = {
     keys: "keys",
     pool: "web",
     loadBalancer: "load-balancer",
+    https: "https",
     haproxy: "haproxy",
     address: "address",
 } as const;
@@ -74,6 +76,12 @@ export const guardNames = (component: string = names.network) => ({
 
 /** Name of the command that waits until a LoadBalancer component is set up. */
 export const readyName = (component: string = names.loadBalancer): string => `${component}-ready`;
+
+/** Names of the commands in an Https component, in the order in which they run. */
+export const httpsCommandNames = (component: string = names.https) => ({
+    script: `${component}-script`,
+    certificate: `${component}-certificate`,
+});
 
 /** Names of the commands in a HaproxyConfig component, in the order in which they run. */
 export const commandNames = (component: string = names.haproxy) => ({

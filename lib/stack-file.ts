@@ -32,6 +32,25 @@ export function unquotedValues(text: string, project: string): Record<string, st
     );
 }
 
+/** What is wrong where secrets stand in the stack's own file for everybody to read; a secret is a map there, `secure: …`. */
+export function readableSecrets(
+    folder: string,
+    project: string,
+    stack: string,
+    keys: readonly string[],
+): string[] {
+    const file = path.join(folder, `Pulumi.${stack}.yaml`);
+    const config = existsSync(file) ? parseDocument(readFileSync(file, "utf8")).get("config") : undefined;
+    if (!isMap(config)) return [];
+    return keys
+        .filter((key) => typeof config.get(`${project}:${key}`) === "string")
+        .map(
+            (key) =>
+                `'${key}' should be a secret, got a text that everybody can read in ${path.basename(file)}; if others have seen it, ` +
+                `get another; then pulumi config set --secret ${key} < FILE.pem`,
+        );
+}
+
 /**
  * Whether Pulumi made one text of another, because it stands in no quotes: `2026.1` of 2026.10, `8` of 010, `true` of
  * True, and a moment of a date.

@@ -1,4 +1,5 @@
 import { applyCommand } from "../components/haproxy/apply";
+import type { HttpsOptions } from "../components/haproxy/https";
 import { renderHaproxyConfig } from "../components/haproxy/render";
 import { commandNames, identityOf, names, serverName, types } from "../lib/identity";
 import { parseLimits } from "../policy/limits";
@@ -86,10 +87,17 @@ export function pool(slots: readonly number[], inputs: Record<string, unknown> =
 /** The commands that stage and apply haproxy.cfg; `unknown`: the text can't be known yet. */
 export function haproxy(
     servers: { name: string; address: string }[] | "unknown",
-    { appPort = 80, word = "1-0123abcd", appliedWord = "1-0123abcd" } = {},
+    {
+        appPort = 80,
+        word = "1-0123abcd",
+        appliedWord = "1-0123abcd",
+        https,
+    }: Partial<Record<"word" | "appliedWord", string>> & { appPort?: number; https?: HttpsOptions } = {},
 ): StateResource[] {
     const stdin =
-        servers === "unknown" ? unknownValue : renderHaproxyConfig({ ...haproxySettings, appPort, servers });
+        servers === "unknown"
+            ? unknownValue
+            : renderHaproxyConfig({ ...haproxySettings, appPort, https, servers });
     const connection = "[secret]";
     return [
         resource(types.remoteCommand, commandNames().staged, { stdin, connection }, { stdout: word }),

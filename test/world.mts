@@ -38,6 +38,8 @@ export interface Running {
 export interface Stack {
     /** Changes the stack's config; `undefined` takes a key out. */
     configure: (changes: Record<string, unknown>) => Promise<void>;
+    /** Sets a key to a secret; it is on no command line. */
+    configureSecret: (key: string, value: string) => Promise<void>;
     /** Runs `pulumi` on the stack, without a terminal. */
     pulumi: (args: string[], env?: Record<string, string>) => Promise<Outcome>;
     /** The same, but as a process that the caller may kill. */
@@ -66,6 +68,7 @@ export interface World extends Stack {
 
 export interface Outputs {
     url: string;
+    certificate?: { names: string[]; fingerprint: string };
     loadBalancerIp: string;
     servers: { name: string; slot: number; dropletId: string; privateIp: string }[];
     monthlyCost: number;
@@ -173,10 +176,19 @@ async function initStack(
         stack.config = { ...stack.config, ...Object.fromEntries(named) };
         await writeFile(file, stringify(stack, { keepUndefined: false }));
     };
+    const configureSecret: Stack["configureSecret"] = async (key, value) => {
+        const set = promisify(execFile)("pulumi", ["config", "set", "--secret", key, "--stack", name], {
+            cwd: folder,
+            env,
+        });
+        set.child.stdin?.end(value);
+        await set;
+    };
     await promisify(execFile)("pulumi", ["stack", "init", name], { cwd: folder, env });
     await configure(config);
     return {
         configure,
+        configureSecret,
         pulumi,
         startPulumi,
         outputs: async () => {

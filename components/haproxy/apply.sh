@@ -64,8 +64,11 @@ generation_of() {
 }
 
 # These lines can't be changed by a reload without risk: a worker that can't change its root or its user takes the
-# master with it, and a port that is taken stops the listeners for seconds. `haproxy -c` sees neither.
-fixed_lines() { awk '$1 ~ /^(bind|chroot|user|group)$/ || ($1 == "stats" && $2 == "socket") { $1 = $1; print }' "$1"; }
+# master with it. `haproxy -c` does not see it.
+fixed_lines() { awk '$1 ~ /^(chroot|user|group)$/ || ($1 == "stats" && $2 == "socket") { $1 = $1; print }' "$1"; }
+
+# Where it listens, one a line: what else a bind line says may change by a reload.
+listeners_of() { awk '$1 == "bind" { print $2 }' "$1" | sort -u; }
 
 check_request() { awk '$1 == "http-check" && $2 == "send"' "$1"; }
 
@@ -106,16 +109,32 @@ remember_newest() {
     done
 }
 
+# The new worker gets the ports of the old one from it. One that is new has to be free: one that is taken stops all
+# listeners for seconds, and `haproxy -c` does not see it. One that goes is closed by the old worker, which drains.
+check_listeners() {
+    local old new where holder
+    old=$(listeners_of "$running_file") new=$(listeners_of "$NEW")
+    for where in $(comm -13 <(printf '%s\n' "$old") <(printf '%s\n' "$new")); do
+        holder=$(ss --no-header --listening --tcp --numeric --processes "sport = :${where##*:}") ||
+            fail "whether $where is free can't be known, nothing was changed: ss failed."
+        [[ -z $holder ]] || fail "haproxy.cfg is to listen on $where, which another process has, nothing was changed:" \
+            "$(head -n 1 <<<"$holder" | tr -s ' ')" 'End it on the load balancer, and run pulumi up again.'
+        say "will listen on $where, too"
+    done
+    for where in $(comm -23 <(printf '%s\n' "$old") <(printf '%s\n' "$new")); do say "will no longer listen on $where"; done
+}
+
 check_text() {
     local old new words
     if [[ -n $running_file ]]; then
         old=$(fixed_lines "$running_file") new=$(fixed_lines "$NEW")
         [[ $old == "$new" ]] ||
-            fail 'bind, chroot, user, group and stats socket lines of a running load balancer stay as they are:' \
+            fail 'chroot, user, group and stats socket lines of a running load balancer stay as they are:' \
                 'a reload that fails on them would cut every connection. Nothing was changed.' \
                 "running: $(in_one_line "${old//$'\n'/; }")" "refused: $(in_one_line "${new//$'\n'/; }")" \
                 'Build a second load balancer instead, which takes the address over (pulumi up --replace URN, with' \
                 'the URN of the load balancer droplet from: pulumi stack --show-urns).'
+        check_listeners
     fi
     words=$(timeout 30 haproxy -c -f "$NEW" 2>&1) ||
         fail 'HAProxy refuses the new haproxy.cfg, nothing was changed:' "$(grep -v NOTICE <<<"$words")"
@@ -244,7 +263,7 @@ clean_up() {
 
 prepare() {
     local tool
-    for tool in haproxy curl socat flock systemctl ssh; do
+    for tool in haproxy curl socat flock systemctl ssh ss; do
         command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: see userdata/haproxy.yaml."
     done
     take_lock

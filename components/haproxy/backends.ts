@@ -1,4 +1,5 @@
-import { greedyConnections, maxStreams, serverSlots, streamSlots } from "./frontend";
+import { connectionsFor, greedyConnections, serverSlots, streamSlots } from "./frontend";
+import type { HttpsOptions } from "./https";
 
 /** What {@link backendSections} depends on. */
 export interface BackendOptions {
@@ -10,6 +11,8 @@ export interface BackendOptions {
     healthHost: string;
     /** IPv4 ranges of the proxies and CDNs in front. */
     trustedProxies: readonly string[];
+    /** As `https` of RenderHaproxyOptions. */
+    https?: HttpsOptions;
     /** In order. */
     servers: readonly { readonly name: string; readonly address: string }[];
 }
@@ -23,19 +26,14 @@ export interface BackendOptions {
  * - `uploads` has long bodies: they last as long as \`timeout server\` lets them.
  * - `streams` has WebSockets and event streams, which hold a slot for hours.
  */
-export function backendSections({
-    appPort,
-    healthPath,
-    healthHost,
-    trustedProxies,
-    servers,
-}: BackendOptions): string {
-    const lines = (options: (name: string) => string): string =>
+export function backendSections(options: BackendOptions): string {
+    const { appPort, healthPath, healthHost, trustedProxies, servers, https } = options;
+    const lines = (more: (name: string) => string): string =>
         servers
-            .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${options(name)}\n`)
+            .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${more(name)}\n`)
             .join("");
     const shared = (backend: string, slots: number): string =>
-        `${socketAndRetry}${wordOnClient(trustedProxies.length > 0)}${limits(backend, slots)}`;
+        `${socketAndRetry}${wordOnClient(trustedProxies.length > 0, https !== undefined)}${limits(backend, slots)}`;
     const tracking = lines((name) => `track pool/${name}`);
     // nolinger in streams: HAProxy 3.0 applies no server-fin to a tunnel in HTTP (IS_HTX_STRM in its stream.c).
     return `\
@@ -58,7 +56,7 @@ ${tracking}
 # WebSockets and event streams.
 backend streams
     # Half of all connections are left to requests.
-    http-request deny deny_status 503 if { be_conn gt ${maxStreams} }
+    http-request deny deny_status 503 if { be_conn gt ${connectionsFor(https) / 2} }
     http-request set-header Upgrade websocket if { req.hdr(Upgrade) -m found }
     http-request set-header Connection upgrade if { req.hdr(Upgrade) -m found }
 ${shared("streams", streamSlots)}\
@@ -96,10 +94,10 @@ const limits = (backend: string, slots: number): string => `\
 /**
  * What the frontend has let pass has none of these, or a trusted proxy's. Here, as most requests skip the frontend's rules.
  */
-const wordOnClient = (trusting: boolean): string =>
+const wordOnClient = (trusting: boolean, isHttps: boolean): string =>
     [
         ["X-Forwarded-For", "%[var(sess.client)]"],
-        ["X-Forwarded-Proto", "http"],
+        ["X-Forwarded-Proto", isHttps ? "%[ssl_fc,iif(https,http)]" : "http"],
     ]
         .map(
             ([name = "", value = ""]) =>

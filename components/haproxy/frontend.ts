@@ -1,3 +1,5 @@
+import { bindLines, h2Rules, type HttpsOptions, redirectRule } from "./https";
+
 /** Requests that a server gets at the same time; others wait their turn. As many uploads come beside them. */
 export const serverSlots = 200;
 
@@ -17,8 +19,15 @@ export const bufferKiB = 34;
  */
 export const maxConnections = 6000;
 
-/** WebSockets and event streams of all clients together: half of {@link maxConnections} is left to requests. */
-export const maxStreams = maxConnections / 2;
+/**
+ * The same with HTTPS: TLS keeps up to 32 KiB more for each, so 4,000 cost at most 400 MB. As many requests of HTTP/2
+ * may be under way, in buffers of their own: {@link h2Rules}.
+ */
+export const maxTlsConnections = 4000;
+
+/** How many connections there may be at the same time. */
+export const connectionsFor = (https: HttpsOptions | undefined): number =>
+    https ? maxTlsConnections : maxConnections;
 
 /** From so many connections on, a source gets no more when others would go short. */
 export const greedyConnections = 50;
@@ -80,6 +89,8 @@ export interface FrontendOptions {
     trustedProxies: readonly string[];
     /** As `logOneIn` of RenderHaproxyOptions. */
     logOneIn: number;
+    /** As `https` of RenderHaproxyOptions. */
+    https?: HttpsOptions;
 }
 
 /**
@@ -89,16 +100,18 @@ export interface FrontendOptions {
  * thousands while there is room. Who has a private address is a proxy of one's own and speaks for many; of a trusted
  * proxy's clients each counts by itself, with the requests that it has at the same time.
  *
- * - Connections: {@link maxConnections}, of which a quarter is left to others.
+ * - Connections: {@link connectionsFor}, of which a quarter is left to others.
  * - Requests at the servers, in the backends: slow answers and slow bodies hold a slot for minutes.
  *
  * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
  */
-export function frontendSection({ trustedProxies, logOneIn }: FrontendOptions): string {
+export function frontendSection({ trustedProxies, logOneIn, https }: FrontendOptions): string {
     const trusting = trustedProxies.length > 0;
+    const most = connectionsFor(https);
+    const crowd = most * 0.75;
     return `\
 frontend web
-    bind :80
+${bindLines(https)}\
 ${logRules(logOneIn)}\
     stick-table type ipv6 size 100k expire 1m store conn_cur
     acl private src ${privateRanges}
@@ -107,7 +120,9 @@ ${proxyAcls(trustedProxies)}\
     # Its address as text, for all requests of a connection: what takes longest of X-Forwarded-For. \`lower\` makes it text.
     tcp-request connection set-var(sess.client) src,lower
     # When connections run short, who has many gets no more.
-    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${maxConnections * 0.75} }
+    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${crowd} }
+${h2Rules(https, { most, crowd, greedy: greedyConnections })}\
+${redirectRule(https, trusting)}\
     # Most requests have nothing that the rules below look for: that costs a fraction of looking for each.
     http-request allow if { method GET HEAD } { req.hdrs -m reg '${usualHeaders}' }
     # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.

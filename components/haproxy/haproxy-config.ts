@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { commandNames, types } from "../../lib/identity";
 import type { BackendPool } from "../backend-pool";
-import { applyCommand, haproxyScript, installCommand, stageCommand } from "./apply";
+import { applyCommand, haproxyScript, stageCommand } from "./apply";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "./render";
 import type { LoadBalancer } from "../load-balancer";
 
@@ -13,6 +13,8 @@ export interface HaproxyConfigArgs {
     traffic: Omit<RenderHaproxyOptions, "servers">;
     /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
+    /** The certificate that haproxy.cfg names is on the host. @default it names none */
+    certificate?: pulumi.Resource;
 }
 
 /**
@@ -50,7 +52,8 @@ export class HaproxyConfig extends pulumi.ComponentResource {
      * the staged text in the state, so the next one of any config stages or applies again before a droplet is deleted. With
      * one command for both, the state would hold the old text, and the old config would look applied.
      */
-    private apply(name: string, { loadBalancer, readySeconds }: HaproxyConfigArgs): pulumi.Resource {
+    private apply(name: string, args: HaproxyConfigArgs): pulumi.Resource {
+        const { loadBalancer, readySeconds, certificate } = args;
         const names = commandNames(name);
         const run = (
             commandName: string,
@@ -65,7 +68,11 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         const quiet = command.remote.Logging.Stderr;
         const script = run(
             names.script,
-            { create: loadBalancer.dropletId.apply(installCommand), stdin: haproxyScript, logging: quiet },
+            {
+                create: loadBalancer.dropletId.apply(haproxyScript.install),
+                stdin: haproxyScript.text,
+                logging: quiet,
+            },
             [loadBalancer.ready],
         );
         const staged = run(
@@ -75,6 +82,6 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         );
         // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
         const create = staged.stdout.apply((word?: string) => applyCommand(word ?? "none", readySeconds));
-        return run(names.applied, { create }, [staged]);
+        return run(names.applied, { create }, [staged, certificate ?? []].flat());
     }
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import { backendSections } from "./backends";
-import { bufferKiB, frontendSection, maxConnections } from "./frontend";
+import { bufferKiB, connectionsFor, frontendSection } from "./frontend";
+import { h2Counter, type HttpsOptions, tlsDefaults } from "./https";
 import { isIpv4Range } from "../../lib/ipv4-ranges";
 
 export interface RenderHaproxyOptions {
@@ -25,6 +26,8 @@ export interface RenderHaproxyOptions {
      * 400 to 499 counts as failed, but with 0 only where HAProxy itself gives it.
      */
     logOneIn: number;
+    /** How the site is served over HTTPS, beside HTTP. @default HTTP alone */
+    https?: HttpsOptions;
     /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
     servers: readonly { readonly name: string; readonly address: string }[];
 }
@@ -68,7 +71,7 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     return markGeneration(`${globalSection(args)}
 ${defaultsSection(args)}
 ${frontendSection(args)}
-${backendSections({ ...args, servers })}`);
+${backendSections({ ...args, servers })}${h2Counter(args.https)}`);
 }
 
 /**
@@ -93,7 +96,7 @@ export function generationIn(text: string): string | undefined {
  * that were DOWN, until its first check. In between the file is empty but for its version; after a boot it is missing, and
  * HAProxy says so.
  */
-const globalSection = ({ drainSeconds, logOneIn }: RenderHaproxyOptions): string => `\
+const globalSection = ({ drainSeconds, logOneIn, https }: RenderHaproxyOptions): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
 global
     log /dev/log local0 ${logOneIn === 1 ? "info" : "notice"}
@@ -103,10 +106,10 @@ global
     stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
-    maxconn ${maxConnections}
+    maxconn ${connectionsFor(https)}
     tune.bufsize ${bufferKiB * 1024}
     server-state-file /run/dropscale-servers.state
-`;
+${tlsDefaults(https)}`;
 
 const defaultsSection = ({ serverTimeoutSeconds }: RenderHaproxyOptions): string => `\
 defaults

@@ -1,4 +1,5 @@
-import { Agent, request } from "node:http";
+import { Agent, request as requestHttp } from "node:http";
+import { Agent as TlsAgent, request as requestHttps } from "node:https";
 import { connect } from "node:net";
 
 /** What {@link Visitors} ask for besides the page: an answer that takes some seconds. */
@@ -12,14 +13,22 @@ export interface Answer {
     error?: string;
 }
 
+/** Whom a client of HTTPS expects, and by which authority; its certificate is checked. */
+export interface Tls {
+    servername: string;
+    /** In PEM. */
+    ca: string;
+}
+
 /** A GET over a connection of its own, or over one of `agent`'s. Never rejects. */
 export function get(
     url: string,
-    options: { agent?: Agent; headers?: Record<string, string> } = {},
+    options: { agent?: Agent; headers?: Record<string, string>; tls?: Tls } = {},
 ): Promise<Answer> {
     return new Promise((resolve) => {
-        const { agent = false, headers = {} } = options;
-        const call = request(url, { agent, headers, timeout: 10_000 }, (response) => {
+        const { agent = false, headers = {}, tls } = options;
+        const request = url.startsWith("https:") ? requestHttps : requestHttp;
+        const call = request(url, { agent, headers, timeout: 10_000, ...tls }, (response) => {
             let body = "";
             response.on("data", (chunk: Buffer) => (body += chunk.toString()));
             response.once("error", (error) => {
@@ -51,8 +60,12 @@ export class Visitors {
     private stopped = false;
     private readonly loops: Promise<void>[];
 
-    constructor(url: string) {
-        const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+    /** @param tls For a URL of HTTPS. */
+    constructor(
+        url: string,
+        private readonly tls?: Tls,
+    ) {
+        const kept = new (tls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: 1 });
         this.loops = [
             ...[kept, kept, undefined, undefined].map((agent) => this.ask(url, agent)),
             ...Array.from({ length: Visitors.streams }, () => this.ask(`${url}${slowPath}`, undefined)),
@@ -67,7 +80,10 @@ export class Visitors {
 
     private async ask(url: string, agent: Agent | undefined): Promise<void> {
         while (!this.stopped) {
-            const { status, error } = await get(url, agent ? { agent } : {});
+            const { status, error } = await get(url, {
+                ...(agent && { agent }),
+                ...(this.tls && { tls: this.tls, headers: { host: this.tls.servername } }),
+            });
             this.requests++;
             if (status !== 200) {
                 const what = error ?? `status ${status ?? 0}`;

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Cgroups } from "../../sandbox/droplets/cgroups.ts";
 import { allScopes } from "../../account/token-scopes";
+import { httpsConfig } from "../certificates";
 import { callApi } from "../faults.mts";
 import { type Leak, type Secret, SecretSearch, watchProcesses } from "../secrets.mts";
 import { makeToken, usedScopes, withRequired } from "../token.mts";
@@ -42,13 +43,17 @@ describe("from the first up to destroy", () => {
         await promisify(execFile)("pulumi", ["stack", "rm", "--yes", "test"], options);
         await promisify(execFile)("pulumi", ["stack", "init", "test"], options);
         const adminCidrs = [`${world.instance.addresses.uplinkHost}/32`];
-        await world.configure({ replicas: 1, adminCidrs });
+        const { domains, tlsCertificate, tlsKey } = httpsConfig();
+        await world.configure({ replicas: 1, adminCidrs, domains });
+        await world.configureSecret("tlsCertificate", tlsCertificate);
+        await world.configureSecret("tlsKey", tlsKey);
         // The first VPC of a region is its default, which nobody can delete: the stack's is to be another one.
         await callApi(world, "POST", "/v2/vpcs", { name: "default-fra1", region: "fra1" });
         secrets = [
             { name: "the stack's token", value: token },
             { name: "the sandbox's token", value: world.sandbox.token },
             { name: "the passphrase", value: passphrase },
+            { name: "the certificate's key", value: tlsKey },
         ];
         search = new SecretSearch(secrets);
         stopWatching = watchProcesses(search);
@@ -100,7 +105,7 @@ describe("from the first up to destroy", () => {
         expect(printed.flatMap(([command, text]) => search.inText(command, text))).toEqual([]);
     });
 
-    it("leaves them nowhere on droplets, but for root on the load balancer its own host key", async () => {
+    it("leaves them nowhere on droplets, but for root on the load balancer its host key and the certificate's", async () => {
         const { droplets } = (await world.api("droplets")) as { droplets: { id: number; name: string }[] };
         expect(droplets).toHaveLength(3);
         for (const { id, name } of droplets) {
@@ -114,7 +119,11 @@ describe("from the first up to destroy", () => {
                 expect(file, name).toMatch(/^root /);
                 const content = await inDroplet(world, id, `cat "${file.slice("root ".length)}"`, "");
                 const leaks = search.inText(file, content);
-                expect(leaks).toEqual([{ secret: "the load balancer's host key", where: file }]);
+                const own =
+                    file === "root /etc/haproxy/certs/site.pem"
+                        ? "the certificate's key"
+                        : "the load balancer's host key";
+                expect(leaks).toEqual([{ secret: own, where: file }]);
             }
         }
     });

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { applyCommand, haproxyScript, installCommand, stageCommand } from "../../components/haproxy/apply";
+import { applyCommand, haproxyScript, stageCommand } from "../../components/haproxy/apply";
 import {
     type RenderHaproxyOptions,
     markGeneration,
@@ -36,6 +36,22 @@ const pools = fc
 describe("renderHaproxyConfig", () => {
     test("the whole file", async () => {
         await expect(render()).toMatchFileSnapshot("haproxy.cfg.snap");
+    });
+
+    test("the whole file with HTTPS", async () => {
+        const https = { redirect: true, hsts: 300 };
+        await expect(render({ https, trustedProxies: ["192.0.2.0/24"] })).toMatchFileSnapshot(
+            "haproxy-https.cfg.snap",
+        );
+    });
+
+    test("redirects and tells browsers of HTTPS only where it is to", () => {
+        const text = render({ https: { redirect: false, hsts: 0 } });
+        expect(text).toContain(
+            "    bind :80\n    bind :443 ssl crt /etc/haproxy/certs/site.pem alpn h2,http/1.1\n",
+        );
+        expect(text).not.toMatch(/http-request redirect|Strict-Transport-Security/);
+        expect(text).toContain("X-Forwarded-Proto %[ssl_fc,iif(https,http)]\n");
     });
 
     test.each([
@@ -262,9 +278,9 @@ describe("what runs on the load balancer", () => {
     const installed = /\/usr\/local\/lib\/dropscale\/haproxy-[0-9a-f]{12}/;
 
     test("is installed whole, and named by its content", () => {
-        expect(haproxyScript).toMatch(/^#!\/usr\/bin\/env bash\n/);
-        const [path = ""] = installed.exec(installCommand("12345")) ?? [];
-        expect(installCommand("12345")).toBe(
+        expect(haproxyScript.text).toMatch(/^#!\/usr\/bin\/env bash\n/);
+        const [path = ""] = installed.exec(haproxyScript.install("12345")) ?? [];
+        expect(haproxyScript.install("12345")).toBe(
             `mkdir -p /usr/local/lib/dropscale && cat >${path}.$$ && chmod 755 ${path}.$$ && mv ${path}.$$ ${path} # load balancer 12345`,
         );
         expect(stageCommand("12345")).toBe(`${path} stage # load balancer 12345`);
@@ -277,7 +293,7 @@ describe("what runs on the load balancer", () => {
     });
 
     test.each(["", "1\nrm -rf /", "a b"])("refuses %j as a droplet's id or a word", (text) => {
-        for (const command of [installCommand, stageCommand, (word: string) => applyCommand(word, 1)])
+        for (const command of [haproxyScript.install, stageCommand, (word: string) => applyCommand(word, 1)])
             expect(() => command(text)).toThrow("should be one word");
     });
 

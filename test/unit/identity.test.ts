@@ -9,6 +9,7 @@ import {
     slotOf,
     types,
 } from "../../lib/identity";
+import { httpsConfig } from "../certificates";
 import { runProgram } from "../mocks";
 
 describe("identity", () => {
@@ -64,7 +65,7 @@ describe("identity", () => {
     });
 
     it("has every type that the program makes, and no other", async () => {
-        const { registrations } = await runProgram();
+        const { registrations } = await runProgram({ config: httpsConfig() });
         const made = [types.stack, ...registrations.map(({ type }) => type)];
         expect(new Set(made)).toEqual(new Set(Object.values(types)));
     });

@@ -5,6 +5,7 @@ import { HaproxyConfig } from "../../components/haproxy/haproxy-config";
 import { LoadBalancer } from "../../components/load-balancer";
 import { Network } from "../../components/network";
 import { PublicAddress } from "../../components/public-address";
+import { listenersFor } from "../../lib/listeners";
 import { types } from "../../lib/identity";
 import { haproxySettings } from "../haproxy-settings";
 import { type Registration, runProgram } from "../mocks";
@@ -35,7 +36,7 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
 
 const newNetwork = (name: string, prefix: string) =>
     new Network(name, {
-        ...{ prefix, region, ownVpc: { isRegionDefault: false } },
+        ...{ prefix, region, ownVpc: { isRegionDefault: false }, listeners: listenersFor(false) },
         access: { adminCidrs: ["203.0.113.7/32"], sshFromAnywhere: false, backendSources: [] },
     });
 

@@ -3,6 +3,7 @@
  * they like. Ours is only what nobody else can have made; each function here says why something may be another's.
  */
 import { identityOf, isLoadBalancer, isServer, resourceOf } from "../../lib/identity";
+import { listenersFor } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
@@ -32,6 +33,8 @@ export function doubtFirewall(prefix: string, firewall: Firewall): Doubt {
     return hasOurRules(prefix, firewall) ? undefined : "its rules are none that this program makes";
 }
 
+const publicPorts = listenersFor(true).map(({ port }) => String(port));
+
 /** As components/network.ts makes them. What `adminCidrs` and `backendSources` name may be any. */
 function hasOurRules(prefix: string, firewall: Firewall): boolean {
     const { backendTag, loadBalancerTag } = identityOf(prefix);
@@ -48,8 +51,9 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
     if (inbound.some(({ protocol }) => protocol !== "tcp")) return false;
     if (firewall.name === loadBalancerTag)
         return (
-            inbound.every(({ ports, kinds }) => ["22", "80"].includes(ports) && kinds === "addresses") &&
-            inbound.length === 2
+            inbound.every(
+                ({ ports, kinds }) => ["22", ...publicPorts].includes(ports) && kinds === "addresses",
+            ) && inbound.length >= 2
         );
     const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
     return (

@@ -182,6 +182,9 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         drainSeconds: Number(raw.drainSeconds),
         trustedProxies: list("trustedProxies").map(String),
         logOneIn: Number(raw.logOneIn),
+        ...(list("domains").length > 0 && {
+            https: { redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
+        }),
     };
 }
 

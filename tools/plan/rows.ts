@@ -1,4 +1,4 @@
-import { commandNames, names, readyName } from "../../lib/identity";
+import { commandNames, httpsCommandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
 import { about, arrow, count, difference, dollars } from "../cli/words";
 import { leftoverName } from "../live/left";
@@ -71,8 +71,20 @@ function loadBalancerRow({ loadBalancer, servers, haproxyDiff }: Plan): PlanRow[
         keep: haproxyDiff === "" ? "haproxy.cfg is applied again, the same text" : "new haproxy.cfg, reload",
         replace: "then haproxy.cfg is applied to the new one, and the address moves to it",
     };
-    const what = haproxyRuns && then[action] ? [then[action]] : [];
+    const listens = action === "keep" ? listenersChanged(haproxyDiff) : [];
+    const what = haproxyRuns && then[action] ? [then[action], ...listens] : [];
     return [row(action, names.loadBalancer, [...why, ...what], size)];
+}
+
+/** Ports come and go by the same reload; what a port's line says beside may change, too. */
+function listenersChanged(diff: string): string[] {
+    const ports = (sign: string) =>
+        [...diff.matchAll(new RegExp(`^\\${sign} {4}bind :(\\d+)`, "gm"))].map(([, port = ""]) => port);
+    const [added, removed] = [ports("+"), ports("-")];
+    return [
+        ...added.filter((port) => !removed.includes(port)).map((port) => `listens on port ${port}, too`),
+        ...removed.filter((port) => !added.includes(port)).map((port) => `listens on port ${port} no longer`),
+    ];
 }
 
 function otherRows({ others, loadBalancer, servers }: Plan): PlanRow[] {
@@ -103,7 +115,11 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
     if (action === "delete") return false;
     const made = loadBalancer === "create" || loadBalancer === "replace";
     if (kind === "command on the load balancer")
-        return Object.values(commandNames()).includes(name) || (made && name === readyName());
+        return (
+            Object.values(commandNames()).includes(name) ||
+            name === httpsCommandNames().script ||
+            (made && [readyName(), httpsCommandNames().certificate].includes(name))
+        );
     return made && kind === "assignment of the reserved IP";
 }
 

@@ -8,6 +8,8 @@ const keys: Record<string, string> = {
     [`${types.loadBalancer}.size`]: "loadBalancerSize",
     [`${types.loadBalancer}.image`]: "loadBalancerImage",
     [`${types.pool}.userData`]: "userdata",
+    // What anybody may know of it.
+    [`${types.https}.certificate`]: "tlsCertificate",
 };
 
 /**
@@ -23,7 +25,13 @@ export function settingsOf(
     userDataFile: string,
 ): Setting[] {
     const settings = new Map<string, Setting>();
-    const updated = changes.filter(({ type, action }) => action === "update" && isComponent(type));
+    // HTTPS comes and goes with its component, in a stack that is there.
+    const isThere = changes.some(({ type, before }) => type === types.pool && before);
+    const updated = changes.filter(
+        ({ type, action }) =>
+            isComponent(type) &&
+            (action === "update" || (type === types.https && action !== "same" && isThere)),
+    );
     for (const { type, before, after } of updated) {
         for (const input of Object.keys({ ...before?.inputs, ...after?.inputs })) {
             const key = keys[`${type}.${input}`] ?? input;

@@ -58,6 +58,10 @@ export function warningsOf(
             `shrinks below half: ${count(before, "server")} become ${after}, each gets ${(before / Math.max(1, after)).toFixed(1)} times the requests`,
         ],
         [loadBalancer.action === "replace", "the load balancer is replaced: better in a quiet hour"],
+        [
+            changes.some(({ type, action }) => type === types.https && action === "delete"),
+            "HTTPS ends: whoever has been redirected to it, or told of it by HSTS, goes there all the same and gets no answer",
+        ],
         [opensSsh(changes), "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)"],
     ];
     return cases.filter(([holds]) => holds).map(([, text]) => text);

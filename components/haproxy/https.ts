@@ -1,0 +1,100 @@
+/** What haproxy.cfg says about HTTPS: nothing at all where the site has no names. */
+import { listenersFor } from "../../lib/listeners";
+
+/** How the site is served over HTTPS. */
+export interface HttpsOptions {
+    /** Visitors who come over HTTP are sent to HTTPS, with the names in {@link certifiedFile}. */
+    redirect: boolean;
+    /** For how many seconds browsers may know the site by HTTPS alone; 0: they are not told. */
+    hsts: number;
+}
+
+/** The certificates of the site and their key, in one file; there before haproxy.cfg names it. */
+export const certificateFile = "/etc/haproxy/certs/site.pem";
+
+/** The host names, one a line, with which that certificate is valid: none while it is only made up. */
+export const certifiedFile = "/etc/haproxy/certified.lst";
+
+/** Requests at the same time on one connection of HTTP/2: a browser's page seldom has more, and each costs buffers. */
+const h2Streams = 20;
+
+/**
+ * Mozilla's intermediate profile, version 5.7, without its ciphers of DHE, which need a file of their own.
+ * https://ssl-config.mozilla.org/guidelines/5.7.json
+ *
+ * No tickets: their key is as old as the process, and whoever gets it reads what was said before. Resumption by session
+ * goes on.
+ */
+export function tlsDefaults(https: HttpsOptions | undefined): string {
+    if (!https) return "";
+    const suites = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"];
+    const ciphers = suites.flatMap((suite) => [`ECDHE-ECDSA-${suite}`, `ECDHE-RSA-${suite}`]);
+    return `\
+    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+    ssl-default-bind-ciphers ${ciphers.join(":")}
+    ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256
+    ssl-default-bind-curves X25519:P-256:P-384
+    tune.h2.max-concurrent-streams ${h2Streams}
+`;
+}
+
+/** The ports of the frontend. */
+export function bindLines(https: HttpsOptions | undefined): string {
+    const tls = ` ssl crt ${certificateFile} alpn h2,http/1.1`;
+    return listenersFor(https !== undefined)
+        .map(({ port, protocol }) => `    bind :${port}${protocol === "https" ? tls : ""}\n`)
+        .join("");
+}
+
+/**
+ * One connection of HTTP/2 has many requests, each with buffers of its own. So a source's requests count like connections,
+ * in the same entry of the same table (its second counter), and all requests of HTTP/2 together have a bound as
+ * connections have one. Those who were known from the connection are counted: a private source is not, and a trusted
+ * proxy's clients are, by their requests already.
+ *
+ * @param limits `most`: connections, and requests of HTTP/2, that there may be. `crowd`: from so many on, who has more than
+ *   `greedy` gets no more.
+ */
+export function h2Rules(
+    https: HttpsOptions | undefined,
+    { most, crowd, greedy }: { most: number; crowd: number; greedy: number },
+): string {
+    if (!https) return "";
+    return `\
+    tcp-request connection reject if { sc0_conn_cur gt ${greedy} } { int(1),table_conn_cur(h2_requests) gt ${crowd} }
+    # Requests of HTTP/2 count like connections, or one connection would carry ${h2Streams} and count as one.
+    http-request track-sc1 src if { fc_http_major 2 } { sc0_tracked }
+    http-request track-sc2 int(1) table h2_requests if { fc_http_major 2 }
+    http-request return status 429 if { sc0_conn_cur gt ${greedy} } { sc2_conn_cur gt ${crowd} }
+    http-request return status 503 if { sc2_conn_cur gt ${most} }
+`;
+}
+
+/** The table that counts the requests of HTTP/2 that are under way. */
+export function h2Counter(https: HttpsOptions | undefined): string {
+    if (!https) return "";
+    return `
+# How many requests of HTTP/2 there are at the same time: it has no servers.
+backend h2_requests
+    stick-table type integer size 2 store conn_cur
+`;
+}
+
+/**
+ * 308 keeps method and body. A name without a certificate of its own is not redirected: visitors would end at a warning.
+ * Behind a trusted proxy its visitors may have come over HTTPS already, though the proxy did not.
+ *
+ * HSTS by http-after-response: what HAProxy answers itself has it, too.
+ *
+ * @param trusting Whether there are trusted proxies.
+ */
+export function redirectRule(https: HttpsOptions | undefined, trusting: boolean): string {
+    if (!https) return "";
+    const came = trusting ? " !{ req.hdr(X-Forwarded-Proto) -i https }" : "";
+    const host = "req.hdr(host),field(1,:),lower";
+    const redirect = `    # Only names that the certificate is for: the file changes with it.
+    http-request redirect code 308 location https://%[${host}]%[pathq] if !{ ssl_fc }${came} { ${host} -m str -f ${certifiedFile} }
+`;
+    const hsts = `    http-after-response set-header Strict-Transport-Security max-age=${https.hsts} if { ssl_fc }\n`;
+    return (https.redirect ? redirect : "") + (https.hsts > 0 ? hsts : "");
+}

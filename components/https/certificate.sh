@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Keeps the certificate that HAProxy serves; right whatever was there before.
+#
+#   install NAME...   makes the certificates and the key on stdin the ones that are served, with these host names
+#
+# HAProxy gets it over its socket, without a reload, and the file is what the next start reads. A handshake proves which
+# one is served. Of a certificate that is refused nothing stays: the old one goes on.
+# stdout is the log; stderr says why nothing was changed.
+set -uo pipefail
+export LC_ALL=C
+umask 077
+
+readonly PEM=/etc/haproxy/certs/site.pem      # certificates and key: what haproxy.cfg names
+readonly CERTIFIED=/etc/haproxy/certified.lst # host names with which PEM is valid: those who are redirected to HTTPS
+readonly CFG=/etc/haproxy/haproxy.cfg
+readonly SOCKET=/run/haproxy/admin.sock
+readonly LOCK=/run/dropscale-certificate.lock
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+prepare() {
+    local tool
+    for tool in openssl socat flock; do
+        command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: apt-get install $tool."
+    done
+    exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
+    flock --wait 120 9 || fail 'another run has been changing the certificate for 120 s, nothing was changed.'
+    mkdir -p "${PEM%/*}"
+    trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
+}
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//'; }
+
+# That the new file holds a certificate that is valid now, and its key. The names were judged before.
+check_new() {
+    local key
+    key=$(openssl pkey -pubout -in "$PEM.new" 2>/dev/null) || fail 'the text has no private key, nothing was changed.'
+    [[ $key == "$(openssl x509 -pubkey -noout -in "$PEM.new" 2>/dev/null)" ]] ||
+        fail 'the key is not that of the first certificate, nothing was changed.'
+    openssl x509 -noout -checkend 0 -in "$PEM.new" >/dev/null || fail 'the certificate has ended, nothing was changed.'
+}
+
+# --- HAProxy ---------------------------------------------------------------------------------------------------------
+
+# Commands to the worker that serves; nothing where none answers.
+haproxy_says() { timeout 10 socat -t 10 - "UNIX-CONNECT:$SOCKET" 2>/dev/null; }
+
+# Whether HAProxy serves this file already: before the haproxy.cfg that names it is applied, it does not.
+is_served() { haproxy_says <<<"show ssl cert $PEM" | grep -qxF "Filename: $PEM"; }
+
+# An empty line would end the text.
+give_to_haproxy() {
+    local words
+    words=$({ printf 'set ssl cert %s <<\n' "$PEM" && grep -v '^$' "$PEM.new" && echo; } | haproxy_says)
+    if [[ $words == *'ransaction '* ]]; then words+=$(haproxy_says <<<"commit ssl cert $PEM"); fi
+    if [[ $words == *Success!* ]]; then return; fi
+    haproxy_says <<<"abort ssl cert $PEM" >/dev/null
+    fail 'HAProxy refuses the certificate, the old one goes on:' "$(tr '\n' ' ' <<<"$words")"
+}
+
+# The fingerprint of what a visitor gets who asks for this name.
+shown() {
+    local port
+    port=$(sed -n 's/^ *bind :\([0-9]*\) ssl .*/\1/p' "$CFG" | head -n 1)
+    timeout 10 openssl s_client -connect "127.0.0.1:$port" -servername "$1" </dev/null 2>/dev/null | fingerprint
+}
+
+# A reload that was under way may have read the old file: then once more.
+expect_shown() { # name
+    local want try found=''
+    want=$(fingerprint <"$PEM")
+    for try in 1 2 3; do
+        found=$(shown "$1")
+        if [[ $found == "$want" ]]; then
+            say "a handshake shows it: SHA-256 $want"
+            return
+        fi
+        sleep "$try"
+        cp "$PEM" "$PEM.new" && give_to_haproxy
+    done
+    fail "the certificate is in $PEM, but a handshake with $1 shows another: ${found:-none}." \
+        "Run 'pulumi up' again; 'systemctl status haproxy' on the load balancer tells more."
+}
+
+# Only these names are redirected to HTTPS from now on. All at once, for a worker that is asked in between.
+certify() { # names
+    local version name
+    printf '%s\n' "$@" >"$CERTIFIED.new" && chmod 644 "$CERTIFIED.new" && mv -T "$CERTIFIED.new" "$CERTIFIED"
+    version=$(haproxy_says <<<"prepare acl $CERTIFIED" | sed -n 's/^New version created: //p')
+    if [[ -z $version ]]; then return; fi # haproxy.cfg redirects nobody yet
+    for name in "$@"; do haproxy_says <<<"add acl @$version $CERTIFIED $name" >/dev/null; done
+    haproxy_says <<<"commit acl @$version $CERTIFIED" >/dev/null
+}
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+# PEM.new becomes what is served.
+take_new() { # names
+    local served='' words
+    check_new
+    if is_served; then served=yes && give_to_haproxy; fi
+    words=$(sync "$PEM.new" 2>&1 && mv -T "$PEM.new" "$PEM" 2>&1 && sync "${PEM%/*}" 2>&1) ||
+        fail "$PEM could not be written: $words"
+    certify "$@"
+    say "installed: $(openssl x509 -noout -enddate -in "$PEM"), for $*"
+    if [[ -n $served ]]; then expect_shown "$1"; fi
+}
+
+install_certificate() { # names
+    prepare
+    cat >"$PEM.new" || fail "$PEM.new could not be written, nothing was changed."
+    take_new "$@"
+}
+
+case ${1-}:$# in
+install:1) fail "usage: $0 install NAME..." ;;
+install:*) shift && install_certificate "$@" ;;
+*) fail "usage: $0 install NAME..." ;;
+esac

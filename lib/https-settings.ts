@@ -1,0 +1,86 @@
+import { type CertificateFacts, checkCertificate, inOneFile } from "./certificate";
+import { jsonList } from "./config-rules";
+
+/** The config's keys about HTTPS. One that is missing was refused already. */
+export interface HttpsValues {
+    domains?: readonly string[];
+    tlsCertificate?: string;
+    tlsKey?: string;
+    httpsRedirect?: boolean;
+    hsts?: number;
+}
+
+/** How the site is served over HTTPS. */
+export interface HttpsSettings {
+    /** Host names, at least one. */
+    domains: string[];
+    /** Visitors who come over HTTP are sent to HTTPS, with the names that the certificate is for. */
+    redirect: boolean;
+    /** For how many seconds browsers may know the names by HTTPS alone; 0: they are not told. */
+    hsts: number;
+    /** A certificate of the user's own. */
+    own: {
+        /** Certificates and key in PEM, as HAProxy reads them; a secret. */
+        pem: string;
+        facts: CertificateFacts;
+    };
+}
+
+/** https://www.rfc-editor.org/rfc/rfc1123#section-2.1, in lower case, with at least one dot; the last part is no number. */
+const domainForm =
+    /^(?=.{4,253}$)([a-z\d]([a-z\d-]{0,61}[a-z\d])?\.)+(?!\d+$)[a-z\d]([a-z\d-]{0,61}[a-z\d])$/;
+
+/** As many names as a certificate of most authorities takes. https://letsencrypt.org/docs/rate-limits/ */
+const mostDomains = 100;
+
+/** A list of host names, which may be empty. */
+export function domainNames(raw: string): string[] {
+    const list = jsonList(raw);
+    const isName = (name: unknown): name is string => typeof name === "string" && domainForm.test(name);
+    if (!list?.every(isName) || list.length > mostDomains || new Set(list).size < list.length)
+        throw new Error(
+            `a list of at most ${mostDomains} host names in lower case, each once, such as ["www.example.com"] ` +
+                "(others than ASCII as xn--…; no address; no wildcard, though the certificate may have one)",
+        );
+    return list;
+}
+
+/** What is wrong with the keys about HTTPS together, what is likely not meant, and what they make where nothing is wrong. */
+export function httpsOf(
+    values: HttpsValues,
+    now: Date = new Date(),
+): { problems: string[]; warnings: string[]; https?: HttpsSettings } {
+    const { domains, tlsCertificate: chain = "", tlsKey: key = "", httpsRedirect: redirect, hsts } = values;
+    if (domains === undefined) return { problems: [], warnings: [] };
+    if (domains.length === 0) return withoutDomains(values);
+    if (chain === "" || key === "") {
+        const missing = [chain === "" && "tlsCertificate", key === "" && "tlsKey"].filter(
+            (name) => name !== false,
+        );
+        const advice = missing.map((name) => `pulumi config set --secret ${name} < FILE.pem`).join(" && ");
+        return {
+            problems: [
+                `'domains' needs a certificate, and its key: '${missing.join("' and '")}' got nothing; ${advice}`,
+            ],
+            warnings: [],
+        };
+    }
+    const { problems, warnings, facts } = checkCertificate(chain, key, domains, now);
+    if (problems.length > 0 || !facts || redirect === undefined || hsts === undefined)
+        return { problems, warnings };
+    const own = { pem: inOneFile(chain, key), facts };
+    return { problems, warnings, https: { domains: [...domains], redirect, hsts, own } };
+}
+
+function withoutDomains({ tlsCertificate = "", tlsKey = "", hsts = 0 }: HttpsValues) {
+    const idle = [
+        tlsCertificate !== "" && "tlsCertificate",
+        tlsKey !== "" && "tlsKey",
+        hsts > 0 && "hsts",
+    ].filter((key) => key !== false);
+    const warnings = idle.map(
+        (key) =>
+            `'${key}' has no effect without 'domains', of which there are none: pulumi config set --path 'domains[0]' www.example.com`,
+    );
+    return { problems: [], warnings };
+}

@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { checkCertificate } from "../../lib/certificate";
+import { issue } from "../certificates";
+import { upEndsWell } from "../world.mts";
+import { connects, get, type Tls, Visitors } from "./client";
+import { servedSite, visitedThroughout } from "./served-site";
+
+const authority = issue(["Authority"], { kind: "ca" });
+const [first, second] = [["www.example.com"], ["www.example.com", "example.com"]].map((names) =>
+    issue(names, { issuer: authority }),
+);
+const tlsOf = (servername: string): Tls => ({ servername, ca: authority.certificate });
+
+/** From HTTP to HTTPS and back, with visitors of HTTP by address through all of it. */
+describe("a site with a certificate of its own", () => {
+    const site = servedSite({ replicas: 1 });
+    visitedThroughout(site);
+    const address = async () => (await site.world.outputs()).loadBalancerIp;
+    const take = async (issued: typeof first, domains: string[]) => {
+        await site.world.configure({ domains });
+        await site.world.configureSecret("tlsCertificate", `${issued?.certificate}${authority.certificate}`);
+        await site.world.configureSecret("tlsKey", issued?.key ?? "");
+        const text = await upEndsWell(site.world);
+        const { certificate, url } = await site.world.outputs();
+        expect(url).toBe("https://www.example.com");
+        const facts = checkCertificate(issued?.certificate ?? "", issued?.key ?? "", domains).facts;
+        expect(certificate?.fingerprint).toBe(facts?.fingerprint);
+        return text;
+    };
+    const redirectOf = async (host: string) =>
+        (await get(`http://${await address()}/a`, { headers: { host } })).headers?.location;
+    const status = async (servername: string) => {
+        const tls = tlsOf(servername);
+        const answer = await get(`https://${await address()}/`, { tls, headers: { host: servername } });
+        return answer.status ?? answer.error;
+    };
+
+    it("comes to HTTPS: visitors are sent there, and browsers trust it", async () => {
+        await take(first, ["www.example.com"]);
+        expect(await status("www.example.com")).toBe(200);
+        expect(await redirectOf("www.example.com")).toBe("https://www.example.com/a");
+        expect(await redirectOf("example.com")).toBeUndefined();
+    });
+
+    it("takes another certificate and another name, and visitors of HTTPS don't notice", async () => {
+        const visitors = new Visitors(`https://${await address()}`, tlsOf("www.example.com"));
+        const text = await take(second, ["www.example.com", "example.com"]);
+        await visitors.stop();
+        expect(visitors.failures).toEqual([]);
+        expect(visitors.requests).toBeGreaterThan(10);
+        // No reload: haproxy.cfg is the same.
+        expect(text).not.toContain("reloaded");
+        expect(await status("example.com")).toBe(200);
+        expect(await redirectOf("example.com")).toBe("https://example.com/a");
+    });
+
+    it("goes back to HTTP alone", async () => {
+        await site.world.configure({ domains: undefined, tlsCertificate: undefined, tlsKey: undefined });
+        const text = await upEndsWell(site.world);
+        expect(text).toContain("will no longer listen on :443");
+        expect(await connects(await address(), 443)).toBe(false);
+        expect(await redirectOf("www.example.com")).toBeUndefined();
+        expect((await site.world.outputs()).certificate).toBeUndefined();
+    });
+});
