@@ -4,6 +4,7 @@ import { type Account, lookUpAccount } from "./account/lookup";
 import { maxDrainSeconds } from "./components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "./components/haproxy/render";
 import { refusal } from "./components/refusal";
+import { acmeServer } from "./lib/acme";
 import { openSources, readBackendSources } from "./lib/backend-sources";
 import {
     adminRanges,
@@ -15,7 +16,7 @@ import {
     wholeNumber,
     yesOrNo,
 } from "./lib/config-rules";
-import { domainNames, httpsOf, type HttpsSettings } from "./lib/https-settings";
+import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-settings";
 import { identityOf, prefixOf } from "./lib/identity";
 import { listenersFor } from "./lib/listeners";
 import { addressCount, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
@@ -64,6 +65,13 @@ const rules = {
     // The texts are judged together, and never repeated: one is a key.
     tlsCertificate: (raw) => raw,
     tlsKey: (raw) => raw,
+    acmeEmail: matching(
+        /^([\w.+-]+@[a-z\d-]+(\.[a-z\d-]+)+)?$/i,
+        "an e-mail address, or empty for a certificate of your own",
+    ),
+    acmeServer,
+    dnsZone: zoneName,
+    dnsTtl: wholeNumber(30, 86_400),
     httpsRedirect: yesOrNo,
     hsts: wholeNumber(0, 2 * 63_072_000),
     backendSources: (raw) => readBackendSources(jsonList(raw)),
@@ -129,8 +137,12 @@ function grouped(values: Values) {
             size: values.loadBalancerSize,
             userData: values.loadBalancerUserData,
         },
+        dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
-        https: https && { ...https, own: { ...https.own, pem: pulumi.secret(https.own.pem) } },
+        https: https && {
+            ...https,
+            own: https.own && { ...https.own, pem: pulumi.secret(https.own.pem) },
+        },
         traffic: {
             ...{ appPort, healthPath, healthHost },
             ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },

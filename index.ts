@@ -5,6 +5,7 @@ import { monthlyCost } from "./account/lookup";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy/haproxy-config";
+import { DnsRecords } from "./components/dns-records";
 import { Https } from "./components/https/https";
 import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
@@ -59,14 +60,21 @@ export = async () => {
         pool,
         traffic: settings.traffic,
         readySeconds: settings.readySeconds,
-        certificate: https?.installed,
+        certificate: https,
     });
 
     const address = new PublicAddress(names.address, {
         region,
         dropletId: loadBalancer.dropletId,
-        serving: haproxy.applied,
+        serving: https?.before(haproxy.applied) ?? haproxy.applied,
     });
+
+    const dns =
+        settings.https &&
+        settings.dns.zone !== "" &&
+        new DnsRecords(names.dns, { ...settings.dns, domains: settings.https.domains, address });
+
+    https?.after(address.assigned, ...(dns ? dns.records : []));
 
     return {
         url: https?.url ?? pulumi.interpolate`http://${address.ip}`,

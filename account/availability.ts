@@ -40,6 +40,9 @@ export interface Wanted {
     loadBalancerImage?: string;
     loadBalancerSize?: string;
     backendSources?: readonly BackendSource[];
+    /** Empty: DNS is somebody else's. */
+    dnsZone?: string;
+    domains?: readonly string[];
 }
 
 /** Errors and warnings. */

@@ -10,7 +10,9 @@ import {
     unusableImages,
     type Wanted,
 } from "./availability";
+import { undefinedIfNone } from "./not-found";
 import { tokenAdvice } from "./token-scopes";
+import { checkZone } from "./zone";
 
 /** What the program has to know of the account before it declares anything. */
 export interface Account {
@@ -36,11 +38,12 @@ export async function lookUpAccount(settings: Wanted): Promise<Account & Finding
             lookUpTags(settings),
         ]);
         const found = unavailable(settings, { sizes, dropletLimit, droplets, ...images });
+        const zone = await checkZone(settings, droplets);
         return {
             ownVpc: vpc.ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
-            problems: [...found.problems, ...vpc.problems, ...missingTags],
-            warnings: found.warnings,
+            problems: [...found.problems, ...vpc.problems, ...missingTags, ...zone.problems],
+            warnings: [...found.warnings, ...zone.warnings],
         };
     } catch (error) {
         const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, " ");
@@ -114,12 +117,6 @@ async function findOwnVpc({ region, prefix }: Wanted): Promise<FoundVpc> {
     if (regionDefault === undefined) return found({ isRegionDefault: true });
     if (regionDefault.name !== prefix) return found({ isRegionDefault: false });
     return found({ isRegionDefault: true, existingId: regionDefault.id });
-}
-
-/** The provider's words end with the API's: `GET URL: 404 …`. */
-function undefinedIfNone(error: unknown): undefined {
-    if (/: 404\b/.test((error as Error).message)) return undefined;
-    throw error;
 }
 
 /** What droplets of these sizes cost together in USD a month, to the cent. */

@@ -29,11 +29,24 @@ export const requests: Readonly<Record<string, string>> = {
     "DELETE reserved_ips": "reserved_ip:delete",
 };
 
+/** The same with `dnsZone`; its preview also asks for reserved IPs. */
+const zoneRequests: Readonly<Record<string, string>> = {
+    "GET domains": "domain:read",
+    "POST domains": "domain:create",
+    "PUT domains": "domain:update",
+    "DELETE domains": "domain:delete",
+};
+
+/** The scopes that `dnsZone` needs beside the others: they are for all domains of the account. */
+export const zoneScopes: readonly string[] = Object.values(zoneRequests);
+
 /** The only ones of a plain preview. */
 const previewed = ["GET sizes", "GET vpcs", "GET account", "GET images", "GET droplets"];
 
+const known = { ...requests, ...zoneRequests };
+
 const scopesOf = (keys: readonly string[]) => [
-    ...new Set(keys.flatMap((key) => (requests[key] ?? "").split(" "))),
+    ...new Set(keys.flatMap((key) => (known[key] ?? "").split(" "))),
 ];
 
 /** The scopes that `pulumi preview` needs. */
@@ -52,7 +65,7 @@ export const allScopes: readonly string[] = scopesOf(Object.keys(requests));
 export function missingScope(method: string, resource: string): string {
     const what = `${method} ${resource.replace(/[?#].*$/, "")}`;
     const fits = (key: string) => new RegExp(`^${key.replace("*", "[^/]+")}(/|$)`).test(what);
-    const [key = ""] = Object.keys(requests)
+    const [key = ""] = Object.keys(known)
         .filter(fits)
         .sort((a, b) => b.length - a.length);
     const scopes = scopesOf([key]).filter(Boolean);

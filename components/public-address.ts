@@ -17,12 +17,14 @@ export interface PublicAddressArgs {
  */
 export class PublicAddress extends pulumi.ComponentResource {
     readonly ip: pulumi.Output<string>;
+    /** It leads to the droplet. */
+    readonly assigned: pulumi.Resource;
 
     constructor(name: string, args: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
         const { region, dropletId, serving } = args;
         super(types.address, name, { region }, opts);
         this.ip = new digitalocean.ReservedIp(name, { region }, { parent: this }).ipAddress;
-        new digitalocean.ReservedIpAssignment(
+        this.assigned = new digitalocean.ReservedIpAssignment(
             name,
             { ipAddress: this.ip, dropletId: pulumi.output(dropletId).apply(Number) },
             { parent: this, dependsOn: [serving] },

@@ -152,7 +152,8 @@ function doubts(chain: readonly X509Certificate[], { notAfter }: CertificateFact
     return warnings;
 }
 
-function factsOf(leaf: X509Certificate): CertificateFacts {
+/** What anybody may know of it. */
+export function factsOf(leaf: X509Certificate): CertificateFacts {
     return {
         names: [...(leaf.subjectAltName ?? "").matchAll(/DNS:([^,]+)/g)].map(([, name = ""]) => name),
         issuer: nameOf(leaf.issuer),

@@ -1,4 +1,5 @@
 import { type CertificateFacts, checkCertificate, inOneFile } from "./certificate";
+import { recordName } from "./zone";
 import { jsonList } from "./config-rules";
 
 /** The config's keys about HTTPS. One that is missing was refused already. */
@@ -6,6 +7,9 @@ export interface HttpsValues {
     domains?: readonly string[];
     tlsCertificate?: string;
     tlsKey?: string;
+    acmeEmail?: string;
+    acmeServer?: string;
+    dnsZone?: string;
     httpsRedirect?: boolean;
     hsts?: number;
 }
@@ -18,12 +22,14 @@ export interface HttpsSettings {
     redirect: boolean;
     /** For how many seconds browsers may know the names by HTTPS alone; 0: they are not told. */
     hsts: number;
-    /** A certificate of the user's own. */
-    own: {
+    /** A certificate of the user's own. @default one from an authority */
+    own?: {
         /** Certificates and key in PEM, as HAProxy reads them; a secret. */
         pem: string;
         facts: CertificateFacts;
     };
+    /** The authority to get one from: whom it may write to, and the URL of its directory. @default one's own */
+    acme?: { email: string; server: string };
 }
 
 /** https://www.rfc-editor.org/rfc/rfc1123#section-2.1, in lower case, with at least one dot; the last part is no number. */
@@ -45,14 +51,53 @@ export function domainNames(raw: string): string[] {
     return list;
 }
 
+/** A host name, or empty. */
+export function zoneName(raw: string): string {
+    if (raw !== "" && !domainForm.test(raw))
+        throw new Error("a domain of the account such as example.com, or empty where DNS is somebody else's");
+    return raw;
+}
+
+/** The warnings about names that no record is made for. */
+function outsideZone({ domains = [], dnsZone = "" }: HttpsValues): string[] {
+    if (dnsZone === "") return [];
+    if (domains.length === 0) return ["'dnsZone' has no effect without 'domains', of which there are none"];
+    const others = domains.filter((domain) => recordName(domain, dnsZone) === undefined);
+    return others.map((domain) => `${domain} is not in 'dnsZone' ${dnsZone}: its A record is not made here`);
+}
+
 /** What is wrong with the keys about HTTPS together, what is likely not meant, and what they make where nothing is wrong. */
-export function httpsOf(
-    values: HttpsValues,
-    now: Date = new Date(),
-): { problems: string[]; warnings: string[]; https?: HttpsSettings } {
+export function httpsOf(values: HttpsValues, now: Date = new Date()): HttpsFindings {
+    const found = certificateOf(values, now);
+    return { ...found, warnings: [...found.warnings, ...outsideZone(values)] };
+}
+
+interface HttpsFindings {
+    problems: string[];
+    warnings: string[];
+    https?: HttpsSettings;
+}
+
+function certificateOf(values: HttpsValues, now: Date): HttpsFindings {
     const { domains, tlsCertificate: chain = "", tlsKey: key = "", httpsRedirect: redirect, hsts } = values;
-    if (domains === undefined) return { problems: [], warnings: [] };
+    const { acmeEmail: email, acmeServer: server } = values;
+    if (domains === undefined || email === undefined) return { problems: [], warnings: [] };
     if (domains.length === 0) return withoutDomains(values);
+    if (email !== "" && (chain !== "" || key !== "")) {
+        const problem =
+            "'domains' need one certificate, got both: 'acmeEmail' to get one, and 'tlsCertificate' or 'tlsKey' of your own; " +
+            "pulumi config rm acmeEmail, or pulumi config rm tlsCertificate && pulumi config rm tlsKey";
+        return { problems: [problem], warnings: [] };
+    }
+    if (email !== "") {
+        const isRight = server !== undefined && redirect !== undefined && hsts !== undefined;
+        const acme = { email, server: server ?? "" };
+        return {
+            problems: [],
+            warnings: [],
+            ...(isRight && { https: { domains: [...domains], redirect, hsts, acme } }),
+        };
+    }
     if (chain === "" || key === "") {
         const missing = [chain === "" && "tlsCertificate", key === "" && "tlsKey"].filter(
             (name) => name !== false,
@@ -60,7 +105,8 @@ export function httpsOf(
         const advice = missing.map((name) => `pulumi config set --secret ${name} < FILE.pem`).join(" && ");
         return {
             problems: [
-                `'domains' needs a certificate, and its key: '${missing.join("' and '")}' got nothing; ${advice}`,
+                "'domains' needs 'acmeEmail', to get a certificate, or one of your own with its key: " +
+                    `'${missing.join("' and '")}' got nothing; pulumi config set acmeEmail YOU@example.com, or ${advice}`,
             ],
             warnings: [],
         };

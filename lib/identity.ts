@@ -13,6 +13,7 @@ export const types = {
     https: "dropscale:index:Https",
     haproxy: "dropscale:index:HaproxyConfig",
     address: "dropscale:index:PublicAddress",
+    dns: "dropscale:index:DnsRecords",
     droplet: "digitalocean:index/droplet:Droplet",
     firewall: "digitalocean:index/firewall:Firewall",
     tag: "digitalocean:index/tag:Tag",
@@ -20,6 +21,7 @@ export const types = {
     sshKey: "digitalocean:index/sshKey:SshKey",
     reservedIp: "digitalocean:index/reservedIp:ReservedIp",
     reservedIpAssignment: "digitalocean:index/reservedIpAssignment:ReservedIpAssignment",
+    dnsRecord: "digitalocean:index/dnsRecord:DnsRecord",
     remoteCommand: "command:remote:Command",
     localCommand: "command:local:Command",
 } as const;
@@ -33,6 +35,7 @@ export const names = {
     https: "https",
     haproxy: "haproxy",
     address: "address",
+    dns: "dns",
 } as const;
 
 /** A resource by its type and name; one without a type is a droplet. */
@@ -77,10 +80,13 @@ export const guardNames = (component: string = names.network) => ({
 /** Name of the command that waits until a LoadBalancer component is set up. */
 export const readyName = (component: string = names.loadBalancer): string => `${component}-ready`;
 
-/** Names of the commands in an Https component, in the order in which they run. */
+/** Names of the commands in an Https component; `account`, `before` and `after` only where an authority is asked. In the order in which they run. */
 export const httpsCommandNames = (component: string = names.https) => ({
+    account: `${component}-account`,
     script: `${component}-script`,
     certificate: `${component}-certificate`,
+    before: `${component}-before`,
+    after: `${component}-after`,
 });
 
 /** Names of the commands in a HaproxyConfig component, in the order in which they run. */

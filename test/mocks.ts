@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { MockMonitor, type MockResourceArgs } from "@pulumi/pulumi/runtime/mocks";
 import { require as requireTypeScript } from "tsx/cjs/api";
@@ -52,9 +53,13 @@ export interface RunOptions {
     /** The region has no VPC at all. @default false */
     noVpc?: boolean;
     /** What the account has already. @default nothing */
-    droplets?: { size: string; image: string; tags: string[] }[];
+    droplets?: { id?: number; size: string; image: string; tags: string[] }[];
     /** Tags that the account has. @default none */
     tags?: string[];
+    /** Zones that the account has, with their records. @default none */
+    zones?: Record<string, { type: string; name: string; value: string }[]>;
+    /** Ids of the droplets that reserved IPs lead to. @default none */
+    reservedIps?: Record<string, number>;
     /** What runs. @default index.ts */
     program?: Program;
 }
@@ -73,6 +78,12 @@ export interface Run {
 export const keyPairText = (name: string): string =>
     `-----BEGIN OPENSSH PRIVATE KEY-----\nprivate-${name}\n-----END OPENSSH PRIVATE KEY-----\nssh-ed25519 AAAA-${name} comment`;
 
+/** An authority's account key. */
+const accountKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({
+    type: "pkcs8",
+    format: "pem",
+});
+
 /** What the API and the commands would answer. Addresses are loopback's, so that no test can dial out. */
 function createdState({ type, name, inputs }: MockResourceArgs): Record<string, unknown> {
     const given = inputs as Record<string, unknown>;
@@ -83,7 +94,7 @@ function createdState({ type, name, inputs }: MockResourceArgs): Record<string, 
         case "digitalocean:index/reservedIp:ReservedIp":
             return { ...given, ipAddress: "127.64.1.1" };
         case "command:local:Command":
-            return { ...given, stdout: keyPairText(name) };
+            return { ...given, stdout: name.endsWith("-account") ? accountKey : keyPairText(name) };
         case "command:remote:Command":
             return { ...given, stdout: name.endsWith("-staged") ? "1-0123abcd" : "" };
         default:
@@ -127,12 +138,14 @@ interface CallInputs {
     id?: string | number;
     slug?: string;
     name?: string;
+    domain?: string;
+    ipAddress?: string;
 }
 
 /** What a data source says. */
 function answer(
     token: string,
-    { id, slug, name = "" }: CallInputs,
+    { id, slug, name = "", domain = "", ipAddress = "" }: CallInputs,
     options: RunOptions,
 ): Record<string, unknown> {
     // The SDK reads `details` of an error of the engine's protocol.
@@ -150,6 +163,18 @@ function answer(
             if (slug !== debian.slug)
                 throw refuse(`image not found: GET http://api/v2/images/${slug}: 404 none`);
             return debian;
+        case "getDomain":
+            if (!options.zones?.[name])
+                throw refuse(`domain not found: GET http://api/v2/domains/${name}: 404 none`);
+            return { name };
+        case "getRecords":
+            return { records: options.zones?.[domain] ?? [] };
+        case "getReservedIp": {
+            const dropletId = options.reservedIps?.[ipAddress];
+            if (dropletId === undefined)
+                throw refuse(`reserved ip not found: GET http://api/v2/reserved_ips/${ipAddress}: 404 none`);
+            return { ipAddress, dropletId };
+        }
         case "getTag":
             if (!options.tags?.includes(name))
                 throw refuse(`tag not found: GET http://api/v2/tags/${name}: 404 none`);

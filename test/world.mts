@@ -68,7 +68,7 @@ export interface World extends Stack {
 
 export interface Outputs {
     url: string;
-    certificate?: { names: string[]; fingerprint: string };
+    certificate?: { names: string[]; issuer: string; fingerprint: string };
     loadBalancerIp: string;
     servers: { name: string; slot: number; dropletId: string; privateIp: string }[];
     monthlyCost: number;

@@ -13,8 +13,8 @@ export interface HaproxyConfigArgs {
     traffic: Omit<RenderHaproxyOptions, "servers">;
     /** How long new backends may take until they answer, in seconds. */
     readySeconds: number;
-    /** The certificate that haproxy.cfg names is on the host. @default it names none */
-    certificate?: pulumi.Resource;
+    /** The certificate that haproxy.cfg names is on the host, and challenges for it are answered. @default it names none */
+    certificate?: { installed: pulumi.Resource; thumbprint?: pulumi.Output<string> };
 }
 
 /**
@@ -41,7 +41,12 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         const servers = pool.servers.map(({ name, privateIp }) =>
             privateIp.apply((address) => ({ name, address })),
         );
-        this.text = pulumi.all(servers).apply((known) => renderHaproxyConfig({ ...traffic, servers: known }));
+        this.text = pulumi
+            .all([pulumi.all(servers), args.certificate?.thumbprint])
+            .apply(([known, thumbprint]) => {
+                const https = traffic.https && { ...traffic.https, thumbprint };
+                return renderHaproxyConfig({ ...traffic, https, servers: known });
+            });
         this.applied = this.apply(name, args);
         this.registerOutputs({});
     }
@@ -82,6 +87,6 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         );
         // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
         const create = staged.stdout.apply((word?: string) => applyCommand(word ?? "none", readySeconds));
-        return run(names.applied, { create }, [staged, certificate ?? []].flat());
+        return run(names.applied, { create }, [staged, certificate?.installed ?? []].flat());
     }
 }

@@ -7,6 +7,8 @@ export interface HttpsOptions {
     redirect: boolean;
     /** For how many seconds browsers may know the site by HTTPS alone; 0: they are not told. */
     hsts: number;
+    /** Of the key of the account with a certificate authority, whose challenges are answered. @default there is none */
+    thumbprint?: string;
 }
 
 /** The certificates of the site and their key, in one file; there before haproxy.cfg names it. */
@@ -67,6 +69,18 @@ export function h2Rules(
     http-request track-sc2 int(1) table h2_requests if { fc_http_major 2 }
     http-request return status 429 if { sc0_conn_cur gt ${greedy} } { sc2_conn_cur gt ${crowd} }
     http-request return status 503 if { sc2_conn_cur gt ${most} }
+`;
+}
+
+/**
+ * HTTP-01 without a file: the answer to every challenge is its own last part and the account key's thumbprint.
+ * https://www.rfc-editor.org/rfc/rfc8555#section-8.3
+ */
+export function challengeRule(https: HttpsOptions | undefined): string {
+    if (https?.thumbprint === undefined) return "";
+    return `\
+    # A certificate authority asks whether the names lead here: before all that refuses or redirects.
+    http-request return status 200 content-type text/plain lf-string "%[path,field(-1,/)].${https.thumbprint}" if { path_reg ^/\\.well-known/acme-challenge/[A-Za-z0-9_-]+$ }
 `;
 }
 

@@ -1,7 +1,17 @@
 #!/usr/bin/env bash
 # Keeps the certificate that HAProxy serves; right whatever was there before.
 #
-#   install NAME...   makes the certificates and the key on stdin the ones that are served, with these host names
+#   install NAME...                           makes the certificates and the key on stdin the ones that are served, with
+#                                             these host names
+#   order EMAIL SERVER THUMBPRINT NAME...     keeps what to order, and from which authority (ACME), with the account key on
+#                                             stdin; until there is a certificate, a made-up one stands in
+#   before                                    gets it before the address moves here, if the names lead to another load
+#                                             balancer of this stack; fails where HTTPS that works would end
+#   after SECONDS                             waits for it so long; tells what it is in a line of JSON, and what is missing
+#   renew                                     gets what is missing or due; for the timer
+#
+# A challenge (HTTP-01) is answered by haproxy.cfg itself, from the thumbprint of the account key: by any load balancer of
+# the stack for any other.
 #
 # HAProxy gets it over its socket, without a reload, and the file is what the next start reads. A handshake proves which
 # one is served. Of a certificate that is refused nothing stays: the old one goes on.
@@ -13,6 +23,7 @@ umask 077
 readonly PEM=/etc/haproxy/certs/site.pem      # certificates and key: what haproxy.cfg names
 readonly CERTIFIED=/etc/haproxy/certified.lst # host names with which PEM is valid: those who are redirected to HTTPS
 readonly CFG=/etc/haproxy/haproxy.cfg
+readonly ACME=/etc/dropscale/acme # settings, account.key, issued, status, next (when to try again)
 readonly SOCKET=/run/haproxy/admin.sock
 readonly LOCK=/run/dropscale-certificate.lock
 
@@ -92,7 +103,7 @@ expect_shown() { # name
 # Only these names are redirected to HTTPS from now on. All at once, for a worker that is asked in between.
 certify() { # names
     local version name
-    printf '%s\n' "$@" >"$CERTIFIED.new" && chmod 644 "$CERTIFIED.new" && mv -T "$CERTIFIED.new" "$CERTIFIED"
+    if (($# > 0)); then printf '%s\n' "$@"; fi >"$CERTIFIED.new" && chmod 644 "$CERTIFIED.new" && mv -T "$CERTIFIED.new" "$CERTIFIED"
     version=$(haproxy_says <<<"prepare acl $CERTIFIED" | sed -n 's/^New version created: //p')
     if [[ -z $version ]]; then return; fi # haproxy.cfg redirects nobody yet
     for name in "$@"; do haproxy_says <<<"add acl @$version $CERTIFIED $name" >/dev/null; done
@@ -115,12 +126,7 @@ take_new() { # names
 
 install_certificate() { # names
     prepare
+    rm -f "$ACME/settings" # an authority is asked no more
     cat >"$PEM.new" || fail "$PEM.new could not be written, nothing was changed."
     take_new "$@"
 }
-
-case ${1-}:$# in
-install:1) fail "usage: $0 install NAME..." ;;
-install:*) shift && install_certificate "$@" ;;
-*) fail "usage: $0 install NAME..." ;;
-esac

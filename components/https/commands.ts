@@ -1,15 +1,56 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { CertificateFacts } from "../../lib/certificate";
 import { hostScript, oneWord } from "../host-script";
 
-/** The script that installs a certificate. */
-export const certificateScript = hostScript(
-    "certificate",
-    readFileSync(join(__dirname, "certificate.sh"), "utf8"),
-);
+const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
+
+/** The script that installs a certificate, one of the user's own or one that it gets from an authority. */
+export const certificateScript = hostScript("certificate", `${read("certificate.sh")}\n${read("acme.sh")}`);
 
 /** Makes the certificates and the key that are its stdin the ones that HAProxy serves. Takes seconds. */
 export function installCertificate(loadBalancerId: string, names: readonly string[]): string {
-    const words = names.map(oneWord).join(" ");
-    return `timeout --kill-after=10 300 ${certificateScript.path} install ${words} # load balancer ${oneWord(loadBalancerId)}`;
+    return run(300, ["install", ...names], loadBalancerId);
 }
+
+/** What to order, and from whom. */
+export interface Order {
+    /** To whom the authority may write. */
+    email: string;
+    /** URL of the authority's directory. */
+    server: string;
+    /** Of the account key, which is the command's stdin. */
+    thumbprint: string;
+    /** Host names, at least one. */
+    names: readonly string[];
+}
+
+/** Has the load balancer keep what it is to order. Installs what asks the authority; half a minute the first time. */
+export function orderCertificate(loadBalancerId: string, order: Order): string {
+    return run(600, ["order", order.email, order.server, order.thumbprint, ...order.names], loadBalancerId);
+}
+
+/** Gets the certificate on a load balancer that has not the address yet, where another one of the stack has it. */
+export function certificateBefore(loadBalancerId: string, order: Order): string {
+    return run(600, ["before"], loadBalancerId, order);
+}
+
+/** Waits for the certificate, and tells what it is; what is missing after so many seconds is a warning. */
+export function certificateAfter(loadBalancerId: string, order: Order, seconds: number): string {
+    return run(600 + seconds, ["after", `${seconds}`], loadBalancerId, order);
+}
+
+/** What {@link certificateAfter} has printed; `undefined` while there is none. */
+export function certificateIn(printed = ""): CertificateFacts | undefined {
+    const [json] = /^\{.*\}$/m.exec(printed) ?? [];
+    return json === undefined ? undefined : (JSON.parse(json) as CertificateFacts);
+}
+
+/** In the comment stands for what else it runs again. */
+function run(seconds: number, words: readonly string[], loadBalancerId: string, order?: Order): string {
+    const why = [`load balancer ${oneWord(loadBalancerId)}`, order?.server, ...(order?.names ?? [])];
+    return `timeout --kill-after=10 ${seconds} ${certificateScript.path} ${words.map(quoted).join(" ")} # ${why.filter(Boolean).join(" ")}`;
+}
+
+const quoted = (word: string): string =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

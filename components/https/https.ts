@@ -1,9 +1,18 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type CertificateFacts } from "../../lib/certificate";
+import { accountKeyScript, thumbprint } from "../../lib/acme";
+import type { CertificateFacts } from "../../lib/certificate";
 import { httpsCommandNames, types } from "../../lib/identity";
 import type { LoadBalancer } from "../load-balancer";
-import { certificateScript, installCertificate } from "./commands";
+import {
+    certificateAfter,
+    certificateBefore,
+    certificateIn,
+    certificateScript,
+    installCertificate,
+    type Order,
+    orderCertificate,
+} from "./commands";
 
 export interface HttpsArgs {
     loadBalancer: LoadBalancer;
@@ -13,54 +22,119 @@ export interface HttpsArgs {
     redirect: boolean;
     /** For how many seconds browsers may know the names by HTTPS alone. */
     hsts: number;
-    /** A certificate of the user's own. */
-    own: {
-        /** Certificates and key in PEM; a secret. */
-        pem: pulumi.Input<string>;
-        facts: CertificateFacts;
-    };
+    /** A certificate of the user's own: certificates and key in PEM, and what anybody may know of it. @default `acme` */
+    own?: { pem: pulumi.Input<string>; facts: CertificateFacts };
+    /** The authority to get one from. @default `own` */
+    acme?: { email: string; server: string };
 }
 
+/** How long a run waits for the first certificate, in seconds: DNS at a registrar may take hours, which none would wait. */
+const waitSeconds = 120;
+
 /**
- * The site's certificate on the load balancer. A change of it reaches HAProxy without a reload; a new load balancer has it
- * before it gets the address. It costs nothing.
+ * The site's certificate on the load balancer: one of the user's own, or one that the load balancer gets from an authority
+ * and renews, whose key never leaves it. It reaches HAProxy without a reload. It costs nothing.
+ *
+ * Of an authority a new load balancer gets its certificate while the address is still on the old one, which answers for it:
+ * {@link before}. The first one of all can only come when the names lead here: {@link after}.
  */
 export class Https extends pulumi.ComponentResource {
     /** `https://` and the first name. */
     readonly url: string;
-    /** What the certificate is, as far as anybody may know. */
-    readonly certificate: CertificateFacts;
-    /** It is on the host: haproxy.cfg may name it. */
+    /** What the certificate is, as far as anybody may know; of an authority's as of the last run that asked. */
+    certificate: pulumi.Output<CertificateFacts | undefined>;
+    /** It is on the host, or one that stands in for it: haproxy.cfg may name it. */
     readonly installed: pulumi.Resource;
+    /** Of the key of the account with the authority. */
+    readonly thumbprint?: pulumi.Output<string>;
+    private readonly order?: pulumi.Output<Order>;
 
-    constructor(name: string, args: HttpsArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { loadBalancer, domains, redirect, hsts, own } = args;
+    constructor(
+        private readonly name: string,
+        private readonly args: HttpsArgs,
+        opts?: pulumi.ComponentResourceOptions,
+    ) {
+        const { loadBalancer, domains, redirect, hsts, own, acme } = args;
         // By the config's own words, and never a key: what a reviewer has to see.
-        super(types.https, name, { domains, httpsRedirect: redirect, hsts, certificate: own.facts }, opts);
+        const shown = acme ? { acmeEmail: acme.email, acmeServer: acme.server } : { certificate: own?.facts };
+        super(types.https, name, { domains, httpsRedirect: redirect, hsts, ...shown }, opts);
         const names = httpsCommandNames(name);
-        const connection = { connection: loadBalancer.connection, addPreviousOutputInEnv: false };
-        const script = new command.remote.Command(
+        const script = this.run(
             names.script,
             {
-                ...connection,
                 create: loadBalancer.dropletId.apply(certificateScript.install),
                 stdin: certificateScript.text,
                 logging: command.remote.Logging.Stderr,
             },
-            { parent: this, dependsOn: [loadBalancer.ready] },
+            [loadBalancer.ready],
         );
-        this.installed = new command.remote.Command(
+        const key = acme && this.makeAccountKey(names.account);
+        if (key) {
+            this.thumbprint = pulumi.unsecret(key.apply(thumbprint));
+            this.order = this.thumbprint.apply((print) => ({ ...acme, thumbprint: print, names: domains }));
+        }
+        this.installed = this.run(
             names.certificate,
             {
-                ...connection,
-                create: loadBalancer.dropletId.apply((id) => installCertificate(id, domains)),
-                stdin: pulumi.secret(own.pem),
-                logging: command.remote.Logging.None,
+                create: pulumi
+                    .all([loadBalancer.dropletId, this.order])
+                    .apply(([id, order]) =>
+                        order ? orderCertificate(id, order) : installCertificate(id, domains),
+                    ),
+                stdin: pulumi.secret(key ?? own?.pem ?? ""),
+                logging: acme ? command.remote.Logging.Stderr : command.remote.Logging.None,
             },
-            { parent: this, dependsOn: [script] },
+            [script],
         );
         this.url = `https://${domains[0] ?? ""}`;
-        this.certificate = own.facts;
+        this.certificate = pulumi.output(own?.facts);
         this.registerOutputs({});
+    }
+
+    /**
+     * The address may move to the load balancer.
+     *
+     * @param applied It serves, and answers challenges.
+     */
+    before(applied: pulumi.Resource): pulumi.Resource {
+        if (!this.order) return applied;
+        const create = pulumi
+            .all([this.args.loadBalancer.dropletId, this.order])
+            .apply(([id, order]) => certificateBefore(id, order));
+        return this.run(httpsCommandNames(this.name).before, { create }, [applied]);
+    }
+
+    /**
+     * Waits for what could not come before.
+     *
+     * @param reachable The names lead to the load balancer, as far as that is this program's to do.
+     */
+    after(...reachable: pulumi.Resource[]): void {
+        if (!this.order) return;
+        const create = pulumi
+            .all([this.args.loadBalancer.dropletId, this.order])
+            .apply(([id, order]) => certificateAfter(id, order, waitSeconds));
+        const { stdout } = this.run(httpsCommandNames(this.name).after, { create }, reachable);
+        this.certificate = stdout.apply(certificateIn);
+    }
+
+    private run(
+        name: string,
+        args: Pick<command.remote.CommandArgs, "create" | "stdin" | "logging">,
+        dependsOn: pulumi.Resource[],
+    ): command.remote.Command {
+        const connection = { connection: this.args.loadBalancer.connection, addPreviousOutputInEnv: false };
+        return new command.remote.Command(name, { ...connection, ...args }, { parent: this, dependsOn });
+    }
+
+    /** Made once, on the machine that runs `pulumi`; a secret. */
+    private makeAccountKey(name: string): pulumi.Output<string> {
+        const { stdout } = new command.local.Command(
+            name,
+            { create: accountKeyScript, logging: "none", addPreviousOutputInEnv: false },
+            // An edit of the script must not make another account.
+            { parent: this, additionalSecretOutputs: ["stdout"], ignoreChanges: ["*"] },
+        );
+        return pulumi.secret(stdout);
     }
 }

@@ -1,6 +1,9 @@
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { checkCertificate } from "../../lib/certificate";
 import { issue } from "../certificates";
+import { rootsFile } from "../../sandbox/region/authority.ts";
+import { callApi, onLoadBalancer } from "../faults.mts";
 import { upEndsWell } from "../world.mts";
 import { connects, get, type Tls, Visitors } from "./client";
 import { servedSite, visitedThroughout } from "./served-site";
@@ -11,8 +14,8 @@ const [first, second] = [["www.example.com"], ["www.example.com", "example.com"]
 );
 const tlsOf = (servername: string): Tls => ({ servername, ca: authority.certificate });
 
-/** From HTTP to HTTPS and back, with visitors of HTTP by address through all of it. */
-describe("a site with a certificate of its own", () => {
+/** From HTTP to HTTPS, first with a certificate of its own and then with an authority's, and back, with visitors of HTTP by address through all of it. */
+describe("a site with names", () => {
     const site = servedSite({ replicas: 1 });
     visitedThroughout(site);
     const address = async () => (await site.world.outputs()).loadBalancerIp;
@@ -54,12 +57,46 @@ describe("a site with a certificate of its own", () => {
         expect(await redirectOf("example.com")).toBe("https://example.com/a");
     });
 
+    it("gets one from an authority in the place of its own, with a key that never leaves the load balancer", async () => {
+        await callApi(site.world, "POST", "/v2/domains", { name: "example.com" });
+        const roots = rootsFile(site.world.instance);
+        await expect.poll(() => existsSync(roots), { timeout: 180_000 }).toBe(true);
+        const both = { ...tlsOf("www.example.com"), ca: authority.certificate + readFileSync(roots, "utf8") };
+        const visitors = new Visitors(`https://${await address()}`, both);
+        const own = { tlsCertificate: undefined, tlsKey: undefined };
+        await site.world.configure({
+            ...own,
+            domains: ["www.example.com"],
+            acmeEmail: "me@example.com",
+            dnsZone: "example.com",
+        });
+        await upEndsWell(site.world);
+        await visitors.stop();
+        expect(visitors.failures).toEqual([]);
+        const { certificate } = await site.world.outputs();
+        expect(certificate).toMatchObject({
+            names: ["www.example.com"],
+            issuer: expect.stringContaining("Pebble") as string,
+        });
+        const answer = await get(`https://${await address()}/`, {
+            tls: { ...both, ca: readFileSync(roots, "utf8") },
+            headers: { host: "www.example.com" },
+        });
+        expect(answer).toMatchObject({ status: 200 });
+        // The name that is no longer there is no longer redirected.
+        expect(await redirectOf("www.example.com")).toBe("https://www.example.com/a");
+        expect(await redirectOf("example.com")).toBeUndefined();
+        const timer = "systemctl is-active dropscale-certificate.timer";
+        expect(await onLoadBalancer(site.world, timer)).toBe("active\n");
+    });
+
     it("goes back to HTTP alone", async () => {
-        await site.world.configure({ domains: undefined, tlsCertificate: undefined, tlsKey: undefined });
+        await site.world.configure({ domains: undefined, acmeEmail: undefined, dnsZone: undefined });
         const text = await upEndsWell(site.world);
         expect(text).toContain("will no longer listen on :443");
         expect(await connects(await address(), 443)).toBe(false);
         expect(await redirectOf("www.example.com")).toBeUndefined();
         expect((await site.world.outputs()).certificate).toBeUndefined();
+        expect(JSON.stringify(await site.world.api("domains/example.com/records"))).not.toContain('"A"');
     });
 });

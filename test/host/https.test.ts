@@ -8,7 +8,7 @@ import { configFor, generationOf, Host } from "./haproxy-host/host";
 import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
 
 const address = "127.0.1.1";
-const script = join(__dirname, "../../components/https/certificate.sh");
+const script = "/run/certificate";
 const https = { redirect: true, hsts: 300 };
 const fingerprintOf = ({ certificate, key }: Issued) =>
     checkCertificate(certificate, key, []).facts?.fingerprint;
@@ -23,6 +23,7 @@ describe.each([
         const haproxy = await find();
         if (haproxy === undefined) return;
         made = await Host.start({ haproxy });
+        await made.run(`cat >${script} && chmod 755 ${script}`, certificateScript.text);
         await made.call("serve", address);
         expect(await made.apply(configFor({ 0: address }))).toMatchObject({ code: 0 });
     });

@@ -1,16 +1,22 @@
+import { execFileSync } from "node:child_process";
+import { createPublicKey } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
+import { checkZone } from "../../account/zone";
 import { parseSettings } from "../../config";
+import { certificateIn } from "../../components/https/commands";
+import { accountKeyScript, acmeServer, thumbprint } from "../../lib/acme";
 import { names, types } from "../../lib/identity";
+import { recordName } from "../../lib/zone";
 import { readableSecrets } from "../../lib/stack-file";
 import { domainNames } from "../../lib/https-settings";
 import { buildPlan } from "../../tools/plan/build";
 import { planRows } from "../../tools/plan/rows";
 import { doubtFirewall } from "../../tools/live/ownership";
 import { httpsConfig, issue } from "../certificates";
-import { runProgram } from "../mocks";
+import { runProgram, type RunOptions } from "../mocks";
 import { deployed, pool, resource, sources, step, haproxy, haproxyRuns } from "../plan-fixtures";
 import { stackConfig } from "../stack-config";
 
@@ -54,7 +60,7 @@ describe("the config of HTTPS", () => {
 
     it("asks for what is missing, and warns of what has no effect", () => {
         expect(check({ domains: config.domains, tlsKey: config.tlsKey }).problems.join()).toContain(
-            "'domains' needs a certificate, and its key: 'tlsCertificate' got nothing; pulumi config set --secret tlsCertificate <",
+            "or one of your own with its key: 'tlsCertificate' got nothing; pulumi config set acmeEmail YOU@example.com, or pulumi config set --secret tlsCertificate <",
         );
         const { problems, warnings } = check({ tlsKey: config.tlsKey, hsts: 300 });
         expect(problems).toEqual([]);
@@ -135,6 +141,201 @@ describe.each([
     });
 });
 
+describe.each([
+    ["up", false],
+    ["preview", true],
+])("the program with a certificate of an authority in %s", (_mode, preview) => {
+    const acme = {
+        domains: ["www.example.com", "example.com"],
+        acmeEmail: "me@example.com",
+        acmeServer: "staging",
+    };
+
+    it("orders it before the address moves, and waits for it after", async () => {
+        const { find, registrations } = await runProgram({ preview, config: acme });
+        expect(find(types.remoteCommand, "haproxy").dependsOn).toContain("https-certificate");
+        expect(find(types.remoteCommand, "https-before").dependsOn).toContain("haproxy");
+        expect(find(types.reservedIpAssignment, names.address).dependsOn).toContain("https-before");
+        expect(find(types.remoteCommand, "https-after").dependsOn).toContain(names.address);
+        expect(find(types.https, names.https).inputs).toEqual({
+            ...{ domains: acme.domains, httpsRedirect: true, hsts: 0, acmeEmail: acme.acmeEmail },
+            acmeServer: "https://acme-staging-v02.api.letsencrypt.org/directory",
+        });
+        const account = find(types.localCommand, "https-account");
+        expect(account.inputs.logging).toBe("none");
+        expect(account.options).toMatchObject({ ignoreChanges: ["*"], additionalSecretOutputs: ["stdout"] });
+        if (preview) return;
+        const command = (name: string) => String(find(types.remoteCommand, name).inputs.create);
+        expect(command("https-certificate")).toMatch(
+            / order me@example\.com https:\S+ [\w-]{43} www\.example\.com example\.com # load balancer \d+$/,
+        );
+        expect(command("https-before")).toMatch(
+            / before # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
+        );
+        expect(command("https-after")).toMatch(/ after 120 # load balancer \d+ /);
+        const [, print] = / ([\w-]{43}) /.exec(command("https-certificate")) ?? [];
+        const text = String(find(types.remoteCommand, "haproxy-staged").inputs.stdin);
+        expect(text).toContain(`lf-string "%[path,field(-1,/)].${print}" if { path_reg`);
+        expect(text.indexOf("acme-challenge")).toBeLessThan(text.search("http-request (deny|redirect)"));
+        // The account key is the one command's stdin, and nowhere else.
+        const holders = registrations.filter(({ inputs }) =>
+            JSON.stringify(inputs.stdin ?? "").includes("BEGIN PRIVATE KEY"),
+        );
+        expect(holders.map(({ name }) => name)).toEqual(["https-certificate"]);
+        // As the SDK marks a secret for the engine.
+        expect(JSON.stringify(holders[0]?.inputs.stdin)).toMatch(/^\{"4dabf18193072939515e22adb298388d":/);
+    });
+});
+
+describe.each([
+    ["up", false],
+    ["preview", true],
+])("the program with a zone in %s", (_mode, preview) => {
+    const named = {
+        domains: ["www.example.com", "example.com", "example.org"],
+        acmeEmail: "me@example.com",
+        dnsZone: "example.com",
+    };
+    const mail = { type: "MX", name: "@", value: "mail.example.com" };
+    const run = (records = [mail], more: Partial<RunOptions> = {}) =>
+        runProgram({ preview, config: named, zones: { "example.com": records }, ...more });
+
+    it("makes an A record for each name in it, once the address leads here, and nothing of the zone", async () => {
+        const { registrations, find } = await run();
+        const records = registrations.filter(({ type }) => type === types.dnsRecord);
+        expect(
+            records.map(({ inputs }) => [inputs.name, inputs.domain, inputs.type, inputs.ttl]).sort(),
+        ).toEqual([
+            ["@", "example.com", "A", 300],
+            ["www", "example.com", "A", 300],
+        ]);
+        for (const { dependsOn, options } of records) {
+            expect(dependsOn).toContain(names.address);
+            expect(options).toMatchObject({ importId: "", retainOnDelete: false });
+        }
+        if (!preview) expect(records[0]?.inputs.value).toBe("127.64.1.1");
+        expect(registrations.filter(({ type }) => type.endsWith(":Domain"))).toEqual([]);
+        expect(find(types.remoteCommand, "https-after").dependsOn).toContain("dns-www.example.com");
+        expect(find(types.dns, names.dns).inputs).toEqual({
+            ...{ dnsZone: "example.com", dnsTtl: 300, records: ["www.example.com", "example.com"] },
+        });
+    });
+
+    it("is refused where the account has no such zone", async () => {
+        await expect(run([], { zones: {} })).rejects.toThrow(
+            /'dnsZone' should be a domain that the account has, got example\.com; add it: doctl compute domain create example\.com/,
+        );
+    });
+
+    it("warns of a record that is in the way, and of none that is ours", async () => {
+        const a = (name: string, value: string) => ({ type: "A", name, value });
+        let warnings: string[] = [];
+        const program = async () => {
+            const droplets = [
+                { id: 7, tags: ["dropscale-dev-load-balancer"] },
+                { id: 8, tags: [] },
+            ];
+            const wanted = { prefix: "dropscale-dev", dnsZone: "example.com", domains: named.domains };
+            ({ warnings } = await checkZone(wanted, droplets));
+            return {};
+        };
+        const records = [
+            { type: "CNAME", name: "www", value: "elsewhere.example" },
+            a("www", "192.0.2.7"),
+            a("@", "192.0.2.8"),
+            a("@", "203.0.113.9"),
+            a("api", "203.0.113.9"),
+            mail,
+        ];
+        await run(records, { program, reservedIps: { "192.0.2.7": 7, "192.0.2.8": 8 } });
+        expect(warnings).toHaveLength(3);
+        expect(warnings.shift()).toMatch(/^www\.example\.com has a record .* elsewhere\.example/);
+        expect(warnings.join("\n")).toMatch(
+            /^example\.com has a record .* 192\.0\.2\.8, .*\nexample\.com has .* 203\.0\.113\.9/,
+        );
+    });
+});
+
+it("warns of names outside the zone, and of a zone without names", () => {
+    const found = (changes: object) =>
+        parseSettings(stackConfig({ ...changes, dnsZone: "example.com" }), "dev");
+    expect(found({ domains: ["www.example.org"], acmeEmail: "me@example.com" }).warnings).toEqual([
+        "www.example.org is not in 'dnsZone' example.com: its A record is not made here",
+    ]);
+    expect(found({}).warnings.join()).toContain("'dnsZone' has no effect without 'domains'");
+    expect(found({ dnsZone: "" }).problems).toEqual([]);
+    expect(parseSettings(stackConfig({ dnsZone: "example" }), "dev").problems.join()).toContain(
+        "a domain of the account",
+    );
+});
+
+it.each([
+    ["example.com", "@"],
+    ["www.example.com", "www"],
+    ["a.b.example.com", "a.b"],
+    ["badexample.com", undefined],
+    ["example.org", undefined],
+])("%s is %s in the zone example.com", (domain, record) => {
+    expect(recordName(domain, "example.com")).toBe(record);
+});
+
+describe("what the load balancer says of its certificate", () => {
+    it.each([
+        ["", undefined],
+        ["warning: no certificate yet for a.example: why\n", undefined],
+        [
+            'installed: x\n{"names":["a.example"],"issuer":"CA"}\nwarning: b\n',
+            { names: ["a.example"], issuer: "CA" },
+        ],
+    ])("%j", (printed, facts) => {
+        expect(certificateIn(printed)).toEqual(facts);
+    });
+});
+
+describe("an account with an authority", () => {
+    it("has the thumbprint of RFC 7638, section 3.1", () => {
+        const n =
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs" +
+            "tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI" +
+            "SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        const key = createPublicKey({ key: { kty: "RSA", n, e: "AQAB" }, format: "jwk" });
+        expect(thumbprint(key.export({ type: "spki", format: "pem" }).toString())).toBe(
+            "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+        );
+    });
+
+    it("has a key that is made on this machine, another one each time", () => {
+        const make = () => execFileSync("bash", ["-c", accountKeyScript], { encoding: "utf8" });
+        const [one, other] = [make(), make()];
+        expect(thumbprint(one)).toMatch(/^[\w-]{43}$/);
+        expect(thumbprint(one)).not.toBe(thumbprint(other));
+    });
+
+    it.each([
+        ["letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"],
+        ["https://127.0.0.1:14000/dir", "https://127.0.0.1:14000/dir"],
+    ])("is with %s", (word, url) => {
+        expect(acmeServer(word)).toBe(url);
+    });
+
+    it.each(["", "http://ca.example/dir", "zerossl", "https://ca.example/dir?a'b"])(
+        "is not with %j",
+        (word) => {
+            expect(() => acmeServer(word)).toThrow(
+                "letsencrypt, staging, or the URL of an authority's directory",
+            );
+        },
+    );
+
+    it("is not beside a certificate of one's own", () => {
+        const { problems } = parseSettings(stackConfig({ ...config, acmeEmail: "me@example.com" }), "dev");
+        expect(problems.join()).toContain("'domains' need one certificate, got both");
+        expect(parseSettings(stackConfig({ acmeEmail: "me" }), "dev").problems.join()).toContain(
+            "an e-mail address",
+        );
+    });
+});
+
 it("registers nothing of HTTPS, and outputs nothing of it, without names", async () => {
     const { registrations, outputs } = await runProgram();
     expect(registrations.filter(({ name }) => name.startsWith("https"))).toEqual([]);
@@ -187,6 +388,22 @@ describe("the plan of HTTPS", () => {
             }),
         );
         expect(plan.haproxyDiff).not.toContain("443");
+    });
+
+    it("does not show another thumbprint where it is not known", () => {
+        const thumbprint = "a".repeat(43);
+        const before = haproxy(servers, { https: { redirect: true, hsts: 0, thumbprint } });
+        const plan = buildPlan(
+            sources([...haproxyRuns(haproxy("unknown"), before)], {
+                ...{
+                    domains: '["www.example.com"]',
+                    httpsRedirect: "true",
+                    hsts: "0",
+                    acmeEmail: "me@example.com",
+                },
+            }),
+        );
+        expect(plan.haproxyDiff).not.toContain("acme-challenge");
     });
 });
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { allScopes, previewScopes } from "../../account/token-scopes";
+import { allScopes, previewScopes, zoneScopes } from "../../account/token-scopes";
 import { withConfigTable } from "../config-table";
 import { declaredKeys } from "../stack-config";
 
@@ -84,6 +84,8 @@ describe("the docs", () => {
                 .sort()
                 .map((scope) => `\`${scope}\``)
                 .join(" ")} |`;
+        const zone = [...zoneScopes].sort().map((scope) => `\`${scope}\``);
+        expect(section("docs/security.md", "Token scopes")).toContain(zone.join(" "));
         const more = allScopes.filter((scope) => !previewScopes.includes(scope));
         expect(section("docs/security.md", "Token scopes")).toContain(
             [row("`pulumi preview`", previewScopes), row("everything else, too", more)].join("\n"),

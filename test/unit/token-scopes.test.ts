@@ -20,6 +20,7 @@ describe("a refused token", () => {
         ["POST", "droplets", "one of the scopes droplet:create, tag:create, ssh_key:read, vpc:read;"],
         ["POST", "reserved_ips/203.0.113.7/actions", "the token lacks the scope reserved_ip:update;"],
         ["GET", "reserved_ips/203.0.113.7/actions/1", "the token lacks the scope reserved_ip:read;"],
+        ["POST", "domains/example.com/records", "the token lacks the scope domain:create;"],
         ["GET", "volumes", "the token lacks a scope;"],
     ])("for %s %s: %s", (method, resource, words) => {
         expect(missingScope(method, resource)).toContain(words);

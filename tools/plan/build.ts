@@ -183,7 +183,10 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         trustedProxies: list("trustedProxies").map(String),
         logOneIn: Number(raw.logOneIn),
         ...(list("domains").length > 0 && {
-            https: { redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
+            https: {
+                ...{ redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
+                ...(raw.acmeEmail && { thumbprint: "<thumbprint of the account key>" }),
+            },
         }),
     };
 }

@@ -25,12 +25,20 @@ export function planHaproxy(changes: readonly Change[], settings: HaproxySetting
     const [before, after] = (["before", "after"] as const).map((when) =>
         stagedHaproxy(changes.map(({ type, name, [when]: state }) => ({ type, name, ...state }))),
     );
-    const text = after?.text ?? render(changes, settings);
+    const text = after?.text ?? render(changes, withThumbprint(settings, before?.text));
     return {
         runs: true,
         diff: unifiedDiff(essence(before?.text ?? ""), essence(text)),
         interrupted: before?.applied === false,
     };
+}
+
+/** It is known once there is a key: that of the text before, or a word for it. */
+function withThumbprint(settings: HaproxySettings, before = ""): HaproxySettings {
+    const { https } = settings;
+    if (https?.thumbprint === undefined) return settings;
+    const [, thumbprint = https.thumbprint] = /%\[path,field\(-1,\/\)\]\.([\w-]{43})"/.exec(before) ?? [];
+    return { ...settings, https: { ...https, thumbprint } };
 }
 
 /** Of 255.0.0.0/8, which no droplet can have: renderHaproxyConfig accepts addresses alone. */

@@ -42,6 +42,11 @@ const resourceKinds: Record<string, Kind> = {
         costs: { create: "none", replace: "none", delete: "all" },
         meaning: "the address leads nowhere",
     },
+    [types.dnsRecord]: {
+        kind: "DNS record",
+        costs: { create: "none", update: "none", replace: "unknown", delete: "unknown" },
+        meaning: "the name leads nowhere, or elsewhere",
+    },
     [types.remoteCommand]: {
         kind: "command on the load balancer",
         costs: { ...changedTogether, delete: "none" },

@@ -118,7 +118,7 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
         return (
             Object.values(commandNames()).includes(name) ||
             name === httpsCommandNames().script ||
-            (made && [readyName(), httpsCommandNames().certificate].includes(name))
+            (made && [readyName(), ...Object.values(httpsCommandNames())].includes(name))
         );
     return made && kind === "assignment of the reserved IP";
 }

@@ -9,6 +9,7 @@ import {
     getDroplets,
     getImage,
     getImages,
+    getReservedIp,
     getSizes,
     getTag,
 } from "./digitalocean/data-sources.ts";
@@ -45,6 +46,7 @@ serveProvider({
         "digitalocean:index/getImage:getImage": (args) => getImage(client, args),
         "digitalocean:index/getImages:getImages": (args) => getImages(client, args),
         "digitalocean:index/getRecords:getRecords": (args) => getRecords(client, args),
+        "digitalocean:index/getReservedIp:getReservedIp": (args) => getReservedIp(client, args),
         "digitalocean:index/getSizes:getSizes": (args) => getSizes(client, args),
         "digitalocean:index/getTag:getTag": (args) => getTag(client, args),
         "digitalocean:index/getVpc:getVpc": (args) => getVpc(client, args),

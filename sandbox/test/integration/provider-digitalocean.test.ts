@@ -349,6 +349,22 @@ test("getTag finds by name, and none is an error with the API's status", async (
     );
 });
 
+test("getReservedIp tells the droplet that it leads to, and none is an error with the API's status", async () => {
+    const token = "digitalocean:index/getReservedIp:getReservedIp";
+    const reserved = plugin.resource("digitalocean:index/reservedIp:ReservedIp", "ip");
+    const made = await make(reserved, { region: "fra1" });
+    const ipAddress = made.id;
+    expect(await plugin.invoke(token, { ipAddress })).toMatchObject({
+        ipAddress,
+        dropletId: 0,
+        region: "fra1",
+    });
+    await reserved.delete(made);
+    await expect(plugin.invoke(token, { ipAddress })).rejects.toThrow(
+        /Error retrieving reserved ip: GET .*: 404 /,
+    );
+});
+
 describe("DNS records", () => {
     const where = "digitalocean:index/getRecords:getRecords";
     const domain = async (name: string) => {

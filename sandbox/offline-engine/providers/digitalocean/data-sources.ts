@@ -60,6 +60,18 @@ export const getTag: DataSource = async (client, { name }) => {
     return { id: tag.name, name: tag.name };
 };
 
+/** https://www.pulumi.com/registry/packages/digitalocean/api-docs/getreservedip/ */
+export const getReservedIp: DataSource = async (client, { ipAddress }) => {
+    const path = `/v2/reserved_ips/${encodeURIComponent(text(ipAddress))}`;
+    const get = () =>
+        client.get<{ reserved_ip: { ip: string; droplet: { id: number } | null; region: { slug: string } } }>(
+            path,
+        );
+    const { ip, droplet, region } = (await explain("retrieving reserved ip", get)).reserved_ip;
+    const urn = `do:reservedip:${ip}`;
+    return { id: ip, ipAddress: ip, urn, dropletId: droplet?.id ?? 0, region: region.slug };
+};
+
 interface ApiImage {
     id: number;
     slug: string | null;

@@ -1,0 +1,64 @@
+import { isIPv4 } from "node:net";
+import * as digitalocean from "@pulumi/digitalocean";
+import { identityOf } from "../lib/identity";
+import { recordName } from "../lib/zone";
+import type { Findings } from "./availability";
+import { undefinedIfNone } from "./not-found";
+
+/** What of the config a zone has to do with. A key that is missing was refused already. */
+interface ZoneWanted {
+    prefix?: string;
+    /** Empty: DNS is somebody else's. */
+    dnsZone?: string;
+    domains?: readonly string[];
+}
+
+/** A record, as far as it can be in the way. */
+interface Found {
+    name: string;
+    value: string;
+}
+
+/**
+ * Whether the account has the zone, and what of it is in the way: an A record beside ours gets half of the visitors. Three
+ * requests, and one more for each address that is there.
+ *
+ * @param droplets All of the account.
+ */
+export async function checkZone(
+    { prefix = "", dnsZone = "", domains = [] }: ZoneWanted,
+    droplets: readonly { id: number; tags: string[] }[],
+): Promise<Findings> {
+    if (dnsZone === "") return { problems: [], warnings: [] };
+    if ((await digitalocean.getDomain({ name: dnsZone }).catch(undefinedIfNone)) === undefined) {
+        const problem =
+            `'dnsZone' should be a domain that the account has, got ${dnsZone}; add it: doctl compute domain create ${dnsZone}, and ` +
+            "have its registrar name ns1, ns2 and ns3.digitalocean.com";
+        return { problems: [problem], warnings: [] };
+    }
+    const { records } = await digitalocean.getRecords({ domain: dnsZone });
+    const names = new Map(domains.flatMap((domain) => pairOf(domain, dnsZone)));
+    const found = records.filter(({ type, name }) => ["A", "CNAME"].includes(type) && names.has(name));
+    const addresses = [...new Set(found.map(({ value }) => value))];
+    const { loadBalancerTag } = identityOf(prefix);
+    const own = new Set(droplets.filter(({ tags }) => tags.includes(loadBalancerTag)).map(({ id }) => id));
+    const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
+    const strangers = found.filter(({ value }) => !isOurs[addresses.indexOf(value)]);
+    return { problems: [], warnings: strangers.map((record) => inTheWay(record, dnsZone)) };
+}
+
+function pairOf(domain: string, zone: string): [string, string][] {
+    const name = recordName(domain, zone);
+    return name === undefined ? [] : [[name, domain]];
+}
+
+/** Whether it is a reserved IP of the account that leads to one of these droplets. */
+async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promise<boolean> {
+    if (!isIPv4(ipAddress)) return false;
+    const found = await digitalocean.getReservedIp({ ipAddress }).catch(undefinedIfNone);
+    return found !== undefined && droplets.has(found.dropletId);
+}
+
+const inTheWay = ({ name, value }: Found, zone: string): string =>
+    `${name === "@" ? zone : `${name}.${zone}`} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
+    `the visitors; delete it when ours is there: doctl compute domain records list ${zone}`;
