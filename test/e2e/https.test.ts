@@ -88,6 +88,9 @@ describe("a site with names", () => {
         expect(await redirectOf("example.com")).toBeUndefined();
         const timer = "systemctl is-active dropscale-certificate.timer";
         expect(await onLoadBalancer(site.world, timer)).toBe("active\n");
+        const { text } = await site.world.tool("status", ["test"]);
+        expect(text).toMatch(/certificate: www\.example\.com, by Pebble.*, 89 days left; last tried .*: ok/);
+        expect((await site.world.tool("drift", ["test"])).text).not.toContain("certificate");
     });
 
     it("goes back to HTTP alone", async () => {

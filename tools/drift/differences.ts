@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { unifiedDiff } from "../cli/diff";
 import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
+import { certificateProblems, type LiveCertificate, mendCertificate } from "../live/certificate";
 import { findHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
 import type { LiveHaproxy } from "../live/haproxy";
@@ -11,7 +12,8 @@ import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 
-export type DriftKind = "gone" | "changed" | "off" | "orphan" | "haproxy" | "updates" | "unfinished";
+export type DriftKind =
+    "gone" | "changed" | "off" | "orphan" | "haproxy" | "certificate" | "updates" | "unfinished";
 
 export interface Drift {
     kind: DriftKind;
@@ -52,6 +54,15 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
         const diff = unifiedDiff(textOf(before?.outputs), textOf(after?.outputs), ["state", "account"]);
         return [{ ...thing, kind: "changed", message, fix, diff }];
     });
+}
+
+/** A certificate that will run out, or is not what it should be. */
+export function certificateDrift(certificate: LiveCertificate | undefined, stack: string): Drift[] {
+    if (certificate === undefined) return [];
+    const problems = certificateProblems(certificate);
+    if (problems.length === 0) return [];
+    const thing = { kind: "certificate", type: "Https", name: names.https } as const;
+    return [{ ...thing, message: problems.join("; it "), fix: mendCertificate(certificate, stack) }];
 }
 
 /** Droplets that are there but do not run: the provider takes them for unchanged. */

@@ -1,6 +1,7 @@
 import { apiAddress, useAccountOf } from "../live/api";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "../pulumi/stack";
 import {
+    certificateDrift,
     type Drift,
     type DriftReport,
     engineDrift,
@@ -23,6 +24,7 @@ import { readOutputs, readPulumi } from "../pulumi/run";
 import { parseState, type StackState, stagedHaproxy } from "../pulumi/state";
 import { strangersIn } from "../plan/strangers";
 import { coloursFor } from "../cli/terminal";
+import { readCertificate } from "../live/certificate";
 import { readUpdates } from "../live/updates";
 
 /**
@@ -82,6 +84,7 @@ async function examine(stack: Stack): Promise<DriftReport> {
     if (!loadBalancerIsAway(differences))
         differences.push(
             ...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))),
+            ...(await part("the certificate", () => certificate(stack.name, state))),
             ...(await part("updates of the load balancer", () => updates(stack.name, state))),
         );
     return { stack: stack.name, differences, unchecked };
@@ -116,6 +119,11 @@ function haproxy(stack: string, state: StackState, live: Live): Drift[] {
     const staged = stagedHaproxy(state.resources);
     if (staged === undefined) throw new Error("the text in the state can't be read");
     return haproxyDrift(staged, live.haproxy, stack);
+}
+
+async function certificate(stack: string, state: StackState): Promise<Drift[]> {
+    if (!stagedHaproxy(state.resources)) return [];
+    return certificateDrift(await readCertificate(await readOutputs(stack)), stack);
 }
 
 async function updates(stack: string, state: StackState): Promise<Drift[]> {

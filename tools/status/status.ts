@@ -5,6 +5,13 @@ import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../
 import { readStack } from "../pulumi/stack";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
 import type { HaproxyServer } from "../live/haproxy";
+import {
+    certificateProblems,
+    describeCertificate,
+    type LiveCertificate,
+    mendCertificate,
+    readCertificate,
+} from "../live/certificate";
 import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
 import { mask } from "../cli/mask";
 import { dollars } from "../cli/words";
@@ -21,9 +28,10 @@ export async function status(name: string): Promise<void> {
         readState(name),
         useAccountOf(name),
     ]);
-    const [live, updates] = await Promise.all([
+    const [live, updates, certificate] = await Promise.all([
         readLive(stack, state, listDroplets(stack.prefix, state)),
         readUpdates(outputs).catch((error: unknown) => error as Error),
+        readCertificate(outputs).catch((error: unknown) => error as Error),
     ]);
     const colours = coloursFor(process.stdout);
     const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
@@ -41,6 +49,7 @@ export async function status(name: string): Promise<void> {
     // An outage is when people look: what the API says is shown all the same.
     const silent = silence(live, name);
     if (silent) throw silent;
+    for (const line of certificateLines(certificate, name, colours)) console.log(line);
     console.log(updatesLine(updates, name, colours));
 }
 
@@ -49,6 +58,22 @@ function silence({ haproxy }: Live, stack: string): Error | undefined {
     if (haproxy === undefined) return new Error("no haproxy.cfg has been applied yet: nothing serves");
     if (haproxy instanceof Error) return haproxy;
     return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
+}
+
+/** None for a site without HTTPS. */
+export function certificateLines(
+    certificate: LiveCertificate | Error | undefined,
+    stack: string,
+    { yellow }: Colors,
+): string[] {
+    if (certificate === undefined) return [];
+    if (certificate instanceof Error) return [yellow(`certificate: ${mask(certificate.message)}`)];
+    const problems = certificateProblems(certificate);
+    return [
+        describeCertificate(certificate),
+        ...problems.map((problem) => yellow(`the certificate ${mask(problem)}`)),
+        ...(problems.length > 0 ? [yellow(`  → ${mendCertificate(certificate, stack)}`)] : []),
+    ];
 }
 
 function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
