@@ -329,7 +329,7 @@ describe.concurrent("the script that applies haproxy.cfg", () => {
 
     test("leaves everything as it was when the disk is full, and works when it is not", async (context) => {
         const [before, after] = [configFor({ 0: a }), configFor({ 0: a, 1: b })];
-        const host = await newHost(context, { etcKiB: 40 });
+        const host = await newHost(context, { etcKiB: 60 });
         for (const address of [a, b]) await host.call("serve", address);
         expect(await host.apply(before)).toMatchObject({ code: 0 });
         await host.run("dd if=/dev/zero of=/etc/haproxy/fill bs=1k count=100");
