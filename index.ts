@@ -78,7 +78,7 @@ export = async () => {
 
     return {
         url: https?.url ?? pulumi.interpolate`http://${address.ip}`,
-        certificate: https?.certificate,
+        ...(https && { certificate: https.certificate }),
         loadBalancerIp: address.ip,
         servers: pool.servers,
         monthlyCost: pulumi

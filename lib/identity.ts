@@ -84,6 +84,7 @@ export const readyName = (component: string = names.loadBalancer): string => `${
 export const httpsCommandNames = (component: string = names.https) => ({
     account: `${component}-account`,
     script: `${component}-script`,
+    staged: `${component}-staged`,
     certificate: `${component}-certificate`,
     before: `${component}-before`,
     after: `${component}-after`,

@@ -44,7 +44,14 @@ const checks: Record<string, string[]> = {
     lint: ["eslint", "--config", "test/eslint.config.mjs", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };
-const shellCheck = ["shellcheck", "components/haproxy/apply.sh", "sandbox/droplets/launch.sh", ".ci/run"];
+const shellCheck = [
+    "shellcheck",
+    "components/haproxy/apply.sh",
+    "components/https/certificate.sh",
+    "components/https/acme.sh",
+    "sandbox/droplets/launch.sh",
+    ".ci/run",
+];
 
 /** Checks .github/workflows; it uses shellcheck where it finds it. Its version stands in its go.mod. */
 const actionlint = {
@@ -130,7 +137,7 @@ async function runChecks(leftOut: string[]): Promise<Result[]> {
 const lacking = (title: string, packages: readonly string[]) =>
     `${title}: these Debian packages are missing: ${packages.join(", ")}`;
 
-/** The projects that this machine can run: those that wait for machines beside those that compute. */
+/** The projects that this machine can run: those that wait for machines beside those that compute, and the checks. */
 async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     const reason = noMachines();
     if (reason === undefined) {
@@ -143,16 +150,15 @@ async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     if (missing.length > 0) leftOut.push(lacking("integration tests", missing));
     const prepared = prepare(folder, reason === undefined);
     const withoutRoot = async () => [
-        ...(await runChecks(leftOut)),
         ...(await runTests("unit", folder)),
         ...(await prepared.then(() => (missing.length > 0 ? [] : runTests("integration", folder)))),
     ];
-    const withRoot = reason === undefined ? ["e2e", "machines"] : [];
-    const lanes = [
-        ...withRoot.map((project) => prepared.then(() => runTests(project, folder))),
-        withoutRoot(),
-    ];
-    return (await Promise.all(lanes)).flat();
+    const withRoot = async () => {
+        await prepared;
+        if (reason !== undefined) return [];
+        return [...(await runTests("machines", folder)), ...(await runTests("e2e", folder))];
+    };
+    return (await Promise.all([runChecks(leftOut), withRoot(), withoutRoot()])).flat();
 }
 
 /** Makes what tests would wait for longer than a test may take. What can't be made, they say themselves. */

@@ -1,6 +1,6 @@
 # The part of certificate.sh that asks a certificate authority (ACME); it stands behind it in one script on the load
 # balancer: see commands.ts.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC1003
 
 # --- a certificate authority -------------------------------------------------------------------------------------------
 
@@ -107,7 +107,6 @@ obtain() {
 # What to order, in a file; nothing is asked of the authority yet.
 order_certificate() { # EMAIL SERVER THUMBPRINT NAME...
     local words
-    prepare
     mkdir -p "$ACME/webroot"
     cat >"$ACME/account.key" || fail "$ACME/account.key could not be written, nothing was changed."
     command -v lego >/dev/null || words=$(install_lego 2>&1) ||
@@ -162,7 +161,7 @@ before() {
     local name
     local -a lost=()
     prepare
-    read_settings || fail "$ACME/settings is missing: run 'pulumi up --replace '**:Command::https-certificate''."
+    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
     systemctl enable --quiet --now dropscale-certificate.timer 9>&-
     if obtain; then
         note ok ''
@@ -182,7 +181,7 @@ before() {
 after() { # seconds
     local deadline=$((SECONDS + $1)) refused='' warning=''
     prepare
-    read_settings || fail "$ACME/settings is missing: run 'pulumi up --replace '**:Command::https-certificate''."
+    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
     until obtain; do
         note waits "$why"
         # What the authority has refused it refuses again, and counts.
@@ -234,11 +233,11 @@ renew() {
 
 # --- the steps -------------------------------------------------------------------------------------------------------
 
-readonly USAGE="usage: $0 install NAME... | order EMAIL SERVER THUMBPRINT NAME... | before | after SECONDS | renew"
-case ${1-}:$# in
-install:1 | order:[1-4]) fail "$USAGE" ;;
-install:*) shift && install_certificate "$@" ;;
-order:*) shift && order_certificate "$@" ;;
-before:1 | after:2 | renew:1) "$@" ;;
+readonly USAGE="usage: $0 stage install NAME... | stage order EMAIL SERVER THUMBPRINT NAME... | apply WORD | before |
+    after SECONDS | renew"
+case ${1-}:${2-}:$# in
+stage:install:2 | stage:order:[1-5]) fail "$USAGE" ;;
+stage:install:* | stage:order:*) shift && stage "$@" ;;
+apply:*:2 | before::1 | after:*:2 | renew::1) "$@" ;;
 *) fail "$USAGE" ;;
 esac

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Keeps the certificate that HAProxy serves; right whatever was there before.
 #
-#   install NAME...                           makes the certificates and the key on stdin the ones that are served, with
-#                                             these host names
-#   order EMAIL SERVER THUMBPRINT NAME...     keeps what to order, and from which authority (ACME), with the account key on
-#                                             stdin; until there is a certificate, a made-up one stands in
-#   before                                    gets it before the address moves here, if the names lead to another load
-#                                             balancer of this stack; fails where HTTPS that works would end
-#   after SECONDS                             waits for it so long; tells what it is in a line of JSON, and what is missing
-#   renew                                     gets what is missing or due; for the timer
+#   stage STEP...     keeps a step and the secret on stdin for later, and prints its word: a new one each time
+#   apply WORD        takes that step:
+#       install NAME...                         the secret's certificates and key become the ones that are served, with these
+#                                               host names
+#       order EMAIL SERVER THUMBPRINT NAME...   keeps what to order, and from which authority (ACME); the secret is the account
+#                                               key; until there is a certificate, a made-up one stands in
+#   before            gets it before the address moves here, if the names lead to another load balancer of this stack; fails
+#                     where HTTPS that works would end
+#   after SECONDS     waits for it so long; tells what it is in a line of JSON, and what is missing
+#   renew             gets what is missing or due; for the timer
+#
+# Two steps, as in apply.sh for haproxy.cfg, and for the same reason: whatever config comes after a run that was cut off
+# has another staged text or has not been applied. What was staged before the newest applied is never applied again.
 #
 # A challenge (HTTP-01) is answered by haproxy.cfg itself, from the thumbprint of the account key: by any load balancer of
 # the stack for any other.
@@ -23,6 +28,7 @@ umask 077
 readonly PEM=/etc/haproxy/certs/site.pem      # certificates and key: what haproxy.cfg names
 readonly CERTIFIED=/etc/haproxy/certified.lst # host names with which PEM is valid: those who are redirected to HTTPS
 readonly CFG=/etc/haproxy/haproxy.cfg
+readonly STAGED=/etc/haproxy/staged-certificates # <word>.step and <word>.secret; `newest`: the number of the newest applied
 readonly ACME=/etc/dropscale/acme # settings, account.key, issued, status, next (when to try again)
 readonly SOCKET=/run/haproxy/admin.sock
 readonly LOCK=/run/dropscale-certificate.lock
@@ -125,8 +131,39 @@ take_new() { # names
 }
 
 install_certificate() { # names
-    prepare
     rm -f "$ACME/settings" # an authority is asked no more
     cat >"$PEM.new" || fail "$PEM.new could not be written, nothing was changed."
     take_new "$@"
+}
+
+highest_number() {
+    { cat "$STAGED/newest" 2>/dev/null || echo 0; cd "$STAGED" && printf '%s\n' *.step; } | sed 's/[^0-9].*//' | sort --numeric-sort | tail -n 1
+}
+
+stage() { # step
+    local word
+    prepare
+    mkdir -p "$STAGED"
+    # Random, so that no word of another load balancer is the same.
+    word=$(($(highest_number) + 1))-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
+    { cat >"$STAGED/$word.secret" && printf '%s\n' "$@" >"$STAGED/$word.step" && sync "$STAGED"/*; } ||
+        fail "$STAGED could not be written, nothing was changed."
+    printf '%s\n' "$word"
+}
+
+apply() { # word
+    local file word=$1 restage="\`pulumi up --replace '**:Command::https-staged'\` brings it anew."
+    local -a step=()
+    [[ $word =~ ^[0-9]+-[0-9a-f]+$ ]] || fail "$USAGE"
+    prepare
+    ((${word%%-*} >= $(cat "$STAGED/newest" 2>/dev/null || echo 0))) ||
+        fail "what was staged as $word is older than what was applied here since, nothing was changed: another run has gone over" \
+            "this one, or the state is a backup. $restage"
+    mapfile -t step < <(cat "$STAGED/$word.step" 2>/dev/null)
+    ((${#step[@]} > 0)) || fail "nothing was staged as $word on this load balancer, nothing was changed: $restage"
+    printf '%s\n' "${word%%-*}" >"$STAGED/newest.new" && mv -T "$STAGED/newest.new" "$STAGED/newest"
+    for file in "$STAGED"/*-*.*; do
+        if [[ ${file##*/} != "$word".* ]]; then rm -f "$file"; fi
+    done
+    "${step[0]}_certificate" "${step[@]:1}" <"$STAGED/$word.secret"
 }

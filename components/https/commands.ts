@@ -8,11 +8,6 @@ const read = (file: string): string => readFileSync(join(__dirname, file), "utf8
 /** The script that installs a certificate, one of the user's own or one that it gets from an authority. */
 export const certificateScript = hostScript("certificate", `${read("certificate.sh")}\n${read("acme.sh")}`);
 
-/** Makes the certificates and the key that are its stdin the ones that HAProxy serves. Takes seconds. */
-export function installCertificate(loadBalancerId: string, names: readonly string[]): string {
-    return run(300, ["install", ...names], loadBalancerId);
-}
-
 /** What to order, and from whom. */
 export interface Order {
     /** To whom the authority may write. */
@@ -25,9 +20,26 @@ export interface Order {
     names: readonly string[];
 }
 
-/** Has the load balancer keep what it is to order. Installs what asks the authority; half a minute the first time. */
-export function orderCertificate(loadBalancerId: string, order: Order): string {
-    return run(600, ["order", order.email, order.server, order.thumbprint, ...order.names], loadBalancerId);
+/**
+ * Keeps a certificate of the user's own (PEM, with its key) for {@link applyCertificate}, or what to order (with the account
+ * key): its stdin. Prints its word: another one each time.
+ */
+export function stageCertificate(loadBalancerId: string, what: readonly string[] | Order): string {
+    const step =
+        "server" in what
+            ? ["order", what.email, what.server, what.thumbprint, ...what.names]
+            : ["install", ...what];
+    return run(180, ["stage", ...step], loadBalancerId);
+}
+
+/**
+ * Makes what was staged the certificate that HAProxy serves; or has the load balancer keep what it is to order, and installs
+ * what asks the authority: half a minute the first time.
+ *
+ * @param word What {@link stageCertificate} has printed.
+ */
+export function applyCertificate(word: string): string {
+    return `timeout --kill-after=10 600 ${certificateScript.path} apply ${oneWord(word.trim())}`;
 }
 
 /** Gets the certificate on a load balancer that has not the address yet, where another one of the stack has it. */

@@ -5,13 +5,13 @@ import type { CertificateFacts } from "../../lib/certificate";
 import { httpsCommandNames, types } from "../../lib/identity";
 import type { LoadBalancer } from "../load-balancer";
 import {
+    applyCertificate,
     certificateAfter,
     certificateBefore,
     certificateIn,
     certificateScript,
-    installCertificate,
     type Order,
-    orderCertificate,
+    stageCertificate,
 } from "./commands";
 
 export interface HttpsArgs {
@@ -73,19 +73,21 @@ export class Https extends pulumi.ComponentResource {
             this.thumbprint = pulumi.unsecret(key.apply(thumbprint));
             this.order = this.thumbprint.apply((print) => ({ ...acme, thumbprint: print, names: domains }));
         }
-        this.installed = this.run(
-            names.certificate,
+        // Write ahead, as in HaproxyConfig: whatever ends a run, the next one of any config has its own certificate.
+        const staged = this.run(
+            names.staged,
             {
                 create: pulumi
                     .all([loadBalancer.dropletId, this.order])
-                    .apply(([id, order]) =>
-                        order ? orderCertificate(id, order) : installCertificate(id, domains),
-                    ),
+                    .apply(([id, order]) => stageCertificate(id, order ?? domains)),
                 stdin: pulumi.secret(key ?? own?.pem ?? ""),
-                logging: acme ? command.remote.Logging.Stderr : command.remote.Logging.None,
+                logging: command.remote.Logging.Stderr,
             },
             [script],
         );
+        // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
+        const create = staged.stdout.apply((word?: string) => applyCertificate(word ?? "none"));
+        this.installed = this.run(names.certificate, { create }, [staged]);
         this.url = `https://${domains[0] ?? ""}`;
         this.certificate = pulumi.output(own?.facts);
         this.registerOutputs({});

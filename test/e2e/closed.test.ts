@@ -19,8 +19,8 @@ import { makeWorld, upEndsWell, type World } from "../world.mts";
 /** What something that listens would most likely listen on at first boot: SSH, nginx or HAProxy, rpcbind, TLS. */
 const bootPorts = [22, 80, 111, 443];
 
-/** Metadata, and Debian packages. */
-const servicePorts = [80, MIRROR_PORT];
+/** DNS, metadata, and Debian packages. */
+const servicePorts = [53, 80, MIRROR_PORT];
 
 /** A stack as those see it who should not: by a port scanner, and by somebody who dials while droplets boot. */
 describe("closed by default", () => {

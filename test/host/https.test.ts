@@ -37,8 +37,11 @@ describe.each([
     };
     const run = async (command: string, input = ""): Promise<string> =>
         (await host().run(command, input)).stdout;
-    const install = ({ certificate, key }: Issued, ...names: string[]) =>
-        host().run(`exec ${script} install ${names.join(" ")}`, inOneFile(certificate, key));
+    const stage = async (pem: string, ...names: string[]) =>
+        (await run(`exec ${script} stage install ${names.join(" ")}`, pem)).trim();
+    const apply = (word: string) => host().run(`exec ${script} apply ${word}`);
+    const install = async ({ certificate, key }: Issued, ...names: string[]) =>
+        apply(await stage(inOneFile(certificate, key), ...names));
     const shown = (): Promise<string> =>
         run(
             "openssl s_client -connect 127.0.0.1:443 -servername www.example.com </dev/null 2>/dev/null | " +
@@ -93,7 +96,9 @@ describe.each([
         expect(await ask("https://www.example.com/")).toBe("200 2  max-age=300");
         expect(await ask("https://www.example.com/", "--http1.1")).toBe("200 1.1  max-age=300");
         expect(await ask("https://www.example.com/", "-X TRACE")).toBe("405 2  max-age=300");
-        const seen = (await host().call("seen", address)).at(-1);
+        // Beside it the health check asks.
+        const asked = await host().call("seen", address);
+        const seen = asked.filter(({ headers }) => headers.host?.[0] === "www.example.com").at(-1);
         expect(seen?.headers).toMatchObject({ "x-forwarded-proto": ["https"] });
         expect(await ask("https://www.example.com/", "--tls-max 1.1")).toMatch(/^000/);
     });
@@ -136,13 +141,31 @@ describe.each([
             "HAProxy refuses the certificate, the old one goes on:\n",
         ],
     ])("leaves the old certificate where the new one is wrong: %s", async (_what, text, message) => {
-        const ended = await host().run(`exec ${script} install www.example.com`, text);
+        const ended = await apply(await stage(text, "www.example.com"));
         expect(ended.code).toBe(1);
         expect(ended.stderr).toContain(message);
         expect(await shown()).toBe(fingerprintOf(first));
         expect(await run("ls /etc/haproxy/certs")).toBe("site.pem\n");
         // No transaction stays open.
         expect(await install(first, "www.example.com")).toMatchObject({ code: 0, stderr: "" });
+    });
+
+    test("never applies what was staged before the newest that was applied, and keeps no other secret", async () => {
+        const old = await stage(inOneFile(second.certificate, second.key), "www.example.com");
+        const newer = await stage(inOneFile(first.certificate, first.key), "www.example.com");
+        expect(newer).not.toBe(old);
+        expect(await apply(newer)).toMatchObject({ code: 0, stderr: "" });
+        const late = await apply(old);
+        expect(late.code).toBe(1);
+        expect(late.stderr).toContain(`what was staged as ${old} is older than what was applied here since`);
+        expect(await shown()).toBe(fingerprintOf(first));
+        // The same again: a run that was cut off after it does so.
+        expect(await apply(newer)).toMatchObject({ code: 0, stderr: "" });
+        expect(await run("ls /etc/haproxy/staged-certificates")).toBe(
+            `${newer}.secret\n${newer}.step\nnewest\n`,
+        );
+        expect(await run("stat -c %a /etc/haproxy/staged-certificates/*.secret")).toBe("600\n");
+        expect((await apply("999-0123")).stderr).toContain("nothing was staged as 999-0123");
     });
 
     test("counts each request of HTTP/2 against its client", async () => {

@@ -49,22 +49,28 @@ describe("the policy pack", () => {
         );
     });
 
-    it("ends a preview that breaks limits, with the fix for each, and makes nothing", async () => {
+    it("ends a preview that breaks limits, or opens the servers to the Internet, with the fix for each, and makes nothing", async () => {
         await world.configure({
             replicas: 21,
             size: "s-2vcpu-2gb",
             adminCidrs: ["0.0.0.0/0"],
             sshFromAnywhere: true,
         });
-        const outcome = await withEdit(
-            "policy/limits.yaml",
-            (text) => text.replace("if-configured\n", "never\n").replace("regions: any", "regions: [ams3]"),
-            preview,
+        const opened = (text: string) =>
+            text.replace(
+                "...inboundRules(backendSources),",
+                '{ protocol: "tcp", portRange: "9100", sourceAddresses: anywhere },',
+            );
+        const limited = (text: string) =>
+            text.replace("if-configured\n", "never\n").replace("regions: any", "regions: [ams3]");
+        const outcome = await withEdit("policy/limits.yaml", limited, () =>
+            withEdit("components/network.ts", opened, preview),
         );
         expect(outcome.code).not.toBe(0);
         expect(outcome.text).toMatch(/❌ dropscale@/);
         expect([...new Set(named(outcome).map((words) => words.split(" ")[1]))]).toEqual([
             "allowed-regions",
+            "backends-closed",
             "max-monthly-cost",
             "max-replicas",
             "no-ssh-from-everywhere",
@@ -74,6 +80,9 @@ describe("the policy pack", () => {
         );
         expect(outcome.text).toMatch(/\$\d+ a month; allowed: at most \$200\./);
         expect(outcome.text).toContain("network-load-balancer admits SSH from 0.0.0.0/0");
+        expect(outcome.text).toContain(
+            "network-backend opens the servers to 0.0.0.0/0, ::/0; allowed: at most",
+        );
         expect((await world.api("tags")).tags).toEqual([]);
     });
 
@@ -101,27 +110,19 @@ describe("the policy pack", () => {
         expect(text).not.toMatch(/\n\s+at /);
     });
 
-    it("finds a firewall that opens the servers to the Internet, a droplet without one, and one that would be deleted before its successor is made", async () => {
-        const open = (text: string) =>
-            text.replace(
-                "...inboundRules(backendSources),",
-                '{ protocol: "tcp", portRange: "9100", sourceAddresses: anywhere },',
-            );
-        const untagged = (text: string) =>
-            text.replace("tags: [tag]", '...(name.startsWith("web-") ? { name } : { tags: [tag] })');
-        const outcome = await withEdit("components/network.ts", open, () =>
-            withEdit("components/droplet.ts", untagged, preview),
+    it("finds a droplet without a firewall, and one that would be deleted before its successor is made", async () => {
+        const outcome = await withEdit(
+            "components/droplet.ts",
+            (text) =>
+                text.replace("tags: [tag]", '...(name.startsWith("web-") ? { name } : { tags: [tag] })'),
+            preview,
         );
         expect(outcome.code).not.toBe(0);
         expect(named(outcome)).toEqual([
-            "[mandatory] backends-closed dropscale-test",
             "[mandatory] create-before-delete web-0",
             "[mandatory] create-before-delete web-1",
             ...Array.from({ length: 2 }, () => "[mandatory] firewall-on-every-droplet dropscale-test"),
         ]);
-        expect(outcome.text).toContain(
-            "network-backend opens the servers to 0.0.0.0/0, ::/0; allowed: at most",
-        );
         expect(outcome.text).toContain("no firewall holds for web-0 (its tags: none)");
     });
 

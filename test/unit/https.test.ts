@@ -94,13 +94,15 @@ describe.each([
     it("installs the certificate before haproxy.cfg names it, on each new load balancer", async () => {
         const { find } = await runProgram({ preview, config });
         const { inputs, dependsOn } = find(types.remoteCommand, "https-certificate");
-        expect(dependsOn).toContain("https-script");
         expect(find(types.remoteCommand, "haproxy").dependsOn).toContain("https-certificate");
         expect(find(types.remoteCommand, "haproxy-staged").dependsOn).not.toContain("https-certificate");
-        expect(inputs.logging).toBe("none");
+        expect(dependsOn).toContain("https-staged");
+        const staged = find(types.remoteCommand, "https-staged");
+        expect(staged.dependsOn).toContain("https-script");
         if (preview) return;
-        expect(String(inputs.create)).toMatch(
-            /^timeout .*\/certificate-\w+ install www\.example\.com example\.com # load balancer \d+$/,
+        expect(String(inputs.create)).toMatch(/^timeout .*\/certificate-\w+ apply \S+$/);
+        expect(String(staged.inputs.create)).toMatch(
+            /^timeout .*\/certificate-\w+ stage install www\.example\.com example\.com # load balancer \d+$/,
         );
         expect(find(types.remoteCommand, "haproxy-staged").inputs.stdin).toContain("bind :443 ssl crt");
     });
@@ -124,7 +126,7 @@ describe.each([
             const stdin = inputs.stdin;
             const shown = JSON.stringify({
                 ...inputs,
-                stdin: name === "https-certificate" ? undefined : stdin,
+                stdin: name === "https-staged" ? undefined : stdin,
             });
             expect(shown, name).not.toContain(keyLine);
         }
@@ -166,14 +168,14 @@ describe.each([
         expect(account.options).toMatchObject({ ignoreChanges: ["*"], additionalSecretOutputs: ["stdout"] });
         if (preview) return;
         const command = (name: string) => String(find(types.remoteCommand, name).inputs.create);
-        expect(command("https-certificate")).toMatch(
-            / order me@example\.com https:\S+ [\w-]{43} www\.example\.com example\.com # load balancer \d+$/,
+        expect(command("https-staged")).toMatch(
+            / stage order me@example\.com https:\S+ [\w-]{43} www\.example\.com example\.com # load balancer \d+$/,
         );
         expect(command("https-before")).toMatch(
             / before # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
         );
         expect(command("https-after")).toMatch(/ after 120 # load balancer \d+ /);
-        const [, print] = / ([\w-]{43}) /.exec(command("https-certificate")) ?? [];
+        const [, print] = / ([\w-]{43}) /.exec(command("https-staged")) ?? [];
         const text = String(find(types.remoteCommand, "haproxy-staged").inputs.stdin);
         expect(text).toContain(`lf-string "%[path,field(-1,/)].${print}" if { path_reg`);
         expect(text.indexOf("acme-challenge")).toBeLessThan(text.search("http-request (deny|redirect)"));
@@ -181,7 +183,7 @@ describe.each([
         const holders = registrations.filter(({ inputs }) =>
             JSON.stringify(inputs.stdin ?? "").includes("BEGIN PRIVATE KEY"),
         );
-        expect(holders.map(({ name }) => name)).toEqual(["https-certificate"]);
+        expect(holders.map(({ name }) => name)).toEqual(["https-staged"]);
         // As the SDK marks a secret for the engine.
         expect(JSON.stringify(holders[0]?.inputs.stdin)).toMatch(/^\{"4dabf18193072939515e22adb298388d":/);
     });

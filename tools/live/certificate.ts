@@ -89,4 +89,4 @@ export function certificateProblems(certificate: LiveCertificate, now: Date = ne
 export const mendCertificate = ({ status }: LiveCertificate, stack: string): string =>
     status
         ? `\`journalctl -u dropscale-certificate\` on the load balancer tells more; \`pulumi up --stack ${stack} --replace '**::https-after'\` tries at once`
-        : `set \`tlsCertificate\` and \`tlsKey\` to a new one, or \`pulumi up --stack ${stack} --replace '**::https-certificate'\` brings the same anew`;
+        : `set \`tlsCertificate\` and \`tlsKey\` to a new one, or \`pulumi up --stack ${stack} --replace '**::https-staged'\` brings the same anew`;

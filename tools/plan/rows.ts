@@ -117,7 +117,7 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
     if (kind === "command on the load balancer")
         return (
             Object.values(commandNames()).includes(name) ||
-            name === httpsCommandNames().script ||
+            [httpsCommandNames().script, httpsCommandNames().staged].includes(name) ||
             (made && [readyName(), ...Object.values(httpsCommandNames())].includes(name))
         );
     return made && kind === "assignment of the reserved IP";
