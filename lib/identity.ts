@@ -117,6 +117,18 @@ export function parseUrn(urn: string): { stack: string; chain: string; type: str
     };
 }
 
+/** Whether a resource is of those that come and go with the config's `domains`: HTTPS, and the names in DNS. */
+export function isOfDomains(urn: string): boolean {
+    const { chain, name } = parseUrn(urn);
+    const [parent = "", type = "", ...more] = chain.split("$");
+    if (more.length > 0) return false;
+    if (type === "")
+        return chain === types.https ? name === names.https : chain === types.dns && name === names.dns;
+    if (parent === types.dns) return type === types.dnsRecord && name.startsWith(`${names.dns}-`);
+    const isCommand = type === types.remoteCommand || type === types.localCommand;
+    return parent === types.https && isCommand && Object.values<string>(httpsCommandNames()).includes(name);
+}
+
 /** First part of every name and tag of a stack in the account. */
 export const prefixOf = (namePrefix: string, stack: string): string => `${namePrefix}-${stack}`;
 

@@ -1,4 +1,11 @@
-import { bindLines, challengeRule, h2Rules, type HttpsOptions, redirectRule } from "./https";
+import {
+    bindLines,
+    challengeRule,
+    h2ConnectionRule,
+    h2Rules,
+    type HttpsOptions,
+    redirectRule,
+} from "./https";
 
 /** Requests that a server gets at the same time; others wait their turn. As many uploads come beside them. */
 export const serverSlots = 200;
@@ -121,6 +128,7 @@ ${proxyAcls(trustedProxies)}\
     tcp-request connection set-var(sess.client) src,lower
     # When connections run short, who has many gets no more.
     tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${crowd} }
+${h2ConnectionRule(https, { crowd, greedy: greedyConnections })}\
 ${challengeRule(https)}${h2Rules(https, { most, crowd, greedy: greedyConnections })}\
 ${redirectRule(https, trusting)}\
     # Most requests have nothing that the rules below look for: that costs a fraction of looking for each.

@@ -63,12 +63,22 @@ export function h2Rules(
 ): string {
     if (!https) return "";
     return `\
-    tcp-request connection reject if { sc0_conn_cur gt ${greedy} } { int(1),table_conn_cur(h2_requests) gt ${crowd} }
     # Requests of HTTP/2 count like connections, or one connection would carry ${h2Streams} and count as one.
     http-request track-sc1 src if { fc_http_major 2 } { sc0_tracked }
     http-request track-sc2 int(1) table h2_requests if { fc_http_major 2 }
     http-request return status 429 if { sc0_conn_cur gt ${greedy} } { sc2_conn_cur gt ${crowd} }
     http-request return status 503 if { sc2_conn_cur gt ${most} }
+`;
+}
+
+/** The part of {@link h2Rules} that judges new connections. */
+export function h2ConnectionRule(
+    https: HttpsOptions | undefined,
+    { crowd, greedy }: { crowd: number; greedy: number },
+): string {
+    if (!https) return "";
+    return `\
+    tcp-request connection reject if { sc0_conn_cur gt ${greedy} } { int(1),table_conn_cur(h2_requests) gt ${crowd} }
 `;
 }
 

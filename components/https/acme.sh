@@ -89,7 +89,7 @@ obtain() {
     mapfile -t here < <(those_that_lead_here)
     mapfile -t elsewhere < <(printf '%s\n' "${names[@]}" | grep -vxF "$(printf '%s\n' "${here[@]-}")")
     if ((${#elsewhere[@]} > 0)); then
-        why="${elsewhere[*]}: not a name of this load balancer yet, make an A record with its reserved IP"
+        why="${elsewhere[*]}: not a name of this load balancer yet: its A record has to be the reserved IP"
     fi
     if ((${#here[@]} == 0)); then return 1; fi
     # Nothing to gain from the same names again.

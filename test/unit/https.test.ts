@@ -179,6 +179,8 @@ describe.each([
         const text = String(find(types.remoteCommand, "haproxy-staged").inputs.stdin);
         expect(text).toContain(`lf-string "%[path,field(-1,/)].${print}" if { path_reg`);
         expect(text.indexOf("acme-challenge")).toBeLessThan(text.search("http-request (deny|redirect)"));
+        // HAProxy warns of another order.
+        expect(text.lastIndexOf("    tcp-request")).toBeLessThan(text.indexOf("    http-request"));
         // The account key is the one command's stdin, and nowhere else.
         const holders = registrations.filter(({ inputs }) =>
             JSON.stringify(inputs.stdin ?? "").includes("BEGIN PRIVATE KEY"),

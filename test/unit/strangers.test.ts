@@ -113,8 +113,40 @@ describe("a plan", () => {
         expect(plan(...leaves.map((one) => step("delete", one)))).toEqual([]);
     });
 
+    const under = (parent: string, type: string, name: string) => ({
+        ...resource(type, name, { create: "true" }),
+        urn: `urn:pulumi:prod::dropscale::${parent === "" ? type : `${parent}$${type}`}::${name}`,
+    });
+    const remote = "command:remote:Command";
+    const record = "digitalocean:index/dnsRecord:DnsRecord";
+    const [https, dns] = ["dropscale:index:Https", "dropscale:index:DnsRecords"];
+
+    it("may delete HTTPS and the names in DNS, which the config no longer wants; no machine gets new keys for it", () => {
+        const leaves = [
+            under("", https, "https"),
+            under(https, command, "https-account"),
+            ...["script", "staged", "certificate", "before", "after"].map((step) =>
+                under(https, remote, `https-${step}`),
+            ),
+            under("", dns, "dns"),
+            under(dns, record, "dns-www.example.com"),
+        ];
+        const { refusals, warnings } = buildPlan(
+            sources(
+                leaves.map((one) => step("delete", one)),
+                { replicas: "2" },
+            ),
+        );
+        expect(refusals).toEqual([]);
+        expect(warnings).toEqual([expect.stringMatching(/^HTTPS ends: /)]);
+        const pending = leaves.slice(-1).map((one) => has(record, one.name, { delete: true }, [dns]));
+        expect(found(...pending)).toEqual([]);
+    });
+
     it.each([
         ["a command", local("cache")],
+        ["a command of another name beside HTTPS's", under(https, remote, "https-evil")],
+        ["a record that is none of the names'", under("", record, "dns-www.example.com")],
         ["a droplet of another name", resource(droplet, "db")],
         ["what it has no other of", resource("digitalocean:index/domain:Domain", "example.com")],
     ])("is refused where it would delete %s", (_what, one) => {

@@ -1,4 +1,4 @@
-import { types } from "../../lib/identity";
+import { keyNames, types } from "../../lib/identity";
 import type { Change } from "./changes";
 import type { Plan } from "./model";
 import { count } from "../cli/words";
@@ -43,7 +43,11 @@ export function warningsOf(
 ): string[] {
     const { before, after } = servers;
     const newKeys = changes.some(
-        ({ type, action, before }) => type === types.localCommand && action !== "same" && before,
+        ({ type, name, action, before }) =>
+            type === types.localCommand &&
+            Object.values<string>(keyNames()).includes(name) &&
+            action !== "same" &&
+            before,
     );
     const cases: [boolean, string][] = [
         ...settings.map(({ key }): [boolean, string] => [
