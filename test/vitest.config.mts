@@ -36,7 +36,7 @@ export default defineConfig({
                 },
             },
             {
-                // Stacks on droplets that boot, each in a sandbox of its own: root on Linux. Three at a time: most of each is
+                // Stacks on droplets that boot, each in a sandbox of its own: root on Linux. Two at a time: most of each is
                 // waiting, but with more, visitors who wait for a busy machine would look like visitors who were lost.
                 test: {
                     name: "e2e",
@@ -44,7 +44,7 @@ export default defineConfig({
                     include: ["test/e2e/**/*.test.ts"],
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
-                    maxWorkers: 3,
+                    maxWorkers: 2,
                 },
             },
             {
