@@ -74,11 +74,11 @@ export = async () => {
         settings.dns.zone !== "" &&
         new DnsRecords(names.dns, { ...settings.dns, domains: settings.https.domains, address });
 
-    https?.after(address.assigned, ...(dns ? dns.records : []));
+    const certificate = https?.after(address.assigned, ...(dns ? dns.records : []));
 
     return {
         url: https?.url ?? pulumi.interpolate`http://${address.ip}`,
-        ...(https && { certificate: https.certificate }),
+        ...(certificate && { certificate }),
         loadBalancerIp: address.ip,
         servers: pool.servers,
         monthlyCost: pulumi

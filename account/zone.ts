@@ -1,7 +1,7 @@
 import { isIPv4 } from "node:net";
 import * as digitalocean from "@pulumi/digitalocean";
 import { identityOf } from "../lib/identity";
-import { recordName } from "../lib/zone";
+import { recordsIn } from "../lib/zone";
 import type { Findings } from "./availability";
 import { undefinedIfNone } from "./not-found";
 
@@ -37,7 +37,7 @@ export async function checkZone(
         return { problems: [problem], warnings: [] };
     }
     const { records } = await digitalocean.getRecords({ domain: dnsZone });
-    const names = new Map(domains.flatMap((domain) => pairOf(domain, dnsZone)));
+    const names = new Set(recordsIn(domains, dnsZone).map(({ record }) => record));
     const found = records.filter(({ type, name }) => ["A", "CNAME"].includes(type) && names.has(name));
     const addresses = [...new Set(found.map(({ value }) => value))];
     const { loadBalancerTag } = identityOf(prefix);
@@ -45,11 +45,6 @@ export async function checkZone(
     const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
     const strangers = found.filter(({ value }) => !isOurs[addresses.indexOf(value)]);
     return { problems: [], warnings: strangers.map((record) => inTheWay(record, dnsZone)) };
-}
-
-function pairOf(domain: string, zone: string): [string, string][] {
-    const name = recordName(domain, zone);
-    return name === undefined ? [] : [[name, domain]];
 }
 
 /** Whether it is a reserved IP of the account that leads to one of these droplets. */

@@ -1,7 +1,7 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { types } from "../lib/identity";
-import { recordName } from "../lib/zone";
+import { recordsIn } from "../lib/zone";
 import type { PublicAddress } from "./public-address";
 
 export interface DnsRecordsArgs {
@@ -22,10 +22,7 @@ export class DnsRecords extends pulumi.ComponentResource {
 
     constructor(name: string, args: DnsRecordsArgs, opts?: pulumi.ComponentResourceOptions) {
         const { zone, ttl, domains, address } = args;
-        const own = domains.flatMap((domain) => {
-            const record = recordName(domain, zone);
-            return record === undefined ? [] : [{ domain, record }];
-        });
+        const own = recordsIn(domains, zone);
         const shown = { dnsZone: zone, dnsTtl: ttl, records: own.map(({ domain }) => domain) };
         super(types.dns, name, shown, opts);
         this.records = own.map(

@@ -71,17 +71,25 @@ export class LoadBalancer extends pulumi.ComponentResource {
             dialErrorLimit: 70,
             perDialTimeout: 5,
         });
-        this.ready = new command.remote.Command(
+        this.ready = this.command(
             readyName(name),
             {
-                connection: this.connection,
                 create: `timeout --kill-after=10 ${setupSeconds + 30} bash -s`,
                 stdin: this.dropletId.apply((id) => waitForCloudInit(id, setupSeconds)),
-                addPreviousOutputInEnv: false,
             },
             { parent: this },
         );
         this.registerOutputs({ dropletId: this.dropletId });
+    }
+
+    /** A command that runs on the droplet, as root. */
+    command(
+        name: string,
+        args: Pick<command.remote.CommandArgs, "create" | "stdin" | "logging">,
+        opts: pulumi.ResourceOptions,
+    ): command.remote.Command {
+        const connection = { connection: this.connection, addPreviousOutputInEnv: false };
+        return new command.remote.Command(name, { ...connection, ...args }, opts);
     }
 }
 

@@ -99,9 +99,8 @@ function certificateOf(values: HttpsValues, now: Date): HttpsFindings {
         };
     }
     if (chain === "" || key === "") {
-        const missing = [chain === "" && "tlsCertificate", key === "" && "tlsKey"].filter(
-            (name) => name !== false,
-        );
+        const own = { tlsCertificate: chain, tlsKey: key };
+        const missing = Object.entries(own).flatMap(([name, text]) => (text === "" ? [name] : []));
         const advice = missing.map((name) => `pulumi config set --secret ${name} < FILE.pem`).join(" && ");
         return {
             problems: [
@@ -119,14 +118,11 @@ function certificateOf(values: HttpsValues, now: Date): HttpsFindings {
 }
 
 function withoutDomains({ tlsCertificate = "", tlsKey = "", hsts = 0 }: HttpsValues) {
-    const idle = [
-        tlsCertificate !== "" && "tlsCertificate",
-        tlsKey !== "" && "tlsKey",
-        hsts > 0 && "hsts",
-    ].filter((key) => key !== false);
-    const warnings = idle.map(
-        (key) =>
-            `'${key}' has no effect without 'domains', of which there are none: pulumi config set --path 'domains[0]' www.example.com`,
-    );
+    const warnings = Object.entries({ tlsCertificate, tlsKey, hsts })
+        .filter(([, value]) => value !== "" && value !== 0)
+        .map(
+            ([key]) =>
+                `'${key}' has no effect without 'domains', of which there are none: pulumi config set --path 'domains[0]' www.example.com`,
+        );
     return { problems: [], warnings };
 }

@@ -1,5 +1,5 @@
-import { expect } from "vitest";
-import type { DeployableWorld } from "./loopback-ssh.mts";
+import { afterAll, beforeAll, expect } from "vitest";
+import { type DeployableWorld, makeDeployableWorld } from "./loopback-ssh.mts";
 import { up, upEndsWell } from "./world.mts";
 
 interface Droplet {
@@ -48,6 +48,29 @@ export class FailedTries {
     private async listed(): Promise<Droplet[]> {
         return (await this.world.api("droplets?per_page=200")).droplets as Droplet[];
     }
+}
+
+/**
+ * For the suite in which it is called: two servers are deployed before the first test, in an account that has room for eight
+ * droplets, and gone after the last.
+ *
+ * @returns The tries, from the first test on.
+ */
+export function failedTries(): () => FailedTries {
+    let made: DeployableWorld | undefined;
+    let tries: FailedTries | undefined;
+    beforeAll(async () => {
+        made = await makeDeployableWorld({ replicas: 2 }, { dropletLimit: 8 });
+        tries = new FailedTries(made);
+        await tries.deploy();
+    });
+    afterAll(async () => {
+        await made?.close();
+    });
+    return () => {
+        if (!tries) throw new Error("the stack is deployed before the first test");
+        return tries;
+    };
 }
 
 /** The line of a droplet (`name id`) in the table of `make status`; "" without one. */

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
+import { firstLine } from "../sandbox/host.ts";
 
 /** What became of a check, or of the tests of a file. */
 export interface Result {
@@ -80,8 +81,6 @@ function resultOf(report: FileReport, root: string): Result {
         failures,
     };
 }
-
-const firstLine = (text: string) => text.split("\n", 1)[0] ?? "";
 
 /** Lines about what took ten seconds or more, so that tests that have become slower show where. */
 export function slowest(results: readonly Result[]): string[] {

@@ -171,7 +171,7 @@ async function prepare(folder: string, machines: boolean): Promise<void> {
 
 /**
  * What failed beside other tests is run once more, file by file, with the machine to itself, and that counts: two cores
- * that do five things at once miss a deadline now and then. It is told which these were.
+ * that do five things at once miss a deadline now and then. The last lines name these files.
  */
 async function runFailedAgain(results: Result[], folder: string): Promise<Result[]> {
     const counted: Result[] = [];

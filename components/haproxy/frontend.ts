@@ -83,8 +83,8 @@ const usualNames =
 const controls = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f";
 
 /**
- * The headers of a request that the rules would let pass as it is. HAProxy remembers what it found for the same headers;
- * whatever is not matched takes the long way.
+ * The headers of a request that the rules would let pass as it is. HAProxy caches the
+ * answer for headers that it has seen; a request with any other header meets every rule.
  */
 const usualHeaders =
     `^(?:(?:(?:${usualNames}): |accept: (?!(?i:[^\\r]*text/event-stream)))` +

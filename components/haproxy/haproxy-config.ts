@@ -62,14 +62,9 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         const names = commandNames(name);
         const run = (
             commandName: string,
-            args: Pick<command.remote.CommandArgs, "create" | "stdin" | "logging">,
+            commandArgs: Parameters<LoadBalancer["command"]>[1],
             dependsOn: pulumi.Resource[],
-        ) =>
-            new command.remote.Command(
-                commandName,
-                { connection: loadBalancer.connection, addPreviousOutputInEnv: false, ...args },
-                { parent: this, dependsOn },
-            );
+        ) => loadBalancer.command(commandName, commandArgs, { parent: this, dependsOn });
         const quiet = command.remote.Logging.Stderr;
         const script = run(
             names.script,

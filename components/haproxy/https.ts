@@ -24,8 +24,8 @@ const h2Streams = 20;
  * Mozilla's intermediate profile, version 5.7, without its ciphers of DHE, which need a file of their own.
  * https://ssl-config.mozilla.org/guidelines/5.7.json
  *
- * No tickets: their key is as old as the process, and whoever gets it reads what was said before. Resumption by session
- * goes on.
+ * No tickets: one key protects all of them for as long as the process lives, and whoever steals it can decrypt recorded
+ * sessions. Sessions can still be resumed by their id.
  */
 export function tlsDefaults(https: HttpsOptions | undefined): string {
     if (!https) return "";
@@ -54,8 +54,8 @@ export function bindLines(https: HttpsOptions | undefined): string {
  * connections have one. Those who were known from the connection are counted: a private source is not, and a trusted
  * proxy's clients are, by their requests already.
  *
- * @param limits `most`: connections, and requests of HTTP/2, that there may be. `crowd`: from so many on, who has more than
- *   `greedy` gets no more.
+ * @param limits `most`: how many connections, and how many requests of HTTP/2, there may be. `crowd`: above it, a source
+ *   with more than `greedy` gets no more.
  */
 export function h2Rules(
     https: HttpsOptions | undefined,

@@ -173,7 +173,7 @@ before() {
         if leads_here "$name" && curl --silent --head --max-time 10 --output /dev/null "https://$name/"; then lost+=("$name"); fi
     done
     ((${#lost[@]} == 0)) || fail "https://${lost[0]}/ works now, and this load balancer has no certificate for ${lost[*]}:" \
-        "$why." "The address does not move here. Run 'pulumi up' again when that is mended, or copy $PEM of the old load" \
+        "$why." "The address does not move here. Run 'pulumi up' again once that is fixed, or copy $PEM of the old load" \
         'balancer to this one, for root alone, and run it then.'
     say "no certificate yet: $why"
 }
@@ -195,7 +195,7 @@ after() { # seconds
     if [[ -n $(certified) ]]; then tell; fi
     # Last: it is what stays to be seen.
     if [[ -n $warning ]]; then
-        say "$warning The site serves them by HTTP; the certificate comes by itself when that is mended: see make status."
+        say "$warning They are served over HTTP; the certificate will come by itself once that is fixed: see make status."
     fi
 }
 

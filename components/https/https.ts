@@ -41,8 +41,6 @@ const waitSeconds = 120;
 export class Https extends pulumi.ComponentResource {
     /** `https://` and the first name. */
     readonly url: string;
-    /** What the certificate is, as far as anybody may know; of an authority's as of the last run that asked. */
-    certificate: pulumi.Output<CertificateFacts | undefined>;
     /** It is on the host, or one that stands in for it: haproxy.cfg may name it. */
     readonly installed: pulumi.Resource;
     /** Of the key of the account with the authority. */
@@ -89,7 +87,6 @@ export class Https extends pulumi.ComponentResource {
         const create = staged.stdout.apply((word?: string) => applyCertificate(word ?? "none"));
         this.installed = this.run(names.certificate, { create }, [staged]);
         this.url = `https://${domains[0] ?? ""}`;
-        this.certificate = pulumi.output(own?.facts);
         this.registerOutputs({});
     }
 
@@ -110,23 +107,23 @@ export class Https extends pulumi.ComponentResource {
      * Waits for what could not come before.
      *
      * @param reachable The names lead to the load balancer, as far as that is this program's to do.
+     * @returns What the certificate is, as far as anybody may know; an authority's as of the last run that asked.
      */
-    after(...reachable: pulumi.Resource[]): void {
-        if (!this.order) return;
+    after(...reachable: pulumi.Resource[]): pulumi.Output<CertificateFacts | undefined> {
+        if (!this.order) return pulumi.output(this.args.own?.facts);
         const create = pulumi
             .all([this.args.loadBalancer.dropletId, this.order])
             .apply(([id, order]) => certificateAfter(id, order, waitSeconds));
         const { stdout } = this.run(httpsCommandNames(this.name).after, { create }, reachable);
-        this.certificate = stdout.apply(certificateIn);
+        return stdout.apply(certificateIn);
     }
 
     private run(
         name: string,
-        args: Pick<command.remote.CommandArgs, "create" | "stdin" | "logging">,
+        args: Parameters<LoadBalancer["command"]>[1],
         dependsOn: pulumi.Resource[],
     ): command.remote.Command {
-        const connection = { connection: this.args.loadBalancer.connection, addPreviousOutputInEnv: false };
-        return new command.remote.Command(name, { ...connection, ...args }, { parent: this, dependsOn });
+        return this.args.loadBalancer.command(name, args, { parent: this, dependsOn });
     }
 
     /** Made once, on the machine that runs `pulumi`; a secret. */

@@ -5,6 +5,7 @@ import type { Static } from "typebox";
 
 import type { Domain, DomainRecord, RecordType } from "../model.ts";
 import { defaultTtlSeconds } from "../zones.ts";
+import { caaTags } from "./domain-answers.ts";
 import { unprocessable } from "./errors.ts";
 
 /** Not a union: the server would take null for 0 there. */
@@ -131,7 +132,7 @@ function ttlFrom(seconds: number): number {
 function fieldFrom(field: Field, value: number | string | null | undefined): number | string {
     const shown = field.charAt(0).toUpperCase() + field.slice(1);
     if (value == null || value === "") throw unprocessable(`${shown} can't be blank`);
-    if (field === "tag" && !["issue", "issuewild", "iodef"].includes(String(value))) {
+    if (field === "tag" && !caaTags.some((tag) => tag === value)) {
         throw unprocessable("Tag is not included in the list");
     }
     return value;

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { Plan } from "../../tools/plan/model";
 import { callApi } from "../faults.mts";
-import { FailedTries, rowOf } from "../failed-tries.mts";
-import { type DeployableWorld, haproxyAnswers, makeDeployableWorld } from "../loopback-ssh.mts";
+import { type FailedTries, failedTries, rowOf } from "../failed-tries.mts";
+import { haproxyAnswers } from "../loopback-ssh.mts";
 import { type Outcome, upEndsWell } from "../world.mts";
 
 /**
@@ -12,17 +12,12 @@ import { type Outcome, upEndsWell } from "../world.mts";
  * API, an HAProxy that is asked and answers, no machines. The tests build on each other.
  */
 describe("tries that fail", { timeout: 300_000 }, () => {
-    let made: DeployableWorld | undefined;
-    let world: DeployableWorld;
+    const made = failedTries();
     let tries: FailedTries;
-    beforeAll(async () => {
-        made = await makeDeployableWorld({ replicas: 2 }, { dropletLimit: 8 });
-        world = made;
-        tries = new FailedTries(world);
-        await tries.deploy();
-    });
-    afterAll(async () => {
-        await made?.close();
+    let world: FailedTries["world"];
+    beforeAll(() => {
+        tries = made();
+        ({ world } = tries);
     });
 
     const tool = (name: string, ...args: string[]) => world.tool(name, ["test", ...args]);

@@ -1,21 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { FailedTries, rowOf } from "../failed-tries.mts";
-import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type FailedTries, failedTries, rowOf } from "../failed-tries.mts";
 import { up } from "../world.mts";
 
 /** As in the integration test of this name: what `deploy`, a roll-out and a first deployment make of them. */
 describe("tries that fail", () => {
-    let made: DeployableWorld | undefined;
-    let world: DeployableWorld;
+    const made = failedTries();
     let tries: FailedTries;
-    beforeAll(async () => {
-        made = await makeDeployableWorld({ replicas: 2 }, { dropletLimit: 8 });
-        world = made;
-        tries = new FailedTries(world);
-        await tries.deploy();
-    });
-    afterAll(async () => {
-        await made?.close();
+    let world: FailedTries["world"];
+    beforeAll(() => {
+        tries = made();
+        ({ world } = tries);
     });
 
     const tool = (name: string, ...args: string[]) => world.tool(name, ["test", ...args]);

@@ -13,11 +13,11 @@ const read = (code: number, ...files: object[]): Result[] => {
     const file = path.join(folder, "report.json");
     const testResults = files.map((each) => ({ startTime: 0, endTime: 1500, message: "", ...each }));
     writeFileSync(file, JSON.stringify({ testResults }));
-    return readReport(file, { root: "/root", project: "unit", code });
+    return readReport(file, { root: "/site", project: "unit", code });
 };
 
 const passed = { fullName: "a b", status: "passed", failureMessages: [] };
-const good = { name: "/root/test/a.test.ts", status: "passed", assertionResults: [passed] };
+const good = { name: "/site/test/a.test.ts", status: "passed", assertionResults: [passed] };
 
 describe("a report of tests", () => {
     it("is counted by file", () => {

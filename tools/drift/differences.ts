@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { unifiedDiff } from "../cli/diff";
 import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
-import { certificateProblems, type LiveCertificate, mendCertificate } from "../live/certificate";
+import { certificateProblems, type LiveCertificate, fixCertificate } from "../live/certificate";
 import { findHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
 import type { LiveHaproxy } from "../live/haproxy";
@@ -62,7 +62,7 @@ export function certificateDrift(certificate: LiveCertificate | undefined, stack
     const problems = certificateProblems(certificate);
     if (problems.length === 0) return [];
     const thing = { kind: "certificate", type: "Https", name: names.https } as const;
-    return [{ ...thing, message: problems.join("; it "), fix: mendCertificate(certificate, stack) }];
+    return [{ ...thing, message: problems.join("; it "), fix: fixCertificate(certificate, stack) }];
 }
 
 /** Droplets that are there but do not run: the provider takes them for unchanged. */

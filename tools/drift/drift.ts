@@ -81,12 +81,20 @@ async function examine(stack: Stack): Promise<DriftReport> {
         ])
     ).flat();
     // Last: where the load balancer is away, nobody needs to hear that it does not answer.
-    if (!loadBalancerIsAway(differences))
-        differences.push(
-            ...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))),
-            ...(await part("the certificate", () => certificate(stack.name, state))),
-            ...(await part("updates of the load balancer", () => updates(stack.name, state))),
-        );
+    if (!loadBalancerIsAway(differences)) {
+        differences.push(...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))));
+        // Where nothing was ever staged, there may be no load balancer to ask.
+        if (stagedHaproxy(state.resources)) {
+            const outputs = readOutputs(stack.name);
+            const certificate = async () =>
+                certificateDrift(await readCertificate(await outputs), stack.name);
+            const updates = async () => updatesDrift(await readUpdates(await outputs), stack.name);
+            differences.push(
+                ...(await part("the certificate", certificate)),
+                ...(await part("updates of the load balancer", updates)),
+            );
+        }
+    }
     return { stack: stack.name, differences, unchecked };
 }
 
@@ -119,15 +127,4 @@ function haproxy(stack: string, state: StackState, live: Live): Drift[] {
     const staged = stagedHaproxy(state.resources);
     if (staged === undefined) throw new Error("the text in the state can't be read");
     return haproxyDrift(staged, live.haproxy, stack);
-}
-
-async function certificate(stack: string, state: StackState): Promise<Drift[]> {
-    if (!stagedHaproxy(state.resources)) return [];
-    return certificateDrift(await readCertificate(await readOutputs(stack)), stack);
-}
-
-async function updates(stack: string, state: StackState): Promise<Drift[]> {
-    // Where nothing was ever staged, there may be no load balancer to ask.
-    if (!stagedHaproxy(state.resources)) return [];
-    return updatesDrift(await readUpdates(await readOutputs(stack)), stack);
 }

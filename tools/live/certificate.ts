@@ -86,7 +86,7 @@ export function certificateProblems(certificate: LiveCertificate, now: Date = ne
 }
 
 /** What to do about them, in Markdown. */
-export const mendCertificate = ({ status }: LiveCertificate, stack: string): string =>
+export const fixCertificate = ({ status }: LiveCertificate, stack: string): string =>
     status
         ? `\`journalctl -u dropscale-certificate\` on the load balancer tells more; \`pulumi up --stack ${stack} --replace '**::https-after'\` tries at once`
         : `set \`tlsCertificate\` and \`tlsKey\` to a new one, or \`pulumi up --stack ${stack} --replace '**::https-staged'\` brings the same anew`;

@@ -9,7 +9,7 @@ import {
     certificateProblems,
     describeCertificate,
     type LiveCertificate,
-    mendCertificate,
+    fixCertificate,
     readCertificate,
 } from "../live/certificate";
 import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
@@ -72,7 +72,7 @@ export function certificateLines(
     return [
         describeCertificate(certificate),
         ...problems.map((problem) => yellow(`the certificate ${mask(problem)}`)),
-        ...(problems.length > 0 ? [yellow(`  → ${mendCertificate(certificate, stack)}`)] : []),
+        ...(problems.length > 0 ? [yellow(`  → ${fixCertificate(certificate, stack)}`)] : []),
     ];
 }
 

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { createApiClient } from "dots-wrapper";
+import type { Static } from "typebox";
 import { expect, onTestFinished } from "vitest";
 
 import { undocumented } from "../../api/answer-check.ts";
+import type { DomainRecord } from "../../api/domain-answers.ts";
 import { loopbackMachines } from "../../api/loopback.ts";
 import { type ApiOptions, createApi } from "../../api/server.ts";
 import { openStore } from "../../api/store.ts";
@@ -61,14 +63,7 @@ export interface Body {
     vpc: ReturnType<typeof views.vpcView>;
     vpcs: ReturnType<typeof views.vpcView>[];
 }
-export interface RecordBody {
-    id: number;
-    type: string;
-    name: string;
-    data: string;
-    ttl: number;
-    priority: number | null;
-}
+export type RecordBody = Static<typeof DomainRecord>;
 export type DropletBody = ReturnType<typeof views.dropletView>;
 
 /** Matches a text that has `part` in it. */
