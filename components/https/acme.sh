@@ -50,11 +50,14 @@ leads_here() { # name
     [[ -n $own ]] && getent ahostsv4 "$1" | grep -qF "$own "
 }
 
+# What may stand in a string of JSON.
+for_json() { tr -d '"\\[:cntrl:]'; }
+
 # What `make status` reads, one line of JSON. `result` is of the last try.
 note() { # ok|waits|failed reason
     local all
     all=$(uncertified | paste -sd ' ')
-    printf '{"result":"%s","reason":"%s","triedAt":"%s","missing":"%s"}\n' "$1" "$(tr -d '"\\' <<<"${2//$'\n'/ }")" \
+    printf '{"result":"%s","reason":"%s","triedAt":"%s","missing":"%s"}\n' "$1" "$(for_json <<<"${2//$'\n'/ }")" \
         "$(date --utc +%FT%TZ)" "$all" >"$ACME/status.new" && mv -T "$ACME/status.new" "$ACME/status"
 }
 
@@ -203,7 +206,7 @@ after() { # seconds
 tell() {
     printf '{"names":["%s"],"issuer":"%s","notAfter":"%s","fingerprint":"%s"}\n' \
         "$(certified | paste -sd ' ' | sed 's/ /","/g')" \
-        "$(openssl x509 -noout -issuer -nameopt sep_multiline,utf8 -in "$PEM" | sed -n 's/^ *CN=//p' | tr -d '"\\')" \
+        "$(openssl x509 -noout -issuer -nameopt sep_multiline,utf8 -in "$PEM" | sed -n 's/^ *CN=//p' | for_json)" \
         "$(date --utc --date="@$(moment enddate)" +%FT%T.000Z)" "$(fingerprint <"$PEM")"
 }
 
