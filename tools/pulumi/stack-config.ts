@@ -5,7 +5,7 @@ import { isCollection, parseDocument } from "yaml";
 import { projectName, readProjectFile } from "./stack";
 
 /** Values by key, without the project's name before it. An empty list takes the key out. */
-export type ConfigChanges = Readonly<Record<string, string | number | readonly number[]>>;
+export type ConfigChanges = Readonly<Record<string, string | number | readonly number[] | undefined>>;
 
 /** Pulumi.<stack>.yaml in the current folder, for commands that change it. */
 export class StackConfig {
@@ -96,6 +96,7 @@ function parseJson(text: string): unknown {
 export function withValues(text: string, project: string, changes: ConfigChanges): string {
     const document = parseDocument(text);
     for (const [key, value] of Object.entries(changes)) {
+        if (value === undefined) continue;
         const path = ["config", `${project}:${key}`];
         const old = document.getIn(path, true);
         if (Array.isArray(value) && value.length === 0) {
