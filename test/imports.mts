@@ -29,6 +29,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/rollout": ["tools/deploy", "tools/plan", ...shared],
     "tools/deploy": ["tools/doctor", "tools/plan", ...shared],
     "tools/drift": ["tools/plan", ...shared],
+    "tools/autoscale": ["tools/deploy", "tools/plan", ...shared],
     "tools/plan": shared,
     "tools/status": shared,
     "tools/doctor": shared,
