@@ -21,7 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     lib: [],
     policy: program.slice(1),
     "tools/main.ts": [
-        ...["plan", "status", "drift", "doctor", "rollout", "deploy", "admit", "publish"].map(
+        ...["plan", "status", "drift", "doctor", "rollout", "autoscale", "deploy", "admit", "publish"].map(
             (command) => `tools/${command}`,
         ),
         "tools/cli",

@@ -3,9 +3,13 @@ import { promisify } from "node:util";
 import { mask } from "../cli/mask";
 import { count } from "../cli/words";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
+import { forgetGone } from "../deploy/gone";
+import { readHaproxy } from "../live/haproxy";
 import type { Plan } from "../plan/model";
 import { readPlan } from "../plan/read";
+import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
+import { difference } from "./wanted";
 
 /** What the autoscaler changes in a stack's config, and nothing else. */
 export type Change = {
@@ -36,12 +40,11 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
         follow: () => Promise.resolve(undefined),
         apply: async (change, message) => {
             const judge = () => config.with(change, (flags) => readPlan(stack, flags));
-            let { plan, state } = await judge();
-            if (state.leftovers.length + state.pending.length > 0) {
-                const unfit = await requireOrder(stack);
-                if (unfit) return { problem: unfit.problem, failed: false };
-                ({ plan, state } = await judge());
-            }
+            const [wasGone, first] = await Promise.all([forgetGone(stack), judge()]);
+            const isHalfDone = first.state.leftovers.length + first.state.pending.length > 0;
+            const unfit = isHalfDone ? await requireOrder(stack) : undefined;
+            if (unfit) return { problem: unfit.problem, failed: false };
+            const { plan } = wasGone || isHalfDone ? await judge() : first;
             if (!plan.applicable) return { problem: refusalOf(plan.refusals), failed: false };
             const other = otherChanges(plan, change);
             if (other.length > 0)
@@ -58,16 +61,25 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
             config.write(change);
             const failure = await upOrClear(stack, { quiet, message });
             if (failure === undefined) return undefined;
-            // What is not applied must not be applied by the next run of somebody else.
-            config.write(before);
+            // What was not applied must not be applied by the next run of somebody else.
+            if (!(await serves(stack, { ...before, ...change }))) config.write(before);
             return { problem: failure.problem, failed: !failure.locked };
         },
     };
 }
 
+/** Whether HAProxy has the servers of a config: a run may fail after that, when it deletes. */
+async function serves(stack: string, wanted: Required<Change>): Promise<boolean> {
+    const { servers } = await readOutputs(stack)
+        .then(readHaproxy)
+        .catch(() => ({ servers: undefined }));
+    return servers !== undefined && difference({ servers }, wanted) === undefined;
+}
+
 /** What a plan does beside what was asked for: in the folder's files, or in the state, is somebody else's change. */
 export function otherChanges({ settings, servers, loadBalancer }: Plan, change: Change): string[] {
-    const strange = settings.filter(({ key }) => !(key in change));
+    // Its own settings are no droplet's.
+    const strange = settings.filter(({ key }) => !(key in change) && !/^autoscale(\.|$)/.test(key));
     const replaced = servers.list.filter(({ action }) => action === "replace" || action === "update");
     return [
         ...strange.map(({ key, before, after }) => `${key} ${before ?? "unset"} → ${after ?? "unset"}`),

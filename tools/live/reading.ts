@@ -1,5 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { slotOf } from "../../lib/identity";
+import { type Heard, heartbeatIn } from "./heartbeat";
 
 /** A server as HAProxy has it just now. */
 export interface ServerReading {
@@ -41,7 +42,7 @@ export interface PoolReading {
     /** A run applies another haproxy.cfg just now. */
     isApplying: boolean;
     /** What an autoscaler said last, in JSON, and how long ago; `undefined`: none has, since the host was started. */
-    heartbeat: { ageSeconds: number; text: string } | undefined;
+    heartbeat: Heard | undefined;
     servers: ServerReading[];
     /** Requests that servers which are UP work on; WebSockets and event streams are in `streams`. */
     running: number;
@@ -90,11 +91,6 @@ export function parseReading(answer: string): PoolReading {
         requests: sum(backends, (row) => number(row, "req_tot")),
         failures: sum(backends, (row) => number(row, "hrsp_5xx")),
     };
-}
-
-function heartbeatIn(answer: string): PoolReading["heartbeat"] {
-    const [, age, text = ""] = /^heartbeat: (\d+) (.*)$/m.exec(answer) ?? [];
-    return age === undefined ? undefined : { ageSeconds: Number(age), text };
 }
 
 /** HAProxy ends each line with a comma, and quotes what has one in it. */

@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { StackOutputs } from "../pulumi/run";
+import { heartbeatFile, printHeartbeat } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
 import { runOverSsh } from "./ssh";
 
 /** Kept on the load balancer while the autoscaler is at work: a second one, wherever it runs, can't have it. */
 const lockFile = "/run/dropscale-autoscaler.lock";
-/** What the autoscaler said last, in JSON: other commands show it, and its age. Gone with a reboot. */
-export const heartbeatFile = "/run/dropscale-autoscaler.json";
 const end = "-- dropscale: end";
 const taken = "-- dropscale: taken";
 
@@ -23,9 +22,7 @@ const answerSeconds = 15;
 const script = (alone: boolean): string => `
 ${alone ? `exec 9>${lockFile}; flock --nonblock 9 || { echo '${taken}'; cat ${heartbeatFile}; exit 0; }` : ""}
 while IFS= read -r -t ${silenceSeconds} line; do
-    if [ -f ${heartbeatFile} ]; then
-        echo "heartbeat: $(($(date +%s) - $(stat -c %Y ${heartbeatFile}))) $(cat ${heartbeatFile})"
-    fi
+    ${printHeartbeat}
     if [ -n "$line" ]; then
         printf '%s\\n' "$line" >${heartbeatFile}.new && mv ${heartbeatFile}.new ${heartbeatFile}
     fi

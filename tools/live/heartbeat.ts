@@ -1,7 +1,22 @@
-import { hostname } from "node:os";
-import type { PoolReading } from "../live/reading";
 import { duration } from "../cli/words";
-import type { Decision } from "./model";
+
+/** What the autoscaler said last, in JSON: on the load balancer, where everybody finds it; gone with a reboot. */
+export const heartbeatFile = "/run/dropscale-autoscaler.json";
+
+/** A shell command that prints what {@link heartbeatIn} reads. */
+export const printHeartbeat = `if [ -f ${heartbeatFile} ]; then echo "heartbeat: $(($(date +%s) - $(stat -c %Y ${heartbeatFile}))) $(cat ${heartbeatFile})"; fi`;
+
+/** A line of JSON, and how long ago it was written. */
+export interface Heard {
+    ageSeconds: number;
+    text: string;
+}
+
+/** @returns `undefined` where no autoscaler has said anything since the host was started. */
+export function heartbeatIn(answer: string): Heard | undefined {
+    const [, age, text = ""] = /^heartbeat: (\d+) (.*)$/m.exec(answer) ?? [];
+    return age === undefined ? undefined : { ageSeconds: Number(age), text };
+}
 
 /** What an autoscaler says of itself after each look. It stays on the load balancer, where all others find it. */
 export interface Heartbeat {
@@ -11,19 +26,13 @@ export interface Heartbeat {
     hand: "up" | "commit" | "dry-run";
     /** How often it looks; with a timer, how often that runs. */
     everySeconds: number;
-    action: Decision["action"];
+    action: "out" | "in" | "none";
     reason: string;
     alarming: boolean;
 }
 
-export const heartbeatOf = (
-    hand: Heartbeat["hand"],
-    everySeconds: number,
-    { action, reason, alarming = false }: Decision,
-): Heartbeat => ({ host: hostname(), pid: process.pid, hand, everySeconds, action, reason, alarming });
-
 /** @returns `undefined` for what is none. */
-export function parseHeartbeat(text: string): Heartbeat | undefined {
+function parseHeartbeat(text: string): Heartbeat | undefined {
     try {
         const found = JSON.parse(text) as Partial<Heartbeat>;
         return typeof found.reason === "string" && typeof found.host === "string"
@@ -37,10 +46,10 @@ export function parseHeartbeat(text: string): Heartbeat | undefined {
 /** One that was not heard for so many of its intervals, and longer than an `up` may hold a timer's next run, is dead. */
 const missedIntervals = 3;
 
-/** What a person is told of it, and whether it is dead; `undefined`: there has been none since the host was started. */
-export function describeHeartbeat({
-    heartbeat,
-}: Pick<PoolReading, "heartbeat">): { text: string; isDead: boolean } | undefined {
+/** What a person is told of it, and whether it is wrong; `undefined`: there has been none since the host was started. */
+export function describeHeartbeat(
+    heartbeat: Heard | undefined,
+): { text: string; isAlarming: boolean } | undefined {
     const found = heartbeat && parseHeartbeat(heartbeat.text);
     if (!found) return undefined;
     const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
@@ -49,13 +58,13 @@ export function describeHeartbeat({
         text: isDead
             ? `the autoscaler (${who}) has not been heard of for ${duration(heartbeat.ageSeconds)}: nothing scales`
             : `autoscaler (${who}): ${found.reason}`,
-        isDead,
+        isAlarming: isDead || found.alarming,
     };
 }
 
 /** Why another one must not begin; `undefined`: it may. */
 export function conflictWith(
-    { heartbeat }: Pick<PoolReading, "heartbeat">,
+    heartbeat: Heard | undefined,
     own: Pick<Heartbeat, "host" | "hand">,
 ): string | undefined {
     const found = heartbeat && parseHeartbeat(heartbeat.text);
