@@ -21,7 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     lib: [],
     policy: program.slice(1),
     "tools/main.ts": [
-        ...["plan", "status", "drift", "doctor", "rollout", "deploy", "admit", "publish"].map(
+        ...["plan", "status", "history", "drift", "doctor", "rollout", "deploy", "admit", "publish"].map(
             (command) => `tools/${command}`,
         ),
         "tools/cli",
@@ -31,6 +31,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/drift": ["tools/plan", ...shared],
     "tools/plan": shared,
     "tools/status": shared,
+    "tools/history": shared,
     "tools/doctor": shared,
     "tools/admit": shared,
     "tools/publish": shared,
