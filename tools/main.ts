@@ -10,6 +10,7 @@ import type { ReportOptions } from "./cli/reports";
 import type { AutoscaleOptions } from "./autoscale/autoscale";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
+import type { HistoryOptions } from "./history/history";
 import type { PublishOptions } from "./publish/publish";
 import type { RolloutOptions } from "./rollout/rollout";
 
@@ -68,6 +69,16 @@ withReports(onStack("plan"))
 onStack("status")
     .description("The servers as DigitalOcean and HAProxy see them. Changes nothing.")
     .action(ending(async (stack: string) => (await import("./status/status.ts")).status(stack)));
+
+onStack("history")
+    .description("Who changed the stack, when, why, and how that ended. Changes nothing.")
+    .option("--limit <number>", "most changes to show, the newest first", wholeNumber(1, 9999), 20)
+    .option("--json <file>", "write it for programs; - is stdout", word)
+    .action(
+        ending(async (stack: string, options: HistoryOptions) =>
+            (await import("./history/history.ts")).history(stack, options),
+        ),
+    );
 
 withReports(onStack("drift"))
     .description("What is not as Pulumi made it, and how to fix it. Changes nothing.")

@@ -17,7 +17,17 @@ describe("make", () => {
     it("alone lists the commands", async () => {
         const { code, stdout } = await make();
         expect(code).toBe(0);
-        for (const target of ["up", "preview", "plan", "status", "doctor", "env", "down", "test"]) {
+        for (const target of [
+            "up",
+            "preview",
+            "plan",
+            "status",
+            "history",
+            "doctor",
+            "env",
+            "down",
+            "test",
+        ]) {
             expect(stdout).toMatch(new RegExp(`^  make ${target} +\\S`, "m"));
         }
     });

@@ -1,6 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { stateBackend } from "../../sandbox/stack.ts";
 import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
 import type { Outcome } from "../world.mts";
 
@@ -145,5 +147,81 @@ describe("a deployment", () => {
         const { code, text } = await world.tool("deploy", ["test"]);
         expect(code, text).toBe(0);
         expect(text).toMatch(/^test: nothing to do: 3 servers/);
+    });
+
+    describe("leaves a history", () => {
+        interface Event extends Record<string, unknown> {
+            status: string;
+            who: string;
+        }
+        const history = async (): Promise<Event[]> => {
+            const { code, stdout, text } = await world.tool("history", ["test", "--json", "-"]);
+            expect(code, text).toBe(0);
+            return (JSON.parse(stdout) as { history: Event[] }).history;
+        };
+
+        it("of who ran it outside of git, and of the autoscaler's commit in a pipeline", async () => {
+            const before = await history();
+            expect(before.map(({ status }) => status)).toEqual(["success", "success"]);
+            expect(before[1]).toMatchObject({
+                ...{ current_instance_count: 0, desired_instance_count: 3, reason: "SCALE_UP", by: "person" },
+                who: expect.stringMatching(/^\w+@/) as string,
+            });
+            await world.configure({ replicas: 4 });
+            const title = "autoscale: replicas 3 -> 4: busy 0.90 of 0.60";
+            const git = (...args: string[]) => execFileSync("git", ["-C", world.folder, ...args]);
+            git("init", "--quiet");
+            git("add", "Pulumi.yaml", "Pulumi.test.yaml");
+            const me = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"];
+            git(...me, "commit", "--quiet", "--message", title);
+            const pipeline = { GITHUB_ACTIONS: "true", GITHUB_RUN_ID: "77", GITHUB_RUN_NUMBER: "5" };
+            const up = await world.tool("deploy", ["test"], pipeline);
+            expect(up.code, up.text).toBe(0);
+            const [newest, ...rest] = await history();
+            expect(rest).toEqual(before);
+            expect(newest).toMatchObject({
+                ...{ current_instance_count: 3, desired_instance_count: 4, reason: "SCALE_UP" },
+                ...{ by: "autoscaler", who: "autoscaler, GitHub Actions #5", message: title, settings: [] },
+            });
+            const table = await world.tool("history", ["test", "--limit", "1"]);
+            expect(table.text).toMatch(/│ autoscaler, GitHub Actions #5 │ 3 → 4 +│ success +│ \d+ s +│ - /);
+            expect(table.text).not.toContain("not recorded");
+        });
+
+        it("with the run that holds the stack", async () => {
+            const locks = path.join(
+                stateBackend(world.instance),
+                ".pulumi/locks/organization/dropscale/test",
+            );
+            mkdirSync(locks, { recursive: true });
+            const lock = path.join(locks, "some-id.json");
+            const holder = {
+                pid: 1,
+                username: "ci",
+                hostname: "elsewhere",
+                timestamp: "2026-01-02T03:04:05Z",
+            };
+            writeFileSync(lock, JSON.stringify(holder));
+            const [running] = await history();
+            rmSync(lock);
+            expect(running).toMatchObject({
+                status: "in_progress",
+                who: "ci@elsewhere",
+                duration_seconds: null,
+            });
+            expect(running).toMatchObject({ current_instance_count: 4, desired_instance_count: 3 });
+        });
+
+        it("of none for a stack that was never updated, and of an error for no stack at all", async () => {
+            await world.addStack("empty");
+            const empty = await world.tool("history", ["empty"]);
+            expect(empty).toMatchObject({
+                code: 0,
+                text: expect.stringContaining("no history yet") as string,
+            });
+            const nowhere = await world.tool("history", ["nowhere"]);
+            expect(nowhere.code).toBe(1);
+            expect(nowhere.text).toMatch(/^error: no stack named 'nowhere' found/);
+        });
     });
 });

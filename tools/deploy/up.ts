@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import type { Which } from "../doctor/leftovers";
 import { mask, maskingWriter } from "../cli/mask";
 import { readPlan } from "../plan/read";
-import { isLocked } from "../pulumi/run";
+import { isLocked, withAuthor } from "../pulumi/run";
 
 export interface Failure {
     problem: string;
@@ -88,7 +88,8 @@ export async function runUp(
     const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...more];
     // On a terminal pulumi draws on stdout; its errors come on stderr.
     const draws = !quiet && process.stdout.isTTY;
-    const child = spawn("pulumi", args, { stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
+    const env = withAuthor(process.env);
+    const child = spawn("pulumi", args, { env, stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
     const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
         maskingWriter((text) => stream.write(text)),
     ) as [ReturnType<typeof maskingWriter>, ReturnType<typeof maskingWriter>];

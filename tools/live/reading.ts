@@ -63,7 +63,7 @@ export function parseReading(answer: string): PoolReading {
         .split(/^# (?=pxname,)/m)
         .slice(1)
         // Each table ends with a blank line; what follows it is another answer.
-        .flatMap((table) => parse(table.split(/^\s*$/m)[0] ?? "", tableOptions) as Row[]);
+        .flatMap((table) => parse<Row>(table.split(/^\s*$/m)[0] ?? "", tableOptions));
     const backends = rows.filter(({ svname }) => svname === "BACKEND");
     if (info("Pid") === "" || backends.length === 0)
         throw new Error("HAProxy does not answer on the load balancer");

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { hostname } from "node:os";
 import { promisify } from "node:util";
 import { learnSecret } from "../cli/mask";
 
@@ -41,6 +42,15 @@ export async function readPulumiIn(env: NodeJS.ProcessEnv, ...args: string[]): P
         });
     });
     return stdout;
+}
+
+/**
+ * The environment of an `up` that history is to know: outside of a git repository, pulumi records this as its author.
+ * https://github.com/pulumi/pulumi/blob/v3.253.0/pkg/cmd/pulumi/metadata/metadata.go (addGitMetadataFromEnvironment)
+ */
+export function withAuthor(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+    const user = env.USER ?? env.LOGNAME ?? (process.getuid?.() === 0 ? "root" : "somebody");
+    return { PULUMI_GIT_AUTHOR: `${user}@${hostname()}`, ...env };
 }
 
 /** @throws Error where there is no such stack, or no `up` has ended well yet. */

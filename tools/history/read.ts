@@ -1,0 +1,61 @@
+import * as path from "node:path";
+import { compareTexts } from "../cli/words";
+import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
+import { readPulumi } from "../pulumi/run";
+import { projectName, readBackend } from "../pulumi/stack";
+import { endedWell, type HistoryEntry, isChange, replicasOf, scalingHistory } from "./entries";
+import { readUpdates, type Update } from "./updates";
+
+/**
+ * What changed a stack, newest first, by people, pipelines and the autoscaler.
+ *
+ * @param limit At most so many. @default all there are, which is a run of `pulumi` for every hundred
+ * @throws Error in pulumi's own words, where there is no such stack among others.
+ */
+export async function readHistory(stack: string, limit = Infinity): Promise<HistoryEntry[]> {
+    // The oldest one is compared to the one before it that ended well.
+    const isEnough = (updates: readonly Update[]) => updates.filter(isChange).slice(limit).some(endedWell);
+    return scalingHistory(await readUpdates(stack, isEnough)).slice(0, limit);
+}
+
+/**
+ * The run that holds a stack, of a backend in files, which puts a run into its history only when it has ended.
+ *
+ * @param replicas How many servers the last change asked for.
+ * @returns `undefined` where none does.
+ */
+export async function readRunning(stack: string, replicas: number): Promise<HistoryEntry | undefined> {
+    const backend = await readBackend();
+    const locks = backend === undefined ? [] : await readLocks(backend, projectName(), path.basename(stack));
+    const [lock] = locks.toSorted((a, b) => compareTexts(a.timestamp, b.timestamp));
+    if (lock === undefined) return undefined;
+    const [config, processes] = await Promise.all([
+        readPulumi("config", "--json", "--stack", stack),
+        listProcesses(),
+    ]);
+    const asked = replicasOf(JSON.parse(config) as Update["config"]) ?? replicas;
+    return runningEntry(lock, { from: replicas, to: asked }, engineOf(lock, processes) !== undefined);
+}
+
+/**
+ * A run that has not ended, or that never will.
+ *
+ * @param isSeen Its engine runs on this host.
+ */
+export function runningEntry(lock: Lock, replicas: HistoryEntry["replicas"], isSeen: boolean): HistoryEntry {
+    const { from, to } = replicas;
+    const isAlive = isSeen || isElsewhere(lock);
+    return {
+        id: lock.timestamp,
+        kind: "update",
+        by: "person",
+        who: `${lock.username}@${lock.hostname}`,
+        reason: from === to ? "CONFIGURATION_CHANGE" : from < to ? "SCALE_UP" : "SCALE_DOWN",
+        replicas,
+        settings: [],
+        status: isAlive ? "in_progress" : "error",
+        ...(!isAlive && { errorReason: "it was killed, or runs in a container: `make doctor`" }),
+        startedAtMs: Date.parse(lock.timestamp),
+        message: "",
+    };
+}
