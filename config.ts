@@ -34,6 +34,8 @@ const imageSlug = matching(
 );
 const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu-1gb");
 
+const generationName = matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores");
+
 /** How much longer than a server may take to answer its drain lasts, in seconds: or a reload cuts what still may run. */
 const drainMargin = 5;
 
@@ -43,7 +45,7 @@ const rules = {
     retired: slotNumbers,
     hold: slotNumbers,
     autoscale: readAutoscale,
-    generation: matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores"),
+    generation: generationName,
     // No dash: the first one ends it, so that no two stacks' names begin alike.
     namePrefix: matching(/^[a-z][a-z0-9]{0,30}$/, "1 to 31 lower-case letters and digits, a letter first"),
     region: matching(/^[a-z]{3}\d$/, "a region's slug such as fra1"),
@@ -55,6 +57,7 @@ const rules = {
     size: sizeSlug,
     loadBalancerImage: imageSlug,
     loadBalancerSize: sizeSlug,
+    loadBalancerGeneration: generationName,
     userdata: userDataText,
     appPort: wholeNumber(1, 65_535),
     healthPath: matching(healthPathForm.pattern, healthPathForm.description),
@@ -139,6 +142,7 @@ function grouped(values: Values) {
             image: values.loadBalancerImage,
             size: values.loadBalancerSize,
             userData: values.loadBalancerUserData,
+            generation: values.loadBalancerGeneration,
         },
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
@@ -211,7 +215,7 @@ export function parseSettings(
             renderBackendUserData({ text, generation: raw.generation ?? "" }),
         ),
         checkUserData(loadBalancerFile, values.loadBalancerUserData, (text) =>
-            renderLoadBalancerUserData(text),
+            renderLoadBalancerUserData({ text, generation: raw.loadBalancerGeneration ?? "" }),
         ),
     ];
     problems.push(...userData.flatMap((found) => found.problems));

@@ -362,17 +362,20 @@ describe("a person's edit", () => {
         byPerson,
     });
 
-    it("holds for the window, both ways", () => {
-        expect(decideFor({ busy: 0.9, changed: changed(299, true) })).toMatchObject({
+    it("holds for the window where they made it smaller; nobody shrinks it after they made it larger", () => {
+        const smaller = (seconds: number) => ({ ...changed(seconds, true), from: 5 });
+        expect(decideFor({ busy: 0.9, changed: smaller(299) })).toMatchObject({
             ...{ replicas: 3, action: "none" },
             reason: "a person has just made it 3, which holds for 300 s: busy 0.90 (target 0.60, mean of 60 s)",
         });
-        expect(decideFor({ busy: 0.9, changed: changed(300, true) }).action).toBe("out");
-        expect(decideFor({ busy: 0.1, changed: changed(299, true) }).action).toBe("none");
-        expect(decideFor({ busy: 1.5, changed: changed(100, true) })).toMatchObject({
+        expect(decideFor({ busy: 0.9, changed: smaller(300) }).action).toBe("out");
+        expect(decideFor({ busy: 1.5, changed: smaller(100) })).toMatchObject({
             action: "none",
             alarming: true,
         });
+        const larger = (seconds: number) => ({ ...changed(seconds, true), from: 2 });
+        expect(decideFor({ busy: 0.1, changed: larger(299) }).action).toBe("none");
+        expect(decideFor({ busy: 0.9, changed: larger(299) }).reason).not.toMatch(/a person/);
     });
 
     it("does not hold outside of the range", () => {

@@ -59,24 +59,27 @@ function wantedOf({ signals, now, isFull }: Seen, { replicas }: Pool): number {
 function heldBack(facts: Facts): Verdict | undefined {
     const { pool, past, settings, nowMs } = facts;
     if (settings.paused) return stay(facts, "paused by autoscale.paused");
+    const failed = backOff(past, nowMs);
+    if (failed?.isFinal) return stay(facts, failed.reason, true);
+    if (pool.occupied !== undefined) return stay(facts, `waits: ${pool.occupied}`);
+    return failed && stay(facts, failed.reason, true);
+}
+
+/** Why nothing is tried now after changes that failed; `undefined`: it may be. `isFinal`: until a person changes something. */
+export function backOff(past: Past, nowMs: number): { reason: string; isFinal: boolean } | undefined {
     const { failures, failedAtMs = 0 } = past;
     const { atMs = 0, byPerson = false } = past.changed ?? {};
-    const isNews = byPerson && atMs > failedAtMs;
-    if (failures > mostFailures && !isNews)
-        return stay(
-            facts,
-            `stopped: ${failures} changes in a row failed; look why (make history), and change the config to go on`,
-            true,
-        );
-    if (pool.occupied !== undefined) return stay(facts, `waits: ${pool.occupied}`);
-    const waitMs = backOffMs * 2 ** (failures - 1);
-    if (failures > 0 && !isNews && nowMs < failedAtMs + waitMs)
-        return stay(
-            facts,
-            `waits ${Math.ceil((failedAtMs + waitMs - nowMs) / 60_000)} min: ${failures === 1 ? "the last change" : `the last ${failures} changes`} failed`,
-            true,
-        );
-    return undefined;
+    if (failures === 0 || (byPerson && atMs > failedAtMs)) return undefined;
+    if (failures > mostFailures)
+        return {
+            reason: `stopped: ${failures} changes in a row failed; look why (make history), and change the config to go on`,
+            isFinal: true,
+        };
+    const untilMs = failedAtMs + backOffMs * 2 ** (failures - 1);
+    if (nowMs >= untilMs) return undefined;
+    const which = failures === 1 ? "the last change" : `the last ${failures} changes`;
+    const minutes = Math.ceil((untilMs - nowMs) / 60_000);
+    return { reason: `waits ${minutes} min: ${which} failed`, isFinal: false };
 }
 
 /** What the settings rule out is put right whatever is measured; but a pool is made smaller only in sight of it. */
@@ -133,7 +136,7 @@ function out(facts: Facts, seen: Seen, wanted: number): Verdict {
     ].join(", ");
     const isAlarming = failing.length > 0 || down > up;
     const { changed } = past;
-    if (changed?.byPerson && nowMs - changed.atMs < settings.inSeconds * 1000)
+    if (changed?.byPerson && changed.to < changed.from && nowMs - changed.atMs < settings.inSeconds * 1000)
         return stay(
             facts,
             `a person has just made it ${replicas}, which holds for ${settings.inSeconds} s: ${why}`,

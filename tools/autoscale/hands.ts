@@ -15,6 +15,7 @@ import { difference } from "./wanted";
 export type Change = {
     replicas?: number;
     retired?: readonly number[];
+    loadBalancerGeneration?: string;
 };
 
 /** Why a change was not made. */
@@ -55,6 +56,7 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
                     failed: false,
                 };
             const before = {
+                loadBalancerGeneration: String(config.read("loadBalancerGeneration")),
                 replicas: Number(config.read("replicas")),
                 retired: config.readSlots("retired"),
             };
@@ -84,7 +86,9 @@ export function otherChanges({ settings, servers, loadBalancer }: Plan, change: 
     return [
         ...strange.map(({ key, before, after }) => `${key} ${before ?? "unset"} → ${after ?? "unset"}`),
         ...replaced.map(({ name, action, why }) => `${action} ${name} (${why.join(", ")})`),
-        ...(loadBalancer.action === "keep" ? [] : [`${loadBalancer.action} load-balancer`]),
+        ...(loadBalancer.action === "keep" || "loadBalancerGeneration" in change
+            ? []
+            : [`${loadBalancer.action} load-balancer`]),
     ];
 }
 

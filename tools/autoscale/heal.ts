@@ -1,4 +1,5 @@
 import type { HealSettings } from "../../lib/autoscale-settings";
+import type { Blind } from "./model";
 import type { ServerReading } from "../live/reading";
 import { duration } from "../cli/words";
 
@@ -12,6 +13,28 @@ export interface Healing {
 }
 
 const hourMs = 3_600_000;
+
+/**
+ * Whether the load balancer is to be replaced: nobody can log in to it, and no visitor gets an answer. Where only the way
+ * to it is broken, the site answers; where this machine has no network, the API does not, and no change can be made.
+ *
+ * @param blind The looks since the last one that saw anything, oldest first.
+ * @param healedAtMs When load balancers were replaced before: one an hour.
+ */
+export function healLoadBalancer(
+    blind: readonly Blind[],
+    { downSeconds }: HealSettings,
+    healedAtMs: readonly number[],
+    nowMs: number,
+): Healing & { isDead?: boolean } {
+    const dead = blind.slice(blind.findLastIndex(({ siteAnswers }) => siteAnswers !== false) + 1);
+    const seconds = Math.round((nowMs - (dead[0]?.atMs ?? nowMs)) / 1000);
+    if (dead.length < 3 || seconds < downSeconds) return {};
+    const what = `the load balancer has not answered for ${duration(seconds)}, by SSH or HTTP`;
+    if (healedAtMs.some((atMs) => nowMs - atMs < hourMs))
+        return { reason: `${what}, and was replaced less than an hour ago`, alarming: true };
+    return { isDead: true, reason: `${what}: it is replaced`, alarming: true };
+}
 
 /**
  * Which sick server is to be replaced. One at a time: the next look tells more. Where more than half of the pool is DOWN

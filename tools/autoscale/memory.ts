@@ -9,9 +9,17 @@ export interface Memory extends Past {
     seen?: { replicas: number; config: string };
     /** When sick servers were replaced, in the last hour. */
     healedAtMs: readonly number[];
+    /** The same of load balancers. */
+    frontsHealedAtMs: readonly number[];
 }
 
-export const nothing: Memory = { looks: [], recommendations: [], failures: 0, healedAtMs: [] };
+export const nothing: Memory = {
+    looks: [],
+    recommendations: [],
+    failures: 0,
+    healedAtMs: [],
+    frontsHealedAtMs: [],
+};
 
 /** No window reaches further back. */
 const keptMs = 3_600_000;
@@ -46,5 +54,6 @@ export function forget(memory: Memory, windowSeconds: number, nowMs: number): Me
         looks: memory.looks.filter(({ atMs }) => atMs >= since),
         recommendations: memory.recommendations.filter(({ atMs }) => atMs >= since),
         healedAtMs: memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs),
+        frontsHealedAtMs: memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs),
     };
 }

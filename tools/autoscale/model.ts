@@ -25,6 +25,8 @@ export interface Sample {
 export interface Blind {
     atMs: number;
     problem: string;
+    /** Visitors get answers all the same; `undefined`: not asked. */
+    siteAnswers?: boolean;
 }
 
 export type Look = Sample | Blind;

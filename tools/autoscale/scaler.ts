@@ -3,13 +3,14 @@ import { arrow, duration, some } from "../cli/words";
 import { readBackend, projectName } from "../pulumi/stack";
 import { readLocks } from "../pulumi/runs";
 import type { StackConfig } from "../pulumi/stack-config";
-import { decide } from "./decide";
+import { backOff, decide } from "./decide";
 import type { Change, Hand } from "./hands";
-import { heal } from "./heal";
+import { heal, healLoadBalancer } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
 import { sampleOf, type TimedReading } from "./sample";
 import { floorAt } from "./schedule";
+import { isSample } from "./signals";
 import { difference, readWanted, type Wanted } from "./wanted";
 import * as path from "node:path";
 
@@ -137,7 +138,7 @@ export class Scaler {
     }
 
     private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
-        const { settings, replicas, readySeconds, retired } = wanted;
+        const { settings, replicas, readySeconds } = wanted;
         const nowMs = look.atMs;
         const floor = floorAt(settings, nowMs, readySeconds);
         const decision = decide(pool, this.memory, settings, floor, nowMs);
@@ -147,24 +148,48 @@ export class Scaler {
                 ...this.memory,
                 recommendations: [...this.memory.recommendations, recommendation],
             };
-        if (pool.occupied === undefined && settings.heal && !settings.paused && "reading" in look) {
-            const { servers } = look.reading;
-            const { healedAtMs } = this.memory;
-            const { slot, reason = "", alarming } = heal(servers, settings.heal, healedAtMs, nowMs);
-            // A sick server first: its share is what the others are busy with.
-            if (slot !== undefined)
-                return {
-                    decision: { ...decision, replicas, action: "none", reason },
-                    change: { retired: [...retired, slot].sort((a, b) => a - b) },
-                    made: () => ({ healedAtMs: [...this.memory.healedAtMs, nowMs] }),
-                };
-            if (alarming && decision.action === "none")
-                return { decision: { ...decision, reason, alarming: true } };
-        }
+        // A sick server first: its share is what the others are busy with.
+        const healing = pool.occupied === undefined ? this.heal(look, wanted, decision) : undefined;
+        if (healing) return healing;
         if (decision.action === "none") return { decision };
         const { replicas: to } = decision;
         const made = () => ({ changed: { atMs: Date.now(), from: replicas, to } });
         return { decision, change: { replicas: to }, made };
+    }
+
+    private heal(
+        look: TimedReading | Blind,
+        { settings, retired }: Wanted,
+        decision: Decision,
+    ): Step | undefined {
+        const nowMs = look.atMs;
+        if (!settings.heal || settings.paused || backOff(this.memory, nowMs)) return undefined;
+        const { looks, healedAtMs, frontsHealedAtMs } = this.memory;
+        const blind = looks.slice(looks.findLastIndex(isSample) + 1) as Blind[];
+        const {
+            slot,
+            isDead,
+            reason = "",
+            alarming,
+        } = "reading" in look
+            ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
+            : { ...healLoadBalancer(blind, settings.heal, frontsHealedAtMs, nowMs), slot: undefined };
+        const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
+        if (isDead)
+            return {
+                decision: said,
+                change: {
+                    loadBalancerGeneration: `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`,
+                },
+                made: () => ({ frontsHealedAtMs: [...this.memory.frontsHealedAtMs, nowMs] }),
+            };
+        if (slot !== undefined)
+            return {
+                decision: said,
+                change: { retired: [...retired, slot].sort((a, b) => a - b) },
+                made: () => ({ healedAtMs: [...this.memory.healedAtMs, nowMs] }),
+            };
+        return alarming && decision.action === "none" ? { decision: said } : undefined;
     }
 
     private act(hand: Hand, change: Change, what: string, made: Step["made"]): void {

@@ -8,6 +8,7 @@ import { sizeOf, userDataChange } from "./servers";
 const keys: Record<string, string> = {
     [`${types.loadBalancer}.size`]: "loadBalancerSize",
     [`${types.loadBalancer}.image`]: "loadBalancerImage",
+    [`${types.loadBalancer}.generation`]: "loadBalancerGeneration",
     [`${types.pool}.userData`]: "userdata",
     // What anybody may know of it.
     [`${types.https}.certificate`]: "tlsCertificate",
