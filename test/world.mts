@@ -31,6 +31,7 @@ export interface Running {
     pid: number;
     /** stdout until now. */
     printed: () => string;
+    isRunning: () => boolean;
     ended: Promise<Outcome>;
 }
 
@@ -60,6 +61,8 @@ export interface World extends Stack {
     env: NodeJS.ProcessEnv;
     /** Runs one of the commands of tools/main.ts in the environment of `make env`. */
     tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
+    /** The same, but as a process that the caller may end. */
+    startTool: (name: string, args: string[]) => Running;
     /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
     /** Removes all of it; rejects if an answer of the sandbox was not as documented. */
@@ -133,6 +136,10 @@ async function worldIn(
     const adminCidrs = [`${where.addresses.uplinkHost}/32`];
     const addStack: World["addStack"] = (name, more) =>
         initStack(name, { folder, env }, { adminCidrs, ...more });
+    const startTool = (name: string, args: string[], more: Record<string, string> = {}) => {
+        const command = [path.join(root, "tools/main.ts"), name, ...args];
+        return start("tsx", command, { cwd: folder, env: { ...env, ...more } });
+    };
     return {
         instance: where,
         sandbox,
@@ -140,10 +147,8 @@ async function worldIn(
         ...(await addStack("test", config)),
         addStack,
         env,
-        tool: (name, args, more = {}) => {
-            const command = [path.join(root, "tools/main.ts"), name, ...args];
-            return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
-        },
+        tool: (name, args, more = {}) => startTool(name, args, more).ended,
+        startTool,
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };
             for (;;) {
@@ -228,5 +233,10 @@ export function start(
         await Promise.race([closed, sleep(1000)]);
         return { code: code ?? 1, stdout, text: stdout + stderr };
     });
-    return { pid: child.pid ?? 0, printed: () => stdout, ended };
+    return {
+        pid: child.pid ?? 0,
+        printed: () => stdout,
+        isRunning: () => child.exitCode === null && child.signalCode === null,
+        ended,
+    };
 }
