@@ -2,7 +2,7 @@ import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { count } from "../cli/words";
 import { type Facts, hasHelped, isRested, shortOf, whyNotIn } from "./guards";
 import type { Decision, Past, Pool } from "./model";
-import { failedLooks, readSignals, type Seen, type Signal } from "./signals";
+import { demand, failedLooks, readSignals, type Seen, type Signal } from "./signals";
 
 /** After so many failed changes in a row nothing is tried again until a person changes the config. */
 const mostFailures = 3;
@@ -128,12 +128,7 @@ function out(facts: Facts, seen: Seen, wanted: number): Verdict {
     const { down, up } = seen.now;
     const failing = shortOf(seen);
     const dead = down > 0 ? [`${down} not UP`] : [];
-    const why = [
-        driver(seen).text,
-        ...(seen.isFull ? ["all slots are taken"] : []),
-        ...dead,
-        ...failing,
-    ].join(", ");
+    const why = [driver(seen).text, ...dead, ...failing].join(", ");
     const isAlarming = failing.length > 0 || down > up;
     const { changed } = past;
     if (changed?.byPerson && changed.to < changed.from && nowMs - changed.atMs < settings.inSeconds * 1000)
@@ -150,7 +145,8 @@ function out(facts: Facts, seen: Seen, wanted: number): Verdict {
             `${wanted} servers are wanted, and autoscale.max is ${settings.max}: ${why}`,
             true,
         );
-    if (!hasHelped(facts))
+    if (seen.isDraining) return stay(facts, `what had waited is being worked off: ${why}`);
+    if (!hasHelped(facts, seen))
         return stay(facts, `the last servers did not help, so it is not the servers: ${why}`, true);
     const step = Math.max(2, Math.ceil(replicas * settings.growth - 1e-9));
     const next = Math.min(wanted, replicas + step, settings.max);
@@ -175,6 +171,8 @@ function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
     const windowMs = settings.inSeconds * 1000;
     const unsafe = whyNotIn(facts, seen);
     if (unsafe !== undefined) return stay(facts, `${text}, but ${unsafe}`);
+    if (demand(seen.now) > seen.now.up * settings.slots * settings.target || seen.isDraining)
+        return stay(facts, `${text}, but just now it is more`);
     if (past.changed && nowMs - past.changed.atMs < windowMs)
         return stay(facts, `${text}, but the pool was changed less than ${settings.inSeconds} s ago`);
     const window = past.recommendations.filter(({ atMs }) => atMs > nowMs - windowMs);

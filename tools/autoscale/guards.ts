@@ -1,6 +1,6 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import type { Past, Pool } from "./model";
-import { demand, failedLooks, isSample, mean, type Seen } from "./signals";
+import type { Look, Past, Pool } from "./model";
+import { answeredPerSecond, failedLooks, isSample, lastFull, type Seen } from "./signals";
 
 /** What the parts of a decision look at. */
 export interface Facts {
@@ -26,10 +26,7 @@ export function shortOf({ failing = 0 }: Seen): string[] {
 }
 
 /** Why nothing may be taken away now, whatever the load; `undefined`: it may. Completes "…, but ". */
-export function whyNotIn(
-    { past, pool }: Pick<Facts, "past" | "pool">,
-    seen: Seen | undefined,
-): string | undefined {
+export function whyNotIn({ past, pool }: Facts, seen: Seen | undefined): string | undefined {
     if (!seen || failedLooks(past.looks) > 0) return "nothing is seen just now";
     const { now, failing, unknown } = seen;
     if (now.down > 0) return `${now.down} of ${now.up + now.down} servers are not UP`;
@@ -51,29 +48,25 @@ export function isRested({ past: { changed, looks }, pool, settings, nowMs }: Fa
 }
 
 /**
- * Whether the servers that came last changed anything: more requests a second are answered, or fewer run on each. If
- * neither, what all of them wait for is elsewhere, such as a slow database: servers without end would not help.
+ * Whether the servers that came last changed anything where all slots are still taken: of what they could answer more, at
+ * least three tenths is. If not, what all of them wait for is elsewhere, such as a slow database: servers without end
+ * would not help.
  */
-export function hasHelped({ past: { changed, looks }, settings, nowMs }: Facts): boolean {
-    if (!changed || changed.to <= changed.from || nowMs - changed.atMs > settings.inSeconds * 1000)
-        return true;
-    const samples = looks.filter(isSample);
-    const outMs = settings.outSeconds * 1000;
-    const before = samples.filter(({ atMs }) => atMs <= changed.atMs && atMs > changed.atMs - outMs);
-    const after = samples.filter(
-        ({ atMs, up }) => atMs > Math.max(changed.atMs, nowMs - outMs) && up > changed.from,
-    );
-    const rates = [before, after].map((part) =>
-        mean(part.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? [])),
-    );
-    const loads = [before, after].map((part) => mean(part.map((sample) => demand(sample) / sample.up)));
-    const [rateBefore, rateAfter, loadBefore, loadAfter] = [...rates, ...loads];
-    if (
-        rateBefore === undefined ||
-        rateAfter === undefined ||
-        loadBefore === undefined ||
-        loadAfter === undefined
-    )
-        return true;
-    return rateAfter > 1.1 * rateBefore || loadAfter < 0.9 * loadBefore;
+export function hasHelped({ past: { changed, looks }, settings, nowMs }: Facts, { isFull }: Seen): boolean {
+    if (!changed || !isFull || changed.to <= changed.from) return true;
+    const { answered = answeredBefore(looks, settings, changed.atMs) } = changed;
+    const now = answeredBefore(looks, settings, nowMs);
+    if (answered === undefined || now === undefined) return true;
+    return now > answered * (1 + 0.3 * (changed.to / changed.from - 1));
+}
+
+/** Requests a second that were answered while all slots were taken. For {@link Past.changed}, as the change ends. */
+export function answeredBefore(
+    looks: readonly Look[],
+    settings: Pick<AutoscaleSettings, "outSeconds" | "slots">,
+    atMs: number,
+): number | undefined {
+    const since = atMs - settings.outSeconds * 1000;
+    const window = looks.filter(isSample).filter((look) => look.atMs > since && look.atMs <= atMs);
+    return answeredPerSecond(lastFull(window, settings));
 }

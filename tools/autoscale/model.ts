@@ -47,7 +47,15 @@ export interface Past {
     /** Of earlier decisions, oldest first, as far back. */
     recommendations: readonly Recommendation[];
     /** The last change of `replicas`, by whomever. What a person did holds for a window against all that is measured. */
-    changed?: { atMs: number; from: number; to: number; byPerson?: boolean };
+    changed?: {
+        /** When it ended. */
+        atMs: number;
+        from: number;
+        to: number;
+        byPerson?: boolean;
+        /** Requests a second that were answered before its servers served. @default what the looks say, while they reach so far */
+        answered?: number;
+    };
     /** Changes in a row that did not end well; 0 after one that did, and after a person changed the config. */
     failures: number;
     /** When the last of them ended. */

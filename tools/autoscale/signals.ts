@@ -19,8 +19,10 @@ export interface Seen {
     signals: Signal[];
     /** Names of those that are asked for and not known: the pool must not shrink then. */
     unknown: string[];
-    /** All slots were taken in the last two looks, or requests waited for a server. */
+    /** All slots were taken in the last two looks, or requests waited for a server; and those that came since do not help. */
     isFull: boolean;
+    /** All slots are taken, or were a moment ago, by what had waited for them: it is worked off by those that there are. */
+    isDraining: boolean;
     /** Failures a second over requests a second; `undefined`: not known. */
     failing: number | undefined;
     /** The looks cover enough of `outSeconds` for a mean to be one. */
@@ -53,13 +55,20 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
     const window = all.filter(({ atMs }) => atMs > nowMs - outMs);
     const now = window.at(-1);
     if (!now) return undefined;
-    const isFullAt = (sample: Sample) => sample.queued > 0 || demand(sample) > sample.up * settings.slots;
-    const lastTwo = window.slice(-2);
-    const isFull = lastTwo.length === 2 && lastTwo.every(isFullAt);
-    // What waited for slots that have come since says nothing of what is wanted now.
-    const current = window.filter((sample) => sample.up >= now.up || !isFullAt(sample));
+    const full = lastFull(window, settings);
+    const isFull = full.length >= 2 && isNoAccident(full, settings.slots);
+    const free = window.slice(window.findLastIndex((sample) => isFullAt(sample, settings.slots)) + 1);
+    const use = isFull ? fullUse(full, settings) : freeUse(free.length > 0 ? free : window, now, settings);
+    const isShort = use > settings.target * (1 + tolerance);
+    const hasDrained = !isFull && free.length < Math.min(3, window.length);
     const asked = [
-        busy(current, isFull ? Math.min(...lastTwo.map(demand)) : 0, now, settings),
+        signal(
+            "busy",
+            use,
+            settings.target,
+            now.up,
+            isFull ? "all slots are taken" : `mean of ${settings.outSeconds} s`,
+        ),
         ...(settings.requestsPerSecond > 0 ? [requests(window, now, settings)] : []),
         ...(settings.cpu > 0 ? [cpu(window, now, past, settings)] : []),
     ];
@@ -67,21 +76,62 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
         now,
         signals: asked.filter((signal) => typeof signal !== "string"),
         unknown: asked.filter((signal) => typeof signal === "string"),
-        isFull,
+        isFull: isFull && isShort,
+        isDraining: (isFull && !isShort) || hasDrained,
         failing: failingShare(window),
         isMean: all.some(({ atMs }) => atMs <= nowMs - outMs / 2),
     };
 }
 
+const isFullAt = (sample: Sample, slots: number): boolean =>
+    sample.queued > 0 || demand(sample) > sample.up * slots;
+
+/** The newest looks, as far as all slots were taken in each, by as many servers as there are now. */
+export function lastFull(
+    samples: readonly Sample[],
+    { slots }: Pick<AutoscaleSettings, "slots">,
+): readonly Sample[] {
+    const up = samples.at(-1)?.up;
+    const other = samples.findLastIndex((sample) => sample.up !== up || !isFullAt(sample, slots));
+    return samples.slice(other + 1);
+}
+
 /**
- * Requests at the same time are what is wanted of the servers whatever their number: they are the product of requests a
- * second and of how long each takes (https://en.wikipedia.org/wiki/Little%27s_law), so that the mean may span a change.
+ * Requests come at random, so that their number varies by its root: in a small pool that is well, all slots are taken
+ * for a moment now and then. https://en.wikipedia.org/wiki/Poisson_distribution
  */
-function busy(window: readonly Sample[], least: number, { up }: Sample, settings: AutoscaleSettings): Signal {
-    const { slots, target, outSeconds } = settings;
-    const average = mean(window.map(demand)) ?? 0;
-    const over = least > average ? "in two looks" : `mean of ${outSeconds} s`;
-    return signal("busy", Math.max(average, least) / (up * slots), target, up, over);
+function isNoAccident(full: readonly Sample[], slots: number): boolean {
+    const lastTwo = full.slice(-2);
+    const taken = lastTwo.reduce((sum, sample) => sum + demand(sample), 0);
+    const all = lastTwo.reduce((sum, { up }) => sum + up * slots, 0);
+    return full.length >= 4 || lastTwo.some(({ queued }) => queued > 0) || taken > all + 2 * Math.sqrt(all);
+}
+
+/**
+ * Requests at the same time are what is wanted of the servers whatever their number: the product of requests a second
+ * and of how long each takes (https://en.wikipedia.org/wiki/Little%27s_law). What waited is not counted: more than the
+ * slots that there are is not known to be wanted.
+ */
+function freeUse(window: readonly Sample[], { up }: Sample, { slots }: AutoscaleSettings): number {
+    const average = mean(window.map((sample) => Math.min(demand(sample), sample.up * slots))) ?? 0;
+    return average / (up * slots);
+}
+
+/**
+ * Where all slots are taken, and what waits stays the same without being lost, that is what is wanted. Where it piles up,
+ * is worked off or gives up, it says little of how many servers are short: what they bear is what they answer, so the use
+ * is what comes over what is answered.
+ */
+function fullUse(samples: readonly Sample[], { slots }: AutoscaleSettings): number {
+    const recent = samples.slice(-4);
+    const [first = 0, ...rest] = recent.map(demand);
+    const last = rest.at(-1) ?? first;
+    const inside = Math.min(...recent.slice(-2).map(demand)) / ((recent[0]?.up ?? 1) * slots);
+    const came = mean(recent.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
+    const answered = answeredPerSecond(recent);
+    if (came === undefined || answered === undefined) return inside;
+    const isSteady = Math.abs(last - first) < 0.1 * last && (failingShare(recent) ?? 0) < 0.05;
+    return isSteady ? inside : Math.min(inside, came / Math.max(answered, 1e-9));
 }
 
 function requests(window: readonly Sample[], { up }: Sample, settings: AutoscaleSettings): Signal | string {
@@ -125,4 +175,18 @@ function failingShare(window: readonly Sample[]): number | undefined {
 
 export function mean(numbers: readonly number[]): number | undefined {
     return numbers.length === 0 ? undefined : numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
+}
+
+/**
+ * Requests that were answered well in a second: those that came and neither failed nor wait. It is what more servers
+ * raise, if it is servers that are short. `undefined`: not known.
+ */
+export function answeredPerSecond(samples: readonly Sample[]): number | undefined {
+    const [first, last] = [samples[0], samples.at(-1)];
+    // Of the first only how many were there counts.
+    const rates = samples.slice(1);
+    const came = mean(rates.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
+    const failed = mean(rates.flatMap(({ failuresPerSecond }) => failuresPerSecond ?? []));
+    if (came === undefined || failed === undefined || !first || !last) return undefined;
+    return came - failed - (demand(last) - demand(first)) / ((last.atMs - first.atMs) / 1000);
 }
