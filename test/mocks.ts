@@ -124,6 +124,9 @@ Object.assign(MockMonitor.prototype, {
 });
 
 /** An image that the account has. */
+/** The image that an admin host has. */
+const nextDebian = "debian-13-x64";
+
 export const debian = {
     id: 7,
     slug: "debian-12-x64",
@@ -160,9 +163,9 @@ function answer(
         case "getImages":
             return { images: [debian] };
         case "getImage":
-            if (slug !== debian.slug)
+            if (slug !== debian.slug && slug !== nextDebian)
                 throw refuse(`image not found: GET http://api/v2/images/${slug}: 404 none`);
-            return debian;
+            return { ...debian, slug };
         case "getDomain":
             if (!options.zones?.[name])
                 throw refuse(`domain not found: GET http://api/v2/domains/${name}: 404 none`);

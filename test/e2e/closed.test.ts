@@ -33,7 +33,9 @@ describe("closed by default", () => {
     const table: string[] = [];
 
     beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 2 });
+        world = made = await makeWorld("nspawn", {
+            ...{ replicas: 2, adminHost: true, adminHostImage: "debian-12-x64" },
+        });
         ({ operator, stranger } = await onTheInternet(world));
     });
     afterAll(async () => {
@@ -82,9 +84,9 @@ describe("closed by default", () => {
         hosts = await hostsOf(world);
         reservedIp = (await world.outputs()).loadBalancerIp;
         table.push(
-            `while two servers and the load balancer boot: ${dials} dials; open: ${watch.open.join(", ")}`,
+            `while two servers, the load balancer and the admin host boot: ${dials} dials; open: ${watch.open.join(", ")}`,
         );
-        for (const name of ["load-balancer", "web-0", "web-1"])
+        for (const name of ["load-balancer", "web-0", "web-1", "admin-host"])
             expect(addresses).toContain(host(name).publicIp);
         expect(addresses).toContain(reservedIp);
         expect(watch.open.sort()).toEqual(
@@ -94,10 +96,10 @@ describe("closed by default", () => {
 
     it("opens nothing while a server is added: outside, and for the server beside it", async () => {
         const web0 = inside(world, "web-0", host("web-0"));
-        const nextPrivate = addressesAfter(host("web-0").privateIp.replace(/\d+$/, "1"), 3);
+        const nextPrivate = addressesAfter(host("web-0").privateIp.replace(/\d+$/, "1"), 4);
         const watches = {
-            outside: await watchPorts(stranger, nextPublic(3), bootPorts),
-            beside: await watchPorts(web0, [...nextPublic(3), ...nextPrivate], bootPorts),
+            outside: await watchPorts(stranger, nextPublic(4), bootPorts),
+            beside: await watchPorts(web0, [...nextPublic(4), ...nextPrivate], bootPorts),
         };
         await world.configure({ replicas: 3 });
         await upEndsWell(world);
@@ -125,7 +127,7 @@ describe("closed by default", () => {
             `while web-2 boots: ${dials.outside} dials from outside, ${dials.beside} from web-0; open: none`,
             `while a droplet without a firewall boots: open: ${watches.beside.open.join(", ")}`,
         );
-        expect(nextPublic(3)).toContain(host("web-2").publicIp);
+        expect(nextPublic(4)).toContain(host("web-2").publicIp);
         expect(nextPrivate).toContain(host("web-2").privateIp);
     });
 
@@ -135,6 +137,7 @@ describe("closed by default", () => {
             [host("load-balancer").publicIp]: [80],
             [host("web-0").publicIp]: [],
             [host("web-1").publicIp]: [],
+            [host("admin-host").publicIp]: [],
         });
     });
 
@@ -143,6 +146,15 @@ describe("closed by default", () => {
             [reservedIp]: [22, 80],
             [host("load-balancer").publicIp]: [22, 80],
             [host("web-0").publicIp]: [],
+            [host("admin-host").publicIp]: [22],
+        });
+    });
+
+    it("shows the admin host SSH of the load balancer besides, and nothing of a server", async () => {
+        await expectAnswers(inside(world, "admin-host", host("admin-host")), {
+            [host("load-balancer").publicIp]: [22, 80],
+            [host("load-balancer").privateIp]: [22, 80],
+            [host("web-0").privateIp]: [],
         });
     });
 
@@ -153,12 +165,14 @@ describe("closed by default", () => {
             [host("load-balancer").privateIp]: [80],
             [host("web-1").publicIp]: [],
             [host("web-1").privateIp]: [],
+            [host("admin-host").privateIp]: [],
         });
     });
 
     it("shows the load balancer SSH and appPort of each server: nothing else listens there", async () => {
         await expectAnswers(inside(world, "load-balancer", host("load-balancer")), {
             [host("web-0").privateIp]: [22, 80],
+            [host("admin-host").privateIp]: [],
         });
     });
 
