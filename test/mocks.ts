@@ -123,10 +123,10 @@ Object.assign(MockMonitor.prototype, {
     },
 });
 
-/** An image that the account has. */
-/** The image that an admin host has. */
+/** Another one, which an admin host has. */
 const nextDebian = "debian-13-x64";
 
+/** An image that the account has. */
 export const debian = {
     id: 7,
     slug: "debian-12-x64",
