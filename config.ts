@@ -6,11 +6,13 @@ import { healthHostForm, healthPathForm } from "./components/haproxy/render";
 import { refusal } from "./components/refusal";
 import { acmeServer } from "./lib/acme";
 import { openSources, readBackendSources } from "./lib/backend-sources";
+import { readAutoscale, within } from "./lib/autoscale-settings";
 import {
     adminRanges,
     ipv4Ranges,
     jsonList,
     matching,
+    Mistakes,
     type Rule,
     slotNumbers,
     wholeNumber,
@@ -32,6 +34,8 @@ const imageSlug = matching(
 );
 const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu-1gb");
 
+const generationName = matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores");
+
 /** How much longer than a server may take to answer its drain lasts, in seconds: or a reload cuts what still may run. */
 const drainMargin = 5;
 
@@ -40,7 +44,8 @@ const rules = {
     replicas: wholeNumber(0, 1000),
     retired: slotNumbers,
     hold: slotNumbers,
-    generation: matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores"),
+    autoscale: readAutoscale,
+    generation: generationName,
     // No dash: the first one ends it, so that no two stacks' names begin alike.
     namePrefix: matching(/^[a-z][a-z0-9]{0,30}$/, "1 to 31 lower-case letters and digits, a letter first"),
     region: matching(/^[a-z]{3}\d$/, "a region's slug such as fra1"),
@@ -52,6 +57,7 @@ const rules = {
     size: sizeSlug,
     loadBalancerImage: imageSlug,
     loadBalancerSize: sizeSlug,
+    loadBalancerGeneration: generationName,
     userdata: userDataText,
     appPort: wholeNumber(1, 65_535),
     healthPath: matching(healthPathForm.pattern, healthPathForm.description),
@@ -128,19 +134,20 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 
 function grouped(values: Values) {
     const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, https } = values;
-    const { replicas, retired, hold, generation, appPort, healthPath, healthHost } = values;
+    const { replicas, retired, hold, autoscale, generation, appPort, healthPath, healthHost } = values;
     const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
     return {
         prefix,
         region,
         vpcId,
         access: { adminCidrs, sshFromAnywhere, backendSources, adminHost: values.adminHost },
-        scale: { replicas, retired, hold },
+        scale: { replicas, retired, hold, autoscale },
         backend: { image: values.image, size: values.size, userData: values.userdata, generation },
         loadBalancer: {
             image: values.loadBalancerImage,
             size: values.loadBalancerSize,
             userData: values.loadBalancerUserData,
+            generation: values.loadBalancerGeneration,
         },
         adminHost: values.adminHost
             ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
@@ -185,6 +192,10 @@ export function parseSettings(
                     `'${key}' is ${unquoted[key]} without quotes, of which Pulumi makes ${found}; ${quotes(key, unquoted[key])}`,
                 );
         } catch (error) {
+            if (error instanceof Mistakes) {
+                problems.push(...error.problems);
+                continue;
+            }
             const advice = isRewritten(unquoted[key] ?? "", found) ? `; ${quotes(key, unquoted[key])}` : "";
             problems.push(
                 `'${key}' should be ${(error as Error).message}, got ${found === "" ? "nothing" : found}${advice}`,
@@ -214,7 +225,7 @@ export function parseSettings(
             renderBackendUserData({ text, generation: raw.generation ?? "" }),
         ),
         checkUserData(loadBalancerFile, values.loadBalancerUserData, (text) =>
-            renderLoadBalancerUserData(text),
+            renderLoadBalancerUserData({ text, generation: raw.loadBalancerGeneration ?? "" }),
         ),
         checkUserData(adminHostFile, values.adminHostUserData, (text) => renderUserData(text)),
     ];
@@ -237,8 +248,13 @@ const ownUserData = { loadBalancerUserData: loadBalancerFile, adminHostUserData:
 
 /** What is legal, and likely not meant. */
 function unlikely(settings: Partial<Values>): string[] {
-    const { replicas, retired, hold, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
+    const { replicas, retired, hold, autoscale, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
     const warnings: string[] = [];
+    if (replicas !== undefined && autoscale && within(autoscale, replicas) !== replicas)
+        warnings.push(
+            `'replicas' is ${replicas}, and 'autoscale' has ${autoscale.min} to ${autoscale.max}: the autoscaler will make it ` +
+                `${within(autoscale, replicas)}`,
+        );
     if (trustedProxies && isOpenToAll(trustedProxies))
         warnings.push(
             `'trustedProxies' has ${addressCount(trustedProxies)} addresses, more than any CDN: who sends requests from one of them ` +

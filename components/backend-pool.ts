@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { AutoscaleSettings } from "../lib/autoscale-settings";
+import { describeAutoscale } from "../lib/autoscale-words";
 import { serverName, types } from "../lib/identity";
 import { slots } from "../lib/slots";
 import { describeUserData, renderBackendUserData } from "../userdata/render";
@@ -15,6 +17,8 @@ export interface BackendPoolArgs {
         retired: number[];
         /** Slots whose droplets keep the image, size and user data that they have; a new one gets the current ones. */
         hold: number[];
+        /** How the autoscaler changes `replicas`; nothing here follows it. @default a person does */
+        autoscale?: AutoscaleSettings;
     };
     /** A change replaces all, and so does another `generation` (one word, or empty). */
     droplet: DropletSettings & { generation: string };
@@ -44,7 +48,7 @@ export class BackendPool extends pulumi.ComponentResource {
     readonly sizes: pulumi.Output<string>[] = [];
 
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { replicas, retired, hold } = args.scale;
+        const { replicas, retired, hold, autoscale } = args.scale;
         const { image, size, userData: text, generation } = args.droplet;
         const { region, network, sshKeyId } = args;
         const userData = pulumi
@@ -62,6 +66,7 @@ export class BackendPool extends pulumi.ComponentResource {
                 replicas,
                 retired,
                 hold,
+                ...(autoscale && { autoscale: describeAutoscale(autoscale) }),
                 servers,
                 image,
                 size,

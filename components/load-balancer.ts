@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { readyName, types } from "../lib/identity";
+import type { UserDataParts } from "../userdata/multipart";
 import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
 import type { KeyPair } from "./deploy-key";
@@ -8,8 +9,11 @@ import { type DropletSettings, newDroplet } from "./droplet";
 import type { Network } from "./network";
 
 export interface LoadBalancerArgs {
-    /** Its user data is a cloud-config, to which keys are added. A change builds a second droplet that takes over. */
-    droplet: DropletSettings;
+    /**
+     * Its user data is a cloud-config, to which keys are added. A change builds a second droplet that takes over, and so
+     * does another `generation` (one word, or empty).
+     */
+    droplet: DropletSettings & { generation: string };
     /** Slug of a region. */
     region: string;
     /** Its firewalls are there before the droplet. */
@@ -39,18 +43,22 @@ export class LoadBalancer extends pulumi.ComponentResource {
 
     constructor(name: string, args: LoadBalancerArgs, opts?: pulumi.ComponentResourceOptions) {
         const { region, network, sshKeyId } = args;
-        const { image, size, userData } = args.droplet;
+        const { image, size, userData, generation } = args.droplet;
         super(
             types.loadBalancer,
             name,
-            { region, image, size, userData: describeUserData(userData), ...restartsAsInput(userData) },
+            {
+                ...{ region, image, size, userData: describeUserData(userData) },
+                ...restartsAsInput(userData),
+                ...(generation !== "" && { generation }),
+            },
             opts,
         );
         const droplet = newDroplet(
             name,
             {
                 ...{ region, image, size, network, sshKeyId },
-                userData: withKeys(userData, args),
+                userData: withKeys({ text: userData, generation }, args),
                 tag: network.loadBalancerTag,
             },
             {
@@ -95,14 +103,14 @@ export class LoadBalancer extends pulumi.ComponentResource {
 
 /** It holds private keys: a secret. */
 function withKeys(
-    text: string,
+    parts: UserDataParts,
     { host, setup }: Pick<LoadBalancerArgs, "host" | "setup">,
 ): pulumi.Output<string> {
     return pulumi.secret(
         pulumi
             .all([host.privateKey, host.publicKey, setup.privateKey])
             .apply(([hostKey, hostPublicKey, setupKey]) =>
-                renderLoadBalancerUserData(text, { hostKey, hostPublicKey, setupKey }),
+                renderLoadBalancerUserData(parts, { hostKey, hostPublicKey, setupKey }),
             ),
     );
 }

@@ -1,3 +1,17 @@
+import { Mistakes } from "./config-rules";
+import { cronProblem } from "./cron";
+import {
+    isObject,
+    jsonObject,
+    type NumberRule,
+    readBoolean,
+    readNumbers,
+    share,
+    show,
+    unknownKeys,
+    whole,
+} from "./object-rules";
+
 /** The config key `autoscale`: between how many servers, by what, and how fast the pool is scaled by itself. */
 
 /** While a window of the schedule is open, the pool has at least so many servers; the metrics may want more. */
@@ -42,4 +56,154 @@ export interface AutoscaleSettings {
     paused: boolean;
     /** Sick servers are replaced; `undefined`: they are not. */
     heal?: HealSettings;
+}
+
+/** The numbers among the keys. Why the defaults are these: docs/autoscaling.md. */
+const numbers = {
+    min: { ...whole(1, 1000), example: 2, meaning: "the pool never has fewer servers" },
+    max: { ...whole(1, 1000), example: 12, meaning: "the pool never has more servers" },
+    target: { ...share(0.1, 0.95), default: 0.6, example: 0.6 },
+    slots: {
+        ...whole(1, 100_000),
+        example: 8,
+        meaning: "how many requests one server works on at the same time, such as pm.max_children of php-fpm",
+    },
+    requestsPerSecond: { ...share(0, 1_000_000), default: 0, example: 200 },
+    cpu: { ...share(0, 0.95), default: 0, example: 0.7 },
+    outSeconds: { ...whole(10, 900), default: 60, example: 60 },
+    inSeconds: { ...whole(60, 7200), default: 300, example: 300 },
+    growth: { ...share(0.05, 10), default: 1, example: 1 },
+    shrink: { ...share(0.05, 1), default: 0.25, example: 0.25 },
+} satisfies Record<string, NumberRule>;
+
+const floorNumbers = {
+    min: { ...whole(1, 1000), example: 6, meaning: "how many servers there are at least" },
+};
+
+const healNumbers = {
+    downSeconds: { ...whole(30, 3600), default: 120, example: 120 },
+    perHour: { ...whole(1, 60), default: 2, example: 2 },
+};
+
+const ownKeys = [...Object.keys(numbers), "schedule", "paused", "heal"];
+
+/**
+ * The config's `autoscale`; `undefined` where it is off: empty, or `{}`.
+ *
+ * @throws Mistakes with all that is wrong.
+ */
+export function readAutoscale(raw: string): AutoscaleSettings | undefined {
+    const given = jsonObject(raw);
+    if (given === undefined)
+        throw new Error(
+            'settings such as {"min": 2, "max": 12, "slots": 8}: pulumi config set --path autoscale.min 2',
+        );
+    if (Object.keys(given).length === 0) return undefined;
+    const problems: string[] = unknownKeys("autoscale", given, ownKeys);
+    const found = readNumbers("autoscale", given, numbers, problems);
+    const paused = readBoolean("autoscale.paused", given.paused ?? false, problems);
+    const schedule = readSchedule(given.schedule ?? [], found.max, problems);
+    const heal = readHeal(given.heal ?? false, problems);
+    problems.push(...together(found));
+    if (problems.length > 0) throw new Mistakes(problems);
+    return { ...(found as Record<keyof typeof numbers, number>), schedule, paused, ...(heal && { heal }) };
+}
+
+/** The nearest number of servers that the settings allow. */
+export function within({ min, max }: Pick<AutoscaleSettings, "min" | "max">, replicas: number): number {
+    return Math.min(max, Math.max(min, replicas));
+}
+
+/** What is right by itself, and not together. */
+function together({ min = 0, max = Infinity, outSeconds = 0, inSeconds = Infinity }: Found): string[] {
+    return [
+        ...(min > max
+            ? [
+                  `'autoscale.min' should be at most 'autoscale.max' (${max}), got ${min}; pulumi config set --path autoscale.max ${min}`,
+              ]
+            : []),
+        ...(inSeconds < outSeconds
+            ? [
+                  `'autoscale.inSeconds' should be at least 'autoscale.outSeconds' (${outSeconds}), got ${inSeconds}: a pool that shrinks faster ` +
+                      `than it grows never rests; pulumi config set --path autoscale.inSeconds ${outSeconds}`,
+              ]
+            : []),
+    ];
+}
+
+type Found = Partial<Record<keyof typeof numbers, number>>;
+
+function readSchedule(value: unknown, max: number | undefined, problems: string[]): ScheduledFloor[] {
+    if (Array.isArray(value))
+        return value.map((entry: unknown, i) => readFloor(`autoscale.schedule[${i}]`, entry, max, problems));
+    problems.push(
+        `'autoscale.schedule' should be a list of ${floorForm}, got ${show(value)}; ` +
+            "pulumi config set --path 'autoscale.schedule[0].min' 6",
+    );
+    return [];
+}
+
+const floorForm =
+    '{"start": "30 7 * * Mon-Fri", "end": "0 19 * * Mon-Fri", "timezone": "Europe/Berlin", "min": 6}';
+
+function readFloor(
+    path: string,
+    entry: unknown,
+    max: number | undefined,
+    problems: string[],
+): ScheduledFloor {
+    const given = isObject(entry) ? entry : undefined;
+    if (!given) problems.push(`'${path}' should be such as ${floorForm}, got ${show(entry)}`);
+    const { start = "", end = "", timezone = "" } = given ?? {};
+    const floor = { start: String(start), end: String(end), timezone: String(timezone), min: 0 };
+    if (!given) return floor;
+    problems.push(...unknownKeys(path, given, ["start", "end", "timezone", "min"]));
+    floor.min = readNumbers(path, given, floorNumbers, problems).min ?? 0;
+    if (max !== undefined && floor.min > max)
+        problems.push(
+            `'${path}.min' should be at most 'autoscale.max' (${max}), got ${floor.min}; pulumi config set --path autoscale.max ${floor.min}`,
+        );
+    for (const key of ["start", "end"] as const) {
+        const form = typeof given[key] === "string" ? cronProblem(given[key]) : "five fields";
+        if (form !== undefined)
+            problems.push(
+                `'${path}.${key}' should be a cron expression: ${form}, got ${show(given[key])}; ` +
+                    `pulumi config set --path '${path}.${key}' '30 7 * * Mon-Fri'`,
+            );
+    }
+    if (floor.start === floor.end && floor.start !== "")
+        problems.push(`'${path}.end' should not be when the window starts, got ${floor.end} for both`);
+    if (!isTimezone(timezone))
+        problems.push(
+            `'${path}.timezone' should be the name of a time zone, got ${show(timezone === "" ? undefined : timezone)}; ` +
+                `pulumi config set --path '${path}.timezone' Europe/Berlin`,
+        );
+    return floor;
+}
+
+/** By the tz database of Node.js; an offset such as +01:00 knows no summer. */
+function isTimezone(name: unknown): boolean {
+    if (typeof name !== "string" || !/^[a-z]/i.test(name)) return false;
+    try {
+        new Intl.DateTimeFormat("en", { timeZone: name });
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+function readHeal(value: unknown, problems: string[]): HealSettings | undefined {
+    const isOn = ["true", "false"].includes(String(value));
+    if (isOn && String(value) === "false") return undefined;
+    if (!isOn && !isObject(value)) {
+        problems.push(
+            `'autoscale.heal' should be true, false or {"downSeconds": 120, "perHour": 2}, got ${show(value)}; ` +
+                "pulumi config set --path autoscale.heal true",
+        );
+        return undefined;
+    }
+    const given = isObject(value) ? value : {};
+    problems.push(...unknownKeys("autoscale.heal", given, Object.keys(healNumbers)));
+    const { downSeconds = 0, perHour = 0 } = readNumbers("autoscale.heal", given, healNumbers, problems);
+    return { downSeconds, perHour };
 }

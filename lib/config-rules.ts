@@ -3,6 +3,13 @@ import { isIpv4Range } from "./ipv4-ranges";
 /** Turns a config value as the engine hands it over into ours. Throws what completes "'key' should be …". */
 export type Rule<T> = (raw: string) => T;
 
+/** What is wrong with the parts of one value: each a whole sentence, which nothing completes. */
+export class Mistakes extends Error {
+    constructor(readonly problems: readonly string[]) {
+        super(problems.join("\n"));
+    }
+}
+
 /** A whole number within these bounds. */
 export function wholeNumber(min: number, max: number): Rule<number> {
     return (raw) => {

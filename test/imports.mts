@@ -21,14 +21,16 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     lib: [],
     policy: program.slice(1),
     "tools/main.ts": [
-        ...["plan", "status", "history", "drift", "doctor", "rollout", "deploy", "admit", "publish"].map(
-            (command) => `tools/${command}`,
-        ),
+        ...[
+            ...["plan", "status", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
+            ...["admit", "publish"],
+        ].map((command) => `tools/${command}`),
         "tools/cli",
     ],
     "tools/rollout": ["tools/deploy", "tools/plan", ...shared],
     "tools/deploy": ["tools/doctor", "tools/plan", ...shared],
     "tools/drift": ["tools/plan", ...shared],
+    "tools/autoscale": ["tools/deploy", "tools/history", "tools/plan", ...shared],
     "tools/plan": shared,
     "tools/status": shared,
     "tools/history": shared,

@@ -48,7 +48,7 @@ export function haproxyOf(
     const text = haproxyText(all.map(({ address }) => address));
     return {
         ...{ host: ["198.0.0.1"], text, generation: generationIn(text), servers: all },
-        ...{ draining: [], isApplying: false },
+        ...{ draining: [], isApplying: false, heartbeat: undefined },
         ...more,
     };
 }

@@ -7,6 +7,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import type { AdmitOptions } from "./admit/admit";
 import { mask } from "./cli/mask";
 import type { ReportOptions } from "./cli/reports";
+import type { AutoscaleOptions } from "./autoscale/autoscale";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
 import type { HistoryOptions } from "./history/history";
@@ -124,6 +125,26 @@ withPulumiOutput(program.command("rollout"))
     .option("--pause", "ask before each step but the first")
     .action(
         ending(async (options: RolloutOptions) => (await import("./rollout/rollout.ts")).rollout(options)),
+    );
+
+withPulumiOutput(program.command("autoscale"))
+    .description("Watches the pool of a stack, and scales it as `autoscale` in its config says.")
+    .option("--stack <name>", "its name", word, "dev")
+    .addOption(
+        new Option(
+            "--apply <how>",
+            "make the changes: `up` runs pulumi here, `commit` pushes them to the pipeline (default: only say what would be done)",
+        ).choices(["up", "commit"]),
+    )
+    .option("--once", "look for 10 s, decide, act, and end: for a timer")
+    .addHelpText(
+        "after",
+        "\nExit code with --once: 0, or 2 where something is wrong that a person should know.",
+    )
+    .action(
+        ending(async (options: AutoscaleOptions) =>
+            (await import("./autoscale/autoscale.ts")).autoscale(options),
+        ),
     );
 
 withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))

@@ -22,13 +22,17 @@ export interface LoadBalancerKeys {
 }
 
 /**
- * The load balancer's user data as it is sent: its cloud-config with the keys.
+ * The load balancer's user data as it is sent: its cloud-config with the keys, and its generation in a comment.
  *
  * @param keys @default as much room as they take, for a check before there are any
  * @throws Error if the text is no cloud-config, or all of it is over 64 KiB.
  */
-export function renderLoadBalancerUserData(text: string, keys: LoadBalancerKeys = sampleKeys): string {
-    return renderUserData(text, {
+export function renderLoadBalancerUserData(
+    { text, generation }: UserDataParts,
+    keys: LoadBalancerKeys = sampleKeys,
+): string {
+    const named = generation === "" ? text : `${text}# generation: ${generation}\n`;
+    return renderUserData(named, {
         ssh_keys: { ed25519_private: keys.hostKey, ed25519_public: keys.hostPublicKey },
         write_files: [{ path: setupKeyFile, permissions: "0600", content: keys.setupKey }],
     });

@@ -38,6 +38,7 @@ describe("settings", () => {
             size: "s-1vcpu-1gb",
             loadBalancerImage: "debian-12-x64",
             loadBalancerSize: "s-1vcpu-1gb",
+            loadBalancerGeneration: "",
             appPort: 80,
             healthPath: "/healthz",
             healthHost: "health-check",

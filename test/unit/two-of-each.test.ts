@@ -21,7 +21,8 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
         ...{ region, network, sshKeyId: keys.sshKeyId, setupKey: keys.setup.publicKey },
     });
     const loadBalancer = new LoadBalancer(`load-balancer${suffix}`, {
-        ...{ droplet, region, network, sshKeyId: keys.sshKeyId },
+        droplet: { ...droplet, generation: "" },
+        ...{ region, network, sshKeyId: keys.sshKeyId },
         ...{ deploy: keys.deploy, host: keys.host, setup: keys.setup },
         checkAccess: (address) => Promise.resolve(address),
     });

@@ -46,7 +46,7 @@ describe("what apt on the load balancer says", () => {
             {
                 kind: "updates",
                 name: "load-balancer",
-                fix: expect.stringContaining("userdata/haproxy.yaml") as string,
+                fix: expect.stringContaining("loadBalancerGeneration") as string,
             },
         ]);
         expect(takeUpdates(said("reboot"), "prod")).toMatch(/^reboot it in a quiet hour/);

@@ -291,8 +291,12 @@ describe("user data of a backend", () => {
 describe("user data of the load balancer", () => {
     it("has room for its keys", () => {
         const fill = (bytes: number) => `#cloud-config\n${"#".repeat(bytes - 15)}\n`;
-        expect(() => renderLoadBalancerUserData(fill(63_000))).not.toThrow();
-        expect(() => renderLoadBalancerUserData(fill(65_000))).toThrow(
+        const sent = (generation: string) =>
+            renderLoadBalancerUserData({ text: "#cloud-config\npackages: [haproxy]\n", generation });
+        expect(sent("2026-11").replace(/\s*# generation: 2026-11\s*$/, "\n")).toBe(sent(""));
+        expect(sent("2026-11")).not.toBe(sent("2026-12"));
+        expect(() => renderLoadBalancerUserData({ text: fill(63_000), generation: "" })).not.toThrow();
+        expect(() => renderLoadBalancerUserData({ text: fill(65_000), generation: "" })).toThrow(
             /at most 65536 .* that the program adds$/,
         );
     });

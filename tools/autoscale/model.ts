@@ -25,6 +25,8 @@ export interface Sample {
 export interface Blind {
     atMs: number;
     problem: string;
+    /** Visitors get answers all the same; `undefined`: not asked. */
+    siteAnswers?: boolean;
 }
 
 export type Look = Sample | Blind;
@@ -40,12 +42,13 @@ export interface Recommendation {
 
 /** What the autoscaler remembers from one look to the next; `--once` keeps it in a file. */
 export interface Past {
-    /** Oldest first, as far back as the longest window. */
+    /** Oldest first, the one of just now last; as far back as the longest window. */
     looks: readonly Look[];
+    /** Of earlier decisions, oldest first, as far back. */
     recommendations: readonly Recommendation[];
-    /** The last change of `replicas`, by whomever. */
-    changed?: { atMs: number; from: number; to: number };
-    /** Changes in a row that did not end well; 0 after one that did. */
+    /** The last change of `replicas`, by whomever. What a person did holds for a window against all that is measured. */
+    changed?: { atMs: number; from: number; to: number; byPerson?: boolean };
+    /** Changes in a row that did not end well; 0 after one that did, and after a person changed the config. */
     failures: number;
     /** When the last of them ended. */
     failedAtMs?: number;

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { useAccountOf } from "../live/api";
+import { isLocked } from "../pulumi/run";
+import { forgetGone } from "./gone";
 import { type Failure, requireOrder, requirePlan, upOrClear } from "./up";
 
 export interface DeployOptions {
@@ -9,6 +11,11 @@ export interface DeployOptions {
 }
 
 const lookSeconds = 10;
+
+const failureOf = (error: unknown): Failure => ({
+    problem: (error as Error).message,
+    locked: isLocked((error as Error).message),
+});
 
 /**
  * What a pipeline runs when a change is merged. Refuses what `doctor` and `plan` refuse, policy/limits.yaml among it: no
@@ -21,6 +28,7 @@ export async function deploy(stack: string, { waitMinutes, ...how }: DeployOptio
     for (;;) {
         const failure: Failure | undefined =
             (await requireOrder(stack)) ??
+            (await forgetGone(stack).then(() => undefined, failureOf)) ??
             (await requirePlan(stack, how.refresh ? ["--refresh"] : [])) ??
             (await upOrClear(stack, how));
         if (failure === undefined) return;

@@ -77,13 +77,15 @@ export function refusalOf(refusals: readonly string[]): string {
  * Runs `pulumi up`, without asking.
  *
  * @param options.refresh Look first how things really are, and fix what is not as it was made. @default false
+ * @param options.message Why: it stands in the stack's history. @default what git says of the last commit
  * @returns Why it did not end well; the reason itself has been printed.
  */
 export async function runUp(
     stack: string,
-    { quiet, refresh = false }: { quiet?: boolean; refresh?: boolean },
+    { quiet, refresh = false, message }: { quiet?: boolean; refresh?: boolean; message?: string },
 ): Promise<Failure | undefined> {
-    const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...(refresh ? ["--refresh"] : [])];
+    const more = [...(refresh ? ["--refresh"] : []), ...(message ? ["--message", message] : [])];
+    const args = ["up", "--yes", "--skip-preview", "--stack", stack, ...more];
     // On a terminal pulumi draws on stdout; its errors come on stderr.
     const draws = !quiet && process.stdout.isTTY;
     const env = withAuthor(process.env);

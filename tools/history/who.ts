@@ -41,7 +41,7 @@ function isAutoscaler(
 ) {
     if (!message.startsWith(autoscalePrefix)) return false;
     if (env["pulumi.flag.message"] !== undefined) return true;
-    const [, wanted] = /^autoscale: replicas \d+ -> (\d+)/.exec(message) ?? [];
+    const [, wanted] = /^autoscale: replicas \d+ (?:→|->) (\d+)/.exec(message) ?? [];
     if (wanted !== undefined && Number(wanted) !== replicas) return false;
     // A pipeline's checkout is dirty by what it wrote itself.
     return env["ci.system"] !== undefined || env["git.dirty"] === "false";

@@ -1,4 +1,5 @@
 import type { StackOutputs } from "../pulumi/run";
+import { type Heard, heartbeatIn, printHeartbeat } from "./heartbeat";
 import { onLoadBalancer } from "./ssh";
 
 /** What HAProxy says of a server. https://docs.haproxy.org/2.6/management.html#9.1 */
@@ -29,12 +30,14 @@ export interface LiveHaproxy {
     draining: string[];
     /** A run applies another text just now; one whose connection broke goes on without it. */
     isApplying: boolean;
+    /** Of the autoscaler. */
+    heartbeat: Heard | undefined;
 }
 
 const separator = (name: string): string => `-- dropscale: ${name}`;
 
 /** In the order in which {@link question} prints them, each up to a blank line of its own. */
-const parts = ["host", "text", "info", "servers", "draining", "applying"] as const;
+const parts = ["host", "text", "info", "servers", "draining", "applying", "heartbeat"] as const;
 
 /** Of the master, as apply.sh asks: it tells the workers apart, and which of them takes connections. */
 const question = `
@@ -49,6 +52,7 @@ for pid in $(master 'show proc' | awk '/^#/ { old = $2 == "old" } old && $2 == "
     master "@!$pid show servers state"
 done
 part applying; flock --nonblock /run/dropscale-haproxy.lock true || echo yes
+part heartbeat; ${printHeartbeat}
 part end`;
 
 /** Asks the load balancer that has the stack's address. @throws Error if it can't, or the answer is something else. */
@@ -57,14 +61,13 @@ export async function readHaproxy(outputs: StackOutputs): Promise<LiveHaproxy> {
 }
 
 export function parseHaproxy(printed: string): LiveHaproxy {
-    const [host = "", text = "", info = "", servers = "", draining = "", applying = ""] = parts.map(
-        (name, i) => {
+    const [host = "", text = "", info = "", servers = "", draining = "", applying = "", heartbeat = ""] =
+        parts.map((name, i) => {
             const from = `\n${separator(name)}\n`;
             const to = `\n${separator(parts[i + 1] ?? "end")}\n`;
             const [, rest = ""] = printed.split(from);
             return rest.split(to)[0] ?? "";
-        },
-    );
+        });
     return {
         host: host.trim().split(/\s+/),
         text,
@@ -72,6 +75,7 @@ export function parseHaproxy(printed: string): LiveHaproxy {
         servers: servers.trim() === "" ? undefined : parseStatistics(servers),
         draining: draining.trim() === "" ? [] : parseServersState(draining),
         isApplying: applying.trim() !== "",
+        heartbeat: heartbeatIn(heartbeat),
     };
 }
 

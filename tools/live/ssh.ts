@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { Client } from "ssh2";
 import { otherHostKey } from "../../lib/host-key";
 import type { StackOutputs } from "../pulumi/run";
@@ -10,9 +11,16 @@ export interface SshTarget {
     hostKey: string;
 }
 
+export interface SshOptions {
+    onStart?: (stdin: Writable) => void;
+    onOutput?: (text: string) => void;
+    signal?: AbortSignal;
+}
+
 /**
- * Runs one command and returns what it printed.
+ * Runs one command and returns what it printed; nothing, where `onOutput` got it.
  *
+ * @param options.onStart Gets what the command reads as its stdin. @default it reads nothing
  * @param options.onOutput Gets what it prints as it comes. @default nobody
  * @param options.signal Ends the connection; the promise is rejected then.
  * @throws Error if the host does not answer within 10 s or stops to, shows another key, or the command fails.
@@ -20,7 +28,7 @@ export interface SshTarget {
 export function runOverSsh(
     command: string,
     { host, privateKey, hostKey }: SshTarget,
-    { onOutput, signal }: { onOutput?: (text: string) => void; signal?: AbortSignal } = {},
+    { onStart, onOutput, signal }: SshOptions = {},
 ): Promise<string> {
     const [type = "", expected = ""] = hostKey.split(" ");
     return new Promise((resolve, reject) => {
@@ -44,10 +52,11 @@ export function runOverSsh(
                 let stdout = "";
                 let stderr = "";
                 channel.on("data", (data: Buffer) => {
-                    stdout += data.toString();
-                    onOutput?.(data.toString());
+                    if (onOutput) onOutput(data.toString());
+                    else stdout += data.toString();
                 });
                 channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+                onStart?.(channel);
                 channel.once("close", (code: number) => {
                     client.end();
                     if (code === 0) resolve(stdout);

@@ -78,8 +78,8 @@ export function describeUpdates({ packages, rebootDue, listsHours }: Updates): s
 /** How what waits is taken, in Markdown. */
 export function takeUpdates({ packages, rebootDue }: Updates, stack: string): string {
     const another =
-        `edit \`userdata/haproxy.yaml\` (a comment is enough) and \`pulumi up --stack ${stack}\`: another load balancer ` +
-        "with the newest packages takes over";
+        `\`pulumi config set loadBalancerGeneration ANOTHER_WORD --stack ${stack}\`, then \`pulumi up --stack ${stack}\`: ` +
+        "another load balancer with the newest packages takes over";
     const reboot = "reboot it in a quiet hour: nothing answers for about half a minute";
     if (packages.length > 0) return rebootDue ? `${another}; for a kernel alone, ${reboot}` : another;
     return rebootDue ? reboot : `look at \`apt-get update\` on it`;

@@ -1,3 +1,4 @@
+import { sayAutoscaleOf } from "../../lib/autoscale-words";
 import { names, types } from "../../lib/identity";
 import { factsOf } from "../../policy/facts";
 import { checkRules, type Limits } from "../../policy/rules";
@@ -90,7 +91,7 @@ export function buildPlan(sources: Sources): Plan {
 function draft(
     { stack, document, state, account }: Sources,
     changes: readonly Change[],
-    { userDataFile }: Config,
+    { userDataFile, autoscale }: Config,
     { left, list, haproxy }: { left: Left; list: ServerPlan[]; haproxy: HaproxyPlan },
 ) {
     const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
@@ -99,6 +100,7 @@ function draft(
         stack,
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
         settings: settingsOf(changes, document.config, userDataFile),
+        ...(autoscale && { autoscale }),
         servers: {
             before: namesBefore(list, left).length,
             after: list.filter(({ action }) => action !== "delete").length,
@@ -156,6 +158,8 @@ interface Config extends HaproxySettings {
     image: string;
     /** Without its ending, as in the config. */
     userDataFile: string;
+    /** In words; `undefined` where it is off. */
+    autoscale: string | undefined;
 }
 
 /** Whatever can't be read, the program has refused. */
@@ -175,6 +179,7 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         size: raw.size ?? "",
         image: raw.image ?? "",
         userDataFile: `userdata/${raw.userdata ?? ""}`,
+        autoscale: sayAutoscaleOf(raw.autoscale ?? ""),
         appPort: Number(raw.appPort),
         healthPath: raw.healthPath ?? "",
         healthHost: raw.healthHost ?? "",

@@ -13,6 +13,8 @@ export interface Plan {
     changes: boolean;
     /** Config that differs from what was applied last, by its key; and the stack's name, which is a part of every name. */
     settings: Setting[];
+    /** How the pool will be scaled by itself, in words; not there where a person does it. */
+    autoscale?: string;
     servers: {
         before: number;
         after: number;

@@ -1,4 +1,5 @@
 import { isComponent, isServer, types } from "../../lib/identity";
+import { isObject } from "../../lib/object-rules";
 import type { Change } from "./changes";
 import type { Setting } from "./model";
 import { sizeOf, userDataChange } from "./servers";
@@ -7,6 +8,7 @@ import { sizeOf, userDataChange } from "./servers";
 const keys: Record<string, string> = {
     [`${types.loadBalancer}.size`]: "loadBalancerSize",
     [`${types.loadBalancer}.image`]: "loadBalancerImage",
+    [`${types.loadBalancer}.generation`]: "loadBalancerGeneration",
     [`${types.pool}.userData`]: "userdata",
     // What anybody may know of it.
     [`${types.https}.certificate`]: "tlsCertificate",
@@ -39,6 +41,8 @@ export function settingsOf(
             const [old = null, next = null] = values.map(show);
             if (type === types.network && input === "prefix")
                 for (const part of prefixParts(values)) settings.set(part.key, part);
+            else if (key === "autoscale" && type === types.pool)
+                for (const part of autoscaleParts(values[0], values[1])) settings.set(part.key, part);
             else if (key in config && old !== next) settings.set(key, { key, before: old, after: next });
         }
     }
@@ -65,6 +69,16 @@ function prefixParts(values: readonly unknown[]): Setting[] {
     return ["namePrefix", "stack"].flatMap((key, i) => {
         const [old = null, next = null] = [before?.[i + 1], after?.[i + 1]];
         return old === next ? [] : [{ key, before: old, after: next }];
+    });
+}
+
+/** What differs in it; all of it, where it comes or goes. */
+function autoscaleParts(before: unknown, after: unknown): Setting[] {
+    const [old, next] = [before, after].map((value) => (isObject(value) ? value : undefined));
+    if (!old || !next) return [{ key: "autoscale", before: old ? "on" : null, after: next ? "on" : null }];
+    return Object.keys({ ...old, ...next }).flatMap((part) => {
+        const [from, to] = [show(old[part]), show(next[part])];
+        return from === to ? [] : [{ key: `autoscale.${part}`, before: from, after: to }];
     });
 }
 

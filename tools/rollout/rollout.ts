@@ -8,9 +8,10 @@ import { duration, some } from "../cli/words";
 import { leftOf } from "../live/left";
 import { limitProblem, roomProblem } from "../plan/room";
 import { readPlan } from "../plan/read";
+import { readPreviewDocument } from "../pulumi/preview";
 import { announcement, dropletsNeeded, planSteps, serverNames, type Step } from "./steps";
 import { readOutputs, readPulumi } from "../pulumi/run";
-import { StackConfig } from "./stack-config";
+import { StackConfig } from "../pulumi/stack-config";
 import { confirm } from "../cli/terminal";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 
@@ -37,13 +38,13 @@ export async function rollout(options: RolloutOptions): Promise<void> {
     const started = Date.now();
     const config = new StackConfig(stack);
     // Before anything that takes time: a wrong `hold` is said at once.
-    config.readHold();
+    config.readSlots("hold");
     await useAccountOf(stack);
     const unfit = await requireOrder(stack);
     if (unfit) throw new Error(unfit.problem);
     const steps = await planWhole(config, stack, batch);
     if (steps.length === 0) {
-        config.writeHold([]);
+        config.write({ hold: [] });
         console.log(`every server of ${stack} matches the config: nothing to do`);
         return;
     }
@@ -55,7 +56,7 @@ export async function rollout(options: RolloutOptions): Promise<void> {
         }
         const stepStarted = Date.now();
         console.log(`${step.title}${step.hold.length > 0 ? `, ${serverNames(step.hold)} held` : ""}`);
-        config.writeHold(step.hold);
+        config.write({ hold: step.hold });
         const problem = (await upOrClear(stack, { quiet }))?.problem ?? (await sickServers(stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
@@ -70,15 +71,17 @@ export async function rollout(options: RolloutOptions): Promise<void> {
  * @throws Error if `make plan` refuses the whole, a limit of policy/limits.yaml among it.
  */
 async function planWhole(config: StackConfig, stack: string, batch: number): Promise<Step[]> {
-    const { plan, document, state, live } = await config.with([], (flags) => readPlan(stack, flags));
+    const { plan, document, state, live } = await config.with({ hold: [] }, (flags) =>
+        readPlan(stack, flags),
+    );
     // For how many droplets there is room depends on the batches: that is counted below.
     const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
     if (refusals.length > 0) throw new Error(refusalOf(refusals));
     const whole = withWaiting(poolChanges(document), live);
     const { leftovers } = state;
-    const batches = planBatches(whole, config.readHold(), batch);
+    const batches = planBatches(whole, config.readSlots("hold"), batch);
     const serving = holdDuring(batches, -1);
-    const first = serving.length > 0 ? withWaiting(await config.preview(serving), live) : whole;
+    const first = serving.length > 0 ? withWaiting(await previewHeld(config, stack, serving), live) : whole;
     const situation = { whole, first, leftovers, batches };
     const steps = planSteps(situation);
     const idle = { droplets: wouldGo(live, whole), stack };
@@ -87,6 +90,15 @@ async function planWhole(config: StackConfig, stack: string, batch: number): Pro
     if (tooMany !== undefined) throw new Error(tooMany);
     for (const line of announcement(situation, steps)) console.log(line);
     return steps;
+}
+
+/** What `pulumi up` would do with another `hold`. */
+function previewHeld(config: StackConfig, stack: string, hold: readonly number[]): Promise<PoolChanges> {
+    return config.with({ hold }, async (flags) => {
+        const document = await readPreviewDocument(["--stack", stack, ...flags]);
+        if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
+        return poolChanges(document);
+    });
 }
 
 /** The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does. */

@@ -4,6 +4,7 @@ import { useAccountOf } from "../live/api";
 import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../live/account";
 import { readStack } from "../pulumi/stack";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
+import { describeHeartbeat } from "../live/heartbeat";
 import type { HaproxyServer } from "../live/haproxy";
 import {
     certificateProblems,
@@ -51,6 +52,14 @@ export async function status(name: string): Promise<void> {
     if (silent) throw silent;
     for (const line of certificateLines(certificate, name, colours)) console.log(line);
     console.log(updatesLine(updates, name, colours));
+    const scaler = autoscalerLine(live, colours);
+    if (scaler) console.log(scaler);
+}
+
+/** None where no autoscaler has been at work. */
+function autoscalerLine({ haproxy }: Live, { yellow }: Colors): string | undefined {
+    const heard = haproxy && "heartbeat" in haproxy ? describeHeartbeat(haproxy.heartbeat) : undefined;
+    return heard?.isAlarming ? yellow(mask(heard.text)) : heard && mask(heard.text);
 }
 
 /** Why HAProxy says nothing; `undefined` where it does. */

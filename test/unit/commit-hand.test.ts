@@ -1,0 +1,126 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { commitHand } from "../../tools/autoscale/hands";
+import { StackConfig } from "../../tools/pulumi/stack-config";
+
+const prod = `# The shop.
+config:
+  dropscale:replicas: 3 # enough since May
+  dropscale:region: fra1
+`;
+
+/** A repository that a pipeline deploys from, the autoscaler's clone of it, and a colleague's. */
+describe("the autoscaler's hand that commits", () => {
+    const home = process.cwd();
+    let folder: string;
+    const at = (name: string) => path.join(folder, name);
+    const git = (where: string, ...args: string[]) =>
+        execFileSync("git", ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", ...args], {
+            ...{ cwd: at(where), encoding: "utf8" },
+        }).trim();
+    const fileOf = (where: string) => readFileSync(at(`${where}/Pulumi.prod.yaml`), "utf8");
+    const edit = (where: string, from: string, to: string) => {
+        writeFileSync(at(`${where}/Pulumi.prod.yaml`), fileOf(where).replace(from, to));
+    };
+    const push = (where: string, message: string) => {
+        git(where, "commit", "--quiet", "--all", "--message", message);
+        git(where, "push", "--quiet");
+    };
+
+    beforeEach(() => {
+        folder = mkdtempSync(path.join(tmpdir(), "dropscale-commit-"));
+        git("", "init", "--quiet", "--bare", "--initial-branch=main", "origin.git");
+        git("", "clone", "--quiet", "origin.git", "colleague");
+        git("colleague", "checkout", "--quiet", "-B", "main");
+        writeFileSync(at("colleague/Pulumi.prod.yaml"), prod);
+        writeFileSync(at("colleague/Pulumi.yaml"), "name: dropscale\nconfig: {}\n");
+        git("colleague", "add", ".");
+        git("colleague", "commit", "--quiet", "--message", "the shop");
+        git("colleague", "push", "--quiet", "--set-upstream", "origin", "main");
+        git("", "clone", "--quiet", "origin.git", "autoscaler");
+        git("autoscaler", "config", "user.name", "autoscaler");
+        git("autoscaler", "config", "user.email", "autoscaler@example.com");
+        process.chdir(at("autoscaler"));
+    });
+    afterEach(() => {
+        process.chdir(home);
+        rmSync(folder, { recursive: true });
+    });
+    const hand = () => commitHand(new StackConfig("prod"));
+
+    it("pushes that one line, with the reason", async () => {
+        const message = "autoscale: replicas 3 → 5: busy 0.90 of 0.60";
+        expect(await hand().apply({ replicas: 5 }, message)).toBeUndefined();
+        git("colleague", "pull", "--quiet");
+        expect(fileOf("colleague")).toBe(prod.replace("replicas: 3 #", "replicas: 5 #"));
+        expect(git("colleague", "log", "-1", "--format=%an %s")).toBe(`autoscaler ${message}`);
+    });
+
+    it("follows what others push, before it decides", async () => {
+        edit("colleague", "fra1", "ams3");
+        push("colleague", "another region");
+        expect(await hand().follow()).toBeUndefined();
+        expect(fileOf("autoscaler")).toContain("ams3");
+    });
+
+    it("gives way to a person who has just changed the same", async () => {
+        edit("colleague", "replicas: 3", "replicas: 8");
+        push("colleague", "sale begins");
+        expect(await hand().apply({ replicas: 5 }, "autoscale: more")).toEqual({
+            ...{ problem: "somebody has just changed it: they go first", failed: false },
+        });
+        expect(git("origin.git", "log", "-1", "--format=%s")).toBe("sale begins");
+        expect(fileOf("autoscaler")).toContain("replicas: 8");
+    });
+
+    it("takes its commit back where the push is rejected, and can go on", async () => {
+        const hook = at("origin.git/hooks/pre-receive");
+        writeFileSync(hook, "#!/bin/sh\necho protected branch >&2; exit 1\n");
+        chmodSync(hook, 0o755);
+        const refusal = await hand().apply({ replicas: 5 }, "autoscale: more");
+        expect(refusal?.problem).toMatch(/^git push: .*protected branch/s);
+        expect(fileOf("autoscaler")).toBe(prod);
+        expect(await hand().follow()).toBeUndefined();
+        rmSync(hook);
+        expect(await hand().apply({ replicas: 5 }, "autoscale: more")).toBeUndefined();
+    });
+
+    it("takes its edit back where the commit is refused", async () => {
+        const hook = at("autoscaler/.git/hooks/pre-commit");
+        writeFileSync(hook, "#!/bin/sh\necho not by robots >&2; exit 1\n");
+        chmodSync(hook, 0o755);
+        expect((await hand().apply({ replicas: 5 }, "autoscale: more"))?.problem).toMatch(/not by robots/);
+        expect(fileOf("autoscaler")).toBe(prod);
+    });
+
+    it.each([
+        [
+            "an edit that is not committed",
+            () => {
+                edit("autoscaler", "fra1", "ams3");
+            },
+            /^there are uncommitted changes \(M Pulumi\.prod\.yaml\)/,
+        ],
+        [
+            "a commit that is not pushed",
+            () => {
+                edit("autoscaler", "fra1", "ams3");
+                git("autoscaler", "commit", "--quiet", "--all", "--message", "mine");
+            },
+            /^1 commits? here (is|are) not pushed/,
+        ],
+    ])("does nothing beside %s, and says what to do", async (_what, change, words) => {
+        change();
+        expect(await hand().follow()).toMatch(words);
+        expect((await hand().apply({ replicas: 5 }, "autoscale: more"))?.problem).toMatch(words);
+        expect(fileOf("autoscaler")).toContain("replicas: 3");
+    });
+
+    it("says so outside of a repository", async () => {
+        rmSync(at("autoscaler/.git"), { recursive: true });
+        await expect(hand().follow()).rejects.toThrow(/^git status: fatal: not a git repository/);
+    });
+});

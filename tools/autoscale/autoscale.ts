@@ -1,0 +1,113 @@
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mask } from "../cli/mask";
+import { coloursFor } from "../cli/terminal";
+import { useAccountOf } from "../live/api";
+import { conflictWith, type Heartbeat } from "../live/heartbeat";
+import { StackConfig } from "../pulumi/stack-config";
+import { commitHand, type Hand, upHand } from "./hands";
+import { Looker } from "./looker";
+import type { Decision } from "./model";
+import { Scaler } from "./scaler";
+import { readWanted } from "./wanted";
+
+export interface AutoscaleOptions {
+    /** @default dev */
+    stack: string;
+    /** How changes are made. @default none is: what would be done is printed */
+    apply?: Hand["name"];
+    /** Look, decide, act, and end, for a timer. @default false */
+    once?: boolean;
+    /** Show pulumi's output only where it fails. @default false */
+    quiet?: boolean;
+}
+
+/** How often HAProxy is asked, in seconds. */
+const lookSeconds = 5;
+/** Looks of a run with `--once`; the runs before it made the rest of a window. */
+const onceLooks = 3;
+/** How often a timer begins such a run, in seconds. */
+const timerSeconds = 60;
+/** The same words are printed again after so many seconds. */
+const repeatSeconds = 600;
+
+/**
+ * Watches a stack's pool, and scales it.
+ *
+ * @returns The exit code: 0, or 2 with `once` where something is wrong that a person should know.
+ * @throws Error where it can't begin: no `autoscale` in the config, another autoscaler at work, no such stack.
+ */
+export async function autoscale({
+    stack,
+    apply,
+    once = false,
+    quiet = false,
+}: AutoscaleOptions): Promise<number> {
+    const config = new StackConfig(stack);
+    // What is wrong in the file is said at once.
+    readWanted(config);
+    const hand = { up: () => upHand(stack, config, quiet), commit: () => commitHand(config) };
+    const scaler = new Scaler(stack, config, print, apply && hand[apply]());
+    if (apply === "up") await useAccountOf(stack);
+    const looker = new Looker(stack, { alone: apply !== undefined });
+    const stop = new AbortController();
+    const onSignal = () => {
+        stop.abort();
+    };
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, onSignal);
+    const say = speaker();
+    try {
+        let look = await looker.begin();
+        const conflict =
+            apply &&
+            "reading" in look &&
+            conflictWith(look.reading.heartbeat, { host: hostname(), hand: apply });
+        if (conflict) throw new Error(conflict);
+        for (let looks = 1; ; looks++) {
+            const isLast = once && looks >= onceLooks;
+            const decision = await scaler.round(look, !once || isLast);
+            say(decision);
+            const { action, reason, alarming = false } = decision;
+            const everySeconds = once ? timerSeconds : lookSeconds;
+            const who = {
+                host: hostname(),
+                pid: process.pid,
+                hand: apply ?? "dry-run",
+                everySeconds,
+            } as const;
+            const heartbeat: Heartbeat = { ...who, action, reason: mask(reason), alarming };
+            if (apply) looker.heartbeat = JSON.stringify(heartbeat);
+            if (isLast) {
+                await looker.look();
+                return decision.alarming ? 2 : 0;
+            }
+            await sleep(lookSeconds * 1000, undefined, { signal: stop.signal }).catch(() => undefined);
+            if (stop.signal.aborted) return 0;
+            look = await looker.look();
+        }
+    } finally {
+        await scaler.settle();
+        looker.close();
+        for (const signal of signals) process.off(signal, onSignal);
+    }
+}
+
+function print(text: string): void {
+    const { dim } = coloursFor(process.stdout);
+    console.log(`${dim(new Date().toTimeString().slice(0, 8))}  ${text}`);
+}
+
+/** Prints each decision that says something new; figures alone are nothing new. */
+function speaker(): (decision: Decision) => void {
+    const { yellow, bold } = coloursFor(process.stdout);
+    let said = { words: "", atMs: 0 };
+    return ({ action, reason, alarming }) => {
+        const words = `${action} ${reason.replace(/\d+/g, "")}`;
+        const nowMs = Date.now();
+        if (words === said.words && nowMs - said.atMs < repeatSeconds * 1000) return;
+        said = { words, atMs: nowMs };
+        const colour = alarming ? yellow : action === "none" ? (text: string) => text : bold;
+        print(colour(mask(reason)));
+    };
+}

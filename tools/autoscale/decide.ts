@@ -1,0 +1,218 @@
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
+import { count } from "../cli/words";
+import { type Facts, hasHelped, isRested, shortOf, whyNotIn } from "./guards";
+import type { Decision, Past, Pool } from "./model";
+import { failedLooks, readSignals, type Seen, type Signal } from "./signals";
+
+/** After so many failed changes in a row nothing is tried again until a person changes the config. */
+const mostFailures = 3;
+/** After the first failed change, doubled with each. */
+const backOffMs = 300_000;
+/** So many looks in vain are no accident. */
+const mostFailedLooks = 3;
+
+type Verdict = Omit<Decision, "recommendation">;
+
+/**
+ * How many servers there should be, and why. The same of the same: it asks nobody, not even a clock.
+ *
+ * @param floor Servers that the schedule wants at least; 0: none.
+ */
+export function decide(
+    pool: Pool,
+    past: Past,
+    settings: AutoscaleSettings,
+    floor: number,
+    nowMs: number,
+): Decision {
+    const seen = readSignals(past, settings, nowMs);
+    const wanted = seen && seen.now.up > 0 ? wantedOf(seen, pool) : undefined;
+    const known: Facts = { pool, past, settings, nowMs, low: lowest(settings, floor), floor };
+    const verdict =
+        heldBack(known) ??
+        outsideRange(known, seen) ??
+        (seen && wanted !== undefined && failedLooks(past.looks) < mostFailedLooks
+            ? byMetrics(known, seen, wanted)
+            : blind(known, seen));
+    return {
+        ...verdict,
+        ...(wanted !== undefined && { recommendation: { atMs: nowMs, replicas: wanted } }),
+    };
+}
+
+const lowest = ({ min, max }: AutoscaleSettings, floor: number): number =>
+    Math.min(max, Math.max(min, floor));
+
+const stay = ({ pool }: Facts, reason: string, alarming = false): Verdict => ({
+    replicas: pool.replicas,
+    action: "none",
+    reason,
+    ...(alarming && { alarming }),
+});
+
+/** What all signals together want: the most of them, the dead ones made up for, half as many again where all is full. */
+function wantedOf({ signals, now, isFull }: Seen, { replicas }: Pool): number {
+    const most = Math.max(...signals.map(({ wanted }) => wanted)) + now.down;
+    return isFull ? Math.max(most, replicas + Math.ceil(replicas / 2)) : most;
+}
+
+function heldBack(facts: Facts): Verdict | undefined {
+    const { pool, past, settings, nowMs } = facts;
+    if (settings.paused) return stay(facts, "paused by autoscale.paused");
+    const failed = backOff(past, nowMs);
+    if (failed?.isFinal) return stay(facts, failed.reason, true);
+    if (pool.occupied !== undefined) return stay(facts, `waits: ${pool.occupied}`);
+    return failed && stay(facts, failed.reason, true);
+}
+
+/** Why nothing is tried now after changes that failed; `undefined`: it may be. `isFinal`: until a person changes something. */
+export function backOff(past: Past, nowMs: number): { reason: string; isFinal: boolean } | undefined {
+    const { failures, failedAtMs = 0 } = past;
+    const { atMs = 0, byPerson = false } = past.changed ?? {};
+    if (failures === 0 || (byPerson && atMs > failedAtMs)) return undefined;
+    if (failures > mostFailures)
+        return {
+            reason: `stopped: ${failures} changes in a row failed; look why (make history), and change the config to go on`,
+            isFinal: true,
+        };
+    const untilMs = failedAtMs + backOffMs * 2 ** (failures - 1);
+    if (nowMs >= untilMs) return undefined;
+    const which = failures === 1 ? "the last change" : `the last ${failures} changes`;
+    const minutes = Math.ceil((untilMs - nowMs) / 60_000);
+    return { reason: `waits ${minutes} min: ${which} failed`, isFinal: false };
+}
+
+/** What the settings rule out is put right whatever is measured; but a pool is made smaller only in sight of it. */
+function outsideRange(facts: Facts, seen: Seen | undefined): Verdict | undefined {
+    const { pool, past, settings, low, floor, nowMs } = facts;
+    const { replicas } = pool;
+    if (replicas < low) {
+        const isScheduled = floor > settings.min;
+        const reason = `${isScheduled ? "the schedule" : "autoscale.min"} wants at least ${count(low, "server")}`;
+        return { replicas: low, action: "out", reason };
+    }
+    if (replicas <= settings.max) return undefined;
+    const over = `autoscale.max is ${settings.max}`;
+    const unsafe = whyNotIn(facts, seen);
+    if (unsafe !== undefined) return stay(facts, `${over}, but ${unsafe}`, true);
+    if (past.changed && nowMs - past.changed.atMs < settings.outSeconds * 1000)
+        return stay(facts, `${over}: the last change is to show first what it does`);
+    return { replicas: Math.max(settings.max, shrunk(facts)), action: "in", reason: over };
+}
+
+function blind(facts: Facts, seen: Seen | undefined): Verdict {
+    const { past } = facts;
+    const failed = failedLooks(past.looks);
+    const last = past.looks.at(-1);
+    const why = last && "problem" in last ? last.problem : "HAProxy has not been asked lately";
+    if (failed >= mostFailedLooks)
+        return stay(facts, `nothing is seen since ${failed} looks, so nothing is changed: ${why}`, true);
+    if (seen?.now.up === 0) return stay(facts, "no server is UP: more of the same would not help", true);
+    return stay(facts, `nothing is seen just now: ${why}`);
+}
+
+function byMetrics(facts: Facts, seen: Seen, wanted: number): Verdict {
+    const { replicas } = facts.pool;
+    const aim = Math.max(wanted, facts.low);
+    if (aim > replicas) return out(facts, seen, aim);
+    return aim < replicas ? shrink(facts, seen, aim) : stay(facts, driver(seen).text);
+}
+
+/** What wants most. */
+const driver = ({ signals }: Seen): Signal =>
+    signals.reduce((most, signal) => (signal.ratio > most.ratio ? signal : most));
+
+function out(facts: Facts, seen: Seen, wanted: number): Verdict {
+    const { pool, past, settings, nowMs } = facts;
+    const { replicas } = pool;
+    const { down, up } = seen.now;
+    const failing = shortOf(seen);
+    const dead = down > 0 ? [`${down} not UP`] : [];
+    const why = [
+        driver(seen).text,
+        ...(seen.isFull ? ["all slots are taken"] : []),
+        ...dead,
+        ...failing,
+    ].join(", ");
+    const isAlarming = failing.length > 0 || down > up;
+    const { changed } = past;
+    if (changed?.byPerson && changed.to < changed.from && nowMs - changed.atMs < settings.inSeconds * 1000)
+        return stay(
+            facts,
+            `a person has just made it ${replicas}, which holds for ${settings.inSeconds} s: ${why}`,
+            seen.isFull,
+        );
+    if (!seen.isMean && !seen.isFull) return stay(facts, `has only begun to look: ${why}`);
+    if (!isRested(facts)) return stay(facts, `the last change is still under way: ${why}`);
+    if (replicas >= settings.max)
+        return stay(
+            facts,
+            `${wanted} servers are wanted, and autoscale.max is ${settings.max}: ${why}`,
+            true,
+        );
+    if (!hasHelped(facts))
+        return stay(facts, `the last servers did not help, so it is not the servers: ${why}`, true);
+    const step = Math.max(2, Math.ceil(replicas * settings.growth - 1e-9));
+    const next = Math.min(wanted, replicas + step, settings.max);
+    const limit = next < wanted ? [`${wanted} are wanted`] : [];
+    return {
+        replicas: next,
+        action: "out",
+        reason: [why, ...limit].join(", "),
+        ...(isAlarming && { alarming: true }),
+    };
+}
+
+/** The fewest servers that one step leaves. */
+function shrunk({ pool: { replicas }, settings }: Facts): number {
+    return replicas - Math.max(1, Math.floor(replicas * settings.shrink + 1e-9));
+}
+
+function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
+    const { pool, past, settings, nowMs } = facts;
+    const { replicas } = pool;
+    const { text } = driver(seen);
+    const windowMs = settings.inSeconds * 1000;
+    const unsafe = whyNotIn(facts, seen);
+    if (unsafe !== undefined) return stay(facts, `${text}, but ${unsafe}`);
+    if (past.changed && nowMs - past.changed.atMs < windowMs)
+        return stay(facts, `${text}, but the pool was changed less than ${settings.inSeconds} s ago`);
+    const window = past.recommendations.filter(({ atMs }) => atMs > nowMs - windowMs);
+    if (
+        !isWhole(
+            window.map(({ atMs }) => atMs),
+            facts,
+        )
+    )
+        return stay(facts, `${text}, but the last ${settings.inSeconds} s were not all seen`);
+    const most = Math.max(wanted, ...window.map((recommendation) => recommendation.replicas));
+    if (most >= replicas)
+        return stay(facts, `${text}, but ${count(most, "server")} wanted within ${settings.inSeconds} s`);
+    const least = Math.max(most, shrunk(facts), facts.low);
+    const next = fitting(least, replicas, seen);
+    if (next === replicas) return stay(facts, `${text}, but one server fewer would be close to the target`);
+    return {
+        replicas: next,
+        action: "in",
+        reason: `${text}, for ${settings.inSeconds} s no more than ${count(most, "server")} wanted`,
+    };
+}
+
+/** Servers with which the next breeze does not bring back the one that left: below 0.9 of the target afterwards. */
+function fitting(least: number, replicas: number, { signals }: Seen): number {
+    const ratio = Math.max(...signals.map((signal) => signal.ratio));
+    let next = least;
+    while (next < replicas && (ratio * replicas) / next >= 0.9) next++;
+    return next;
+}
+
+/**
+ * Whether looks were made all the time. Each tells of `outSeconds` before it, so no gap may be much longer; and the first
+ * is as close to the start of the window as they are to each other.
+ */
+function isWhole(times: readonly number[], { settings, nowMs }: Facts): boolean {
+    const gaps = times.map((atMs, i) => (times[i + 1] ?? nowMs) - atMs);
+    const longest = Math.max(...gaps);
+    const first = (times[0] ?? Infinity) - (nowMs - settings.inSeconds * 1000);
+    return longest <= settings.outSeconds * 1500 && first <= Math.max(longest, 15_000);
+}

@@ -1,0 +1,79 @@
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
+import type { Past, Pool } from "./model";
+import { demand, failedLooks, isSample, mean, type Seen } from "./signals";
+
+/** What the parts of a decision look at. */
+export interface Facts {
+    pool: Pool;
+    past: Past;
+    settings: AutoscaleSettings;
+    nowMs: number;
+    /** Least servers by settings and schedule; never more than `max`. */
+    low: number;
+    floor: number;
+}
+
+/** More failures than this share of the requests: nothing is taken away. */
+const mostFailing = 0.05;
+/** How long a change may take until its servers are in haproxy.cfg; then it is not waited for any longer. */
+const settleMs = 600_000;
+/** How long servers that came serve until the next step: what had waited for them is worked off. */
+const restMs = 15_000;
+
+/** `more than 5 % of the requests fail`, or nothing. */
+export function shortOf({ failing = 0 }: Seen): string[] {
+    return failing > mostFailing ? [`${Math.round(failing * 100)} % of the requests fail`] : [];
+}
+
+/** Why nothing may be taken away now, whatever the load; `undefined`: it may. Completes "…, but ". */
+export function whyNotIn(
+    { past, pool }: Pick<Facts, "past" | "pool">,
+    seen: Seen | undefined,
+): string | undefined {
+    if (!seen || failedLooks(past.looks) > 0) return "nothing is seen just now";
+    const { now, failing, unknown } = seen;
+    if (now.down > 0) return `${now.down} of ${now.up + now.down} servers are not UP`;
+    if (now.up !== pool.replicas) return `${now.up} of ${pool.replicas} servers are there`;
+    if (now.young > 0) return `${now.young} of ${now.up} servers have only just come up`;
+    if (failing === undefined) return "nobody knows how many requests fail";
+    if (failing > mostFailing) return `${Math.round(failing * 100)} % of the requests fail`;
+    return unknown.length > 0 ? `${unknown.join(" and ")} is not known` : undefined;
+}
+
+/** Whether the last change has come to its end, all of its servers are UP (a dead one is not waited for), and been given a moment to help. */
+export function isRested({ past: { changed, looks }, pool, settings, nowMs }: Facts): boolean {
+    if (!changed || nowMs - changed.atMs > settleMs) return true;
+    const recent = looks
+        .filter(isSample)
+        .filter(({ atMs }) => atMs > nowMs - restMs || atMs === looks.at(-1)?.atMs);
+    const isNew = nowMs - changed.atMs < settings.outSeconds * 1000;
+    return recent.every(({ up, down }) => up + down === pool.replicas && (down === 0 || !isNew));
+}
+
+/**
+ * Whether the servers that came last changed anything: more requests a second are answered, or fewer run on each. If
+ * neither, what all of them wait for is elsewhere, such as a slow database: servers without end would not help.
+ */
+export function hasHelped({ past: { changed, looks }, settings, nowMs }: Facts): boolean {
+    if (!changed || changed.to <= changed.from || nowMs - changed.atMs > settings.inSeconds * 1000)
+        return true;
+    const samples = looks.filter(isSample);
+    const outMs = settings.outSeconds * 1000;
+    const before = samples.filter(({ atMs }) => atMs <= changed.atMs && atMs > changed.atMs - outMs);
+    const after = samples.filter(
+        ({ atMs, up }) => atMs > Math.max(changed.atMs, nowMs - outMs) && up > changed.from,
+    );
+    const rates = [before, after].map((part) =>
+        mean(part.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? [])),
+    );
+    const loads = [before, after].map((part) => mean(part.map((sample) => demand(sample) / sample.up)));
+    const [rateBefore, rateAfter, loadBefore, loadAfter] = [...rates, ...loads];
+    if (
+        rateBefore === undefined ||
+        rateAfter === undefined ||
+        loadBefore === undefined ||
+        loadAfter === undefined
+    )
+        return true;
+    return rateAfter > 1.1 * rateBefore || loadAfter < 0.9 * loadBefore;
+}

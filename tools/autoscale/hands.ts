@@ -1,0 +1,158 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { mask } from "../cli/mask";
+import { count } from "../cli/words";
+import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
+import { forgetGone } from "../deploy/gone";
+import { readHaproxy } from "../live/haproxy";
+import type { Plan } from "../plan/model";
+import { readPlan } from "../plan/read";
+import { readOutputs } from "../pulumi/run";
+import type { StackConfig } from "../pulumi/stack-config";
+import { difference } from "./wanted";
+
+/** What the autoscaler changes in a stack's config, and nothing else. */
+export type Change = {
+    replicas?: number;
+    retired?: readonly number[];
+    loadBalancerGeneration?: string;
+};
+
+/** Why a change was not made. */
+export interface Refusal {
+    problem: string;
+    /** It was begun, and did not end well: such a one is not repeated at once. */
+    failed: boolean;
+}
+
+/** How the autoscaler makes a change. */
+export interface Hand {
+    name: "up" | "commit";
+    /** Before each decision: what others have changed. @returns Why nothing can be decided now. */
+    follow: () => Promise<string | undefined>;
+    /** @param message One line, for the history. */
+    apply: (change: Change, message: string) => Promise<Refusal | undefined>;
+}
+
+/** Runs `pulumi up` here. Needs the token, the state and its passphrase. */
+export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand {
+    return {
+        name: "up",
+        follow: () => Promise.resolve(undefined),
+        apply: async (change, message) => {
+            const judge = () => config.with(change, (flags) => readPlan(stack, flags));
+            const [wasGone, first] = await Promise.all([forgetGone(stack), judge()]);
+            const isHalfDone = first.state.leftovers.length + first.state.pending.length > 0;
+            const unfit = isHalfDone ? await requireOrder(stack) : undefined;
+            if (unfit) return { problem: unfit.problem, failed: false };
+            const { plan } = wasGone || isHalfDone ? await judge() : first;
+            if (!plan.applicable) return { problem: refusalOf(plan.refusals), failed: false };
+            const other = otherChanges(plan, change);
+            if (other.length > 0)
+                return {
+                    problem:
+                        `\`pulumi up\` would change more than the autoscaler may: ${other.join("; ")}. ` +
+                        `Take over what others changed (git pull), or run \`pulumi up --stack ${stack}\` yourself`,
+                    failed: false,
+                };
+            const before = {
+                loadBalancerGeneration: String(config.read("loadBalancerGeneration")),
+                replicas: Number(config.read("replicas")),
+                retired: config.readSlots("retired"),
+            };
+            config.write(change);
+            const failure = await upOrClear(stack, { quiet, message });
+            if (failure === undefined) return undefined;
+            // What was not applied must not be applied by the next run of somebody else.
+            if (!(await serves(stack, { ...before, ...change }))) config.write(before);
+            return { problem: failure.problem, failed: !failure.locked };
+        },
+    };
+}
+
+/** Whether HAProxy has the servers of a config: a run may fail after that, when it deletes. */
+async function serves(stack: string, wanted: Required<Change>): Promise<boolean> {
+    const { servers } = await readOutputs(stack)
+        .then(readHaproxy)
+        .catch(() => ({ servers: undefined }));
+    return servers !== undefined && difference({ servers }, wanted) === undefined;
+}
+
+/** What a plan does beside what was asked for: in the folder's files, or in the state, is somebody else's change. */
+export function otherChanges({ settings, servers, loadBalancer }: Plan, change: Change): string[] {
+    // Its own settings are no droplet's.
+    const strange = settings.filter(({ key }) => !(key in change) && !/^autoscale(\.|$)/.test(key));
+    const replaced = servers.list.filter(({ action }) => action === "replace" || action === "update");
+    return [
+        ...strange.map(({ key, before, after }) => `${key} ${before ?? "unset"} → ${after ?? "unset"}`),
+        ...replaced.map(({ name, action, why }) => `${action} ${name} (${why.join(", ")})`),
+        ...(loadBalancer.action === "keep" || "loadBalancerGeneration" in change
+            ? []
+            : [`${loadBalancer.action} load-balancer`]),
+    ];
+}
+
+/** How often the repository is asked what others have pushed, in seconds; before a change in any case. */
+const fetchSeconds = 30;
+
+/** Commits and pushes that one line; a pipeline applies it. No cloud token is needed here. */
+export function commitHand(config: StackConfig): Hand {
+    const upstream = "@{upstream}";
+    let followedAtMs = 0;
+    const catchUp = async (): Promise<string | undefined> => {
+        const dirty = (await git("status", "--porcelain", "--untracked-files=no")).trim();
+        if (dirty !== "")
+            return `there are uncommitted changes (${dirty.split("\n")[0]?.trim() ?? ""}): commit them, or \`git restore\` them`;
+        await git("fetch", "--quiet");
+        const ahead = (await git("rev-list", "--count", `${upstream}..HEAD`)).trim();
+        if (ahead !== "0")
+            return `${count(Number(ahead), "commit")} here ${ahead === "1" ? "is" : "are"} not pushed: \`git push\` them, or \`git reset --hard ${upstream}\``;
+        await git("merge", "--quiet", "--ff-only", upstream);
+        return undefined;
+    };
+    const follow = async (): Promise<string | undefined> => {
+        if (Date.now() - followedAtMs < fetchSeconds * 1000) return undefined;
+        const problem = await catchUp();
+        if (problem === undefined) followedAtMs = Date.now();
+        return problem;
+    };
+    return {
+        name: "commit",
+        follow,
+        apply: async (change, message) => {
+            const decidedOn = JSON.stringify([config.read("replicas"), config.readSlots("retired")]);
+            const problem = await catchUp();
+            if (problem) return { problem, failed: false };
+            if (JSON.stringify([config.read("replicas"), config.readSlots("retired")]) !== decidedOn)
+                return { problem: "somebody has just changed it: they go first", failed: false };
+            config.write(change);
+            try {
+                await git("commit", "--quiet", "--message", message, "--", config.file);
+            } catch (error) {
+                await git("restore", "--staged", "--worktree", "--", config.file);
+                return { problem: (error as Error).message, failed: false };
+            }
+            try {
+                await git("push", "--quiet");
+                return undefined;
+            } catch (error) {
+                await git("reset", "--quiet", "--hard", "HEAD~1");
+                return { problem: (error as Error).message, failed: false };
+            }
+        },
+    };
+}
+
+/** @throws Error in git's own words. */
+async function git(...args: string[]): Promise<string> {
+    try {
+        const { stdout } = await promisify(execFile)("git", args, {
+            // Nobody is there to type a password.
+            env: { ...process.env, GIT_TERMINAL_PROMPT: "0" },
+        });
+        return stdout;
+    } catch (error) {
+        const { stderr = "", message } = error as Error & { stderr?: string };
+        throw new Error(`git ${args[0] ?? ""}: ${mask(stderr.trim() || message)}`, { cause: error });
+    }
+}

@@ -1,0 +1,69 @@
+import type { HealSettings } from "../../lib/autoscale-settings";
+import type { Blind } from "./model";
+import type { ServerReading } from "../live/reading";
+import { duration } from "../cli/words";
+
+export interface Healing {
+    /** The one to replace now; `undefined`: none. */
+    slot?: number;
+    /** `undefined`: nobody is sick. */
+    reason?: string;
+    /** Somebody is sick, and nothing is done about it. */
+    alarming?: boolean;
+}
+
+const hourMs = 3_600_000;
+
+/**
+ * Whether the load balancer is to be replaced: nobody can log in to it, and no visitor gets an answer. Where only the way
+ * to it is broken, the site answers; where this machine has no network, the API does not, and no change can be made.
+ *
+ * @param blind The looks since the last one that saw anything, oldest first.
+ * @param healedAtMs When load balancers were replaced before: one an hour.
+ */
+export function healLoadBalancer(
+    blind: readonly Blind[],
+    { downSeconds }: HealSettings,
+    healedAtMs: readonly number[],
+    nowMs: number,
+): Healing & { isDead?: boolean } {
+    const dead = blind.slice(blind.findLastIndex(({ siteAnswers }) => siteAnswers !== false) + 1);
+    const seconds = Math.round((nowMs - (dead[0]?.atMs ?? nowMs)) / 1000);
+    if (dead.length < 3 || seconds < downSeconds) return {};
+    const what = `the load balancer has not answered for ${duration(seconds)}, by SSH or HTTP`;
+    if (healedAtMs.some((atMs) => nowMs - atMs < hourMs))
+        return { reason: `${what}, and was replaced less than an hour ago`, alarming: true };
+    return { isDead: true, reason: `${what}: it is replaced`, alarming: true };
+}
+
+/**
+ * Which sick server is to be replaced. One at a time: the next look tells more. Where more than half of the pool is DOWN
+ * it is the app, the user data or the network, and new servers would be as sick.
+ *
+ * @param healedAtMs When servers were replaced before.
+ */
+export function heal(
+    servers: readonly ServerReading[],
+    { downSeconds, perHour }: HealSettings,
+    healedAtMs: readonly number[],
+    nowMs: number,
+): Healing {
+    const down = servers.filter(({ isUp, status }) => !isUp && status !== "MAINT");
+    const [sick] = down
+        .filter(({ slot, statusSeconds }) => slot !== undefined && statusSeconds >= downSeconds)
+        .sort((a, b) => b.statusSeconds - a.statusSeconds);
+    if (sick === undefined) return {};
+    const what = `${sick.name} has been DOWN for ${duration(sick.statusSeconds)} (${sick.check || "no check"})`;
+    if (down.length * 2 > servers.length)
+        return {
+            reason: `${what}, as ${down.length} of ${servers.length} are: it is not the servers, and new ones would not help`,
+            alarming: true,
+        };
+    const recent = healedAtMs.filter((atMs) => nowMs - atMs < hourMs).length;
+    if (recent >= perHour)
+        return {
+            reason: `${what}, and ${recent} were replaced within an hour, as many as heal.perHour allows`,
+            alarming: true,
+        };
+    return { slot: sick.slot, reason: `${what}: it is replaced` };
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import * as path from "node:path";
+import type { Past } from "./model";
+
+/** What the autoscaler remembers of a stack. */
+export interface Memory extends Past {
+    /** What it last saw in the stack's config: when something differs, a person has changed it. */
+    seen?: { replicas: number; config: string };
+    /** When sick servers were replaced, in the last hour. */
+    healedAtMs: readonly number[];
+    /** The same of load balancers. */
+    frontsHealedAtMs: readonly number[];
+}
+
+export const nothing: Memory = {
+    looks: [],
+    recommendations: [],
+    failures: 0,
+    healedAtMs: [],
+    frontsHealedAtMs: [],
+};
+
+/** No window reaches further back. */
+const keptMs = 3_600_000;
+
+/** https://specifications.freedesktop.org/basedir-spec/latest/ */
+export function memoryFile(project: string, stack: string): string {
+    const state = process.env.XDG_STATE_HOME ?? path.join(homedir(), ".local/state");
+    return path.join(state, "dropscale", `${project}-${stack.replaceAll("/", "-")}.autoscale.json`);
+}
+
+/** What can't be read is forgotten: the next minutes tell it again. */
+export function readMemory(file: string): Memory {
+    try {
+        return { ...nothing, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
+    } catch {
+        return nothing;
+    }
+}
+
+/** An interruption leaves the old file or the new one. @throws Error where it can't be written */
+export function writeMemory(file: string, memory: Memory): void {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.new`, JSON.stringify(memory), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+}
+
+/** Without what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */
+export function forget(memory: Memory, windowSeconds: number, nowMs: number): Memory {
+    const since = nowMs - (windowSeconds + 60) * 1000;
+    return {
+        ...memory,
+        looks: memory.looks.filter(({ atMs }) => atMs >= since),
+        recommendations: memory.recommendations.filter(({ atMs }) => atMs >= since),
+        healedAtMs: memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs),
+        frontsHealedAtMs: memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs),
+    };
+}

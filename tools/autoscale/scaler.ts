@@ -1,0 +1,219 @@
+import { serverName } from "../../lib/identity";
+import { arrow, duration, some } from "../cli/words";
+import { readBackend, projectName } from "../pulumi/stack";
+import { readLocks } from "../pulumi/runs";
+import type { StackConfig } from "../pulumi/stack-config";
+import { backOff, decide } from "./decide";
+import type { Change, Hand } from "./hands";
+import { heal, healLoadBalancer } from "./heal";
+import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
+import type { Blind, Decision, Pool } from "./model";
+import { sampleOf, type TimedReading } from "./sample";
+import { floorAt } from "./schedule";
+import { isSample } from "./signals";
+import { difference, readWanted, type Wanted } from "./wanted";
+import * as path from "node:path";
+
+/** After a change that was refused, nothing is tried for so long, in seconds. */
+const refusedSeconds = 60;
+
+/** How long the servers may differ from the config until a person should know, in seconds, beside `readySeconds`. */
+const catchUpSeconds = 600;
+
+/** A decision, and the change that makes it true; `undefined`: none is to be made. */
+interface Step {
+    decision: Decision;
+    change?: Change;
+    /** What is to be remembered once it is made. */
+    made?: () => Partial<Memory>;
+}
+
+/** What is done, and why: for people, and for the stack's history. */
+const sentence = ({ replicas, reason }: Decision, now: Wanted): string =>
+    replicas === now.replicas ? reason : `replicas ${arrow(now.replicas, replicas)}: ${reason}`;
+
+/** The autoscaler of one stack: takes a look, decides, and has its hand make the change while it goes on looking. */
+export class Scaler {
+    private readonly file: string;
+    private memory: Memory;
+    private before: TimedReading | undefined;
+    private acting: { what: string; ended: Promise<void> } | undefined;
+    private refused: { problem: string; atMs: number } | undefined;
+    private apartSinceMs: number | undefined;
+
+    /**
+     * @param say Gets how a change ended.
+     * @param hand @default a dry run: it only says what it would do
+     */
+    constructor(
+        private readonly stack: string,
+        private readonly config: StackConfig,
+        private readonly say: (text: string) => void,
+        private readonly hand?: Hand,
+    ) {
+        this.file = memoryFile(projectName(), stack);
+        this.memory = readMemory(this.file);
+    }
+
+    /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
+    async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
+        const wanted = readWanted(this.config);
+        this.remember(look, wanted);
+        const { pool, alarming } = await this.poolOf(look, wanted);
+        const step = this.decide(look, wanted, pool);
+        const decision = alarming ? { ...step.decision, alarming } : step.decision;
+        writeMemory(this.file, this.memory);
+        if (mayAct && step.change && this.hand)
+            this.act(this.hand, step.change, sentence(decision, wanted), step.made);
+        return { ...decision, reason: sentence(decision, wanted) };
+    }
+
+    /** Waits for the change that is under way. */
+    async settle(): Promise<void> {
+        await this.acting?.ended;
+    }
+
+    private remember(look: TimedReading | Blind, { replicas, retired, settings }: Wanted): void {
+        const { looks, seen, ...rest } = this.memory;
+        const now = { replicas, config: JSON.stringify([settings, retired]) };
+        const isPersons = !this.acting && seen && (seen.replicas !== replicas || seen.config !== now.config);
+        const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
+        const last = "reading" in look ? sampleOf(look, this.before) : look;
+        this.before = "reading" in look ? look : undefined;
+        this.memory = forget(
+            {
+                ...rest,
+                ...(isPersons && { failures: 0 }),
+                ...(isPersons &&
+                    seen.replicas !== replicas && {
+                        changed: { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true },
+                    }),
+                // While it acts, the file has what may have to be taken back.
+                seen: this.acting && seen ? seen : now,
+                looks: [...looks, last],
+            },
+            windowSeconds,
+            look.atMs,
+        );
+    }
+
+    /** The pool, and why nothing may be changed now. */
+    private async poolOf(
+        look: TimedReading | Blind,
+        wanted: Wanted,
+    ): Promise<{ pool: Pool; alarming?: boolean }> {
+        const { replicas, hold, readySeconds } = wanted;
+        const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
+        this.apartSinceMs = apart === undefined ? undefined : (this.apartSinceMs ?? look.atMs);
+        const apartSeconds = Math.round((look.atMs - (this.apartSinceMs ?? look.atMs)) / 1000);
+        const occupied = (why: string, alarming = false) => ({ pool: { replicas, occupied: why }, alarming });
+        if (this.acting) return occupied(`under way (${this.acting.what})`);
+        if (this.refused && look.atMs - this.refused.atMs < refusedSeconds * 1000)
+            return occupied(this.refused.problem, true);
+        const strange = await this.hand?.follow().catch((error: unknown) => (error as Error).message);
+        if (strange !== undefined) return occupied(strange, true);
+        if (hold.length > 0)
+            return occupied(
+                `a roll-out holds ${some(
+                    hold.map((slot) => serverName(slot)),
+                    5,
+                )}`,
+            );
+        const [lock] = await this.locks();
+        if (lock) return occupied(`another run holds the stack (${lock.username}@${lock.hostname})`);
+        if ("reading" in look && look.reading.isApplying)
+            return occupied("haproxy.cfg is just being applied");
+        if (apart !== undefined)
+            return occupied(
+                `the servers are not those of ${this.config.file} (${apart})${apartSeconds >= 60 ? ` for ${duration(apartSeconds)}` : ""}: \`pulumi up\` makes them so`,
+                apartSeconds > readySeconds + catchUpSeconds,
+            );
+        return { pool: { replicas } };
+    }
+
+    private async locks() {
+        const backend = await readBackend();
+        if (backend === undefined) return [];
+        return readLocks(backend, projectName(), path.basename(this.stack));
+    }
+
+    private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
+        const { settings, replicas, readySeconds } = wanted;
+        const nowMs = look.atMs;
+        const floor = floorAt(settings, nowMs, readySeconds);
+        const decision = decide(pool, this.memory, settings, floor, nowMs);
+        const { recommendation } = decision;
+        if (recommendation)
+            this.memory = {
+                ...this.memory,
+                recommendations: [...this.memory.recommendations, recommendation],
+            };
+        // A sick server first: its share is what the others are busy with.
+        const healing = pool.occupied === undefined ? this.heal(look, wanted, decision) : undefined;
+        if (healing) return healing;
+        if (decision.action === "none") return { decision };
+        const { replicas: to } = decision;
+        const made = () => ({ changed: { atMs: Date.now(), from: replicas, to } });
+        return { decision, change: { replicas: to }, made };
+    }
+
+    private heal(
+        look: TimedReading | Blind,
+        { settings, retired }: Wanted,
+        decision: Decision,
+    ): Step | undefined {
+        const nowMs = look.atMs;
+        if (!settings.heal || settings.paused || backOff(this.memory, nowMs)) return undefined;
+        const { looks, healedAtMs, frontsHealedAtMs } = this.memory;
+        const blind = looks.slice(looks.findLastIndex(isSample) + 1) as Blind[];
+        const {
+            slot,
+            isDead,
+            reason = "",
+            alarming,
+        } = "reading" in look
+            ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
+            : { ...healLoadBalancer(blind, settings.heal, frontsHealedAtMs, nowMs), slot: undefined };
+        const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
+        if (isDead)
+            return {
+                decision: said,
+                change: {
+                    loadBalancerGeneration: `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`,
+                },
+                made: () => ({ frontsHealedAtMs: [...this.memory.frontsHealedAtMs, nowMs] }),
+            };
+        if (slot !== undefined)
+            return {
+                decision: said,
+                change: { retired: [...retired, slot].sort((a, b) => a - b) },
+                made: () => ({ healedAtMs: [...this.memory.healedAtMs, nowMs] }),
+            };
+        return alarming && decision.action === "none" ? { decision: said } : undefined;
+    }
+
+    private act(hand: Hand, change: Change, what: string, made: Step["made"]): void {
+        const startedMs = Date.now();
+        const run = async () => {
+            const refusal = await hand
+                .apply(change, `autoscale: ${what}`)
+                .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
+            const { failures } = this.memory;
+            this.acting = undefined;
+            if (refusal === undefined) {
+                const { replicas, retired, settings } = readWanted(this.config);
+                const seen = { replicas, config: JSON.stringify([settings, retired]) };
+                this.memory = { ...this.memory, ...made?.(), failures: 0, seen };
+                const seconds = Math.round((Date.now() - startedMs) / 1000);
+                this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
+            } else {
+                this.refused = { problem: refusal.problem, atMs: Date.now() };
+                if (refusal.failed)
+                    this.memory = { ...this.memory, failures: failures + 1, failedAtMs: Date.now() };
+            }
+            writeMemory(this.file, this.memory);
+        };
+        const [subject = ""] = what.split(": ");
+        this.acting = { what: subject, ended: run() };
+    }
+}

@@ -1,0 +1,126 @@
+import { parse } from "csv-parse/sync";
+import { slotOf } from "../../lib/identity";
+import { type Heard, heartbeatIn } from "./heartbeat";
+
+/** A server as HAProxy has it just now. */
+export interface ServerReading {
+    name: string;
+    /** `undefined` for a name that is none of ours. */
+    slot: number | undefined;
+    /** IPv4, without a port. */
+    address: string;
+    /** `UP`, `UP 1/2` (a check has failed), `DOWN`, `DOWN 1/2` (a check has passed), `MAINT`, … */
+    status: string;
+    isUp: boolean;
+    /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, … */
+    check: string;
+    /** Since its status changed last, in seconds. */
+    statusSeconds: number;
+    /** Requests that it works on. */
+    running: number;
+    /** Requests in the last second. */
+    requestsPerSecond: number;
+    /** Mean of its last 1,024 requests, in milliseconds, whenever those were. */
+    responseMs: number;
+    /** Answers of 5xx, and connections that failed, since HAProxy was reloaded last. */
+    failures: number;
+    /** Requests since then. */
+    requests: number;
+}
+
+/** One look at HAProxy. */
+export interface PoolReading {
+    /** Of the worker that answered: its counters begin at 0. */
+    pid: number;
+    uptimeSeconds: number;
+    /** Of the haproxy.cfg that it runs; empty: it is not ours. */
+    generation: string;
+    /** Share of HAProxy's own time that is idle, 0 to 100. */
+    idlePercent: number;
+    connections: number;
+    maxConnections: number;
+    /** A run applies another haproxy.cfg just now. */
+    isApplying: boolean;
+    /** What an autoscaler said last, in JSON, and how long ago; `undefined`: none has, since the host was started. */
+    heartbeat: Heard | undefined;
+    servers: ServerReading[];
+    /** Requests that servers which are UP work on; WebSockets and event streams are in `streams`. */
+    running: number;
+    /** Requests that wait for a server. */
+    queued: number;
+    streams: number;
+    /** Since HAProxy was reloaded last: requests, and answers of 5xx to visitors. */
+    requests: number;
+    failures: number;
+}
+
+type Row = Readonly<Record<string, string | undefined>>;
+
+/** @throws Error where that is not HAProxy's answer to `show info` and `show stat`. */
+export function parseReading(answer: string): PoolReading {
+    const info = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(answer)?.[1] ?? "";
+    const rows = answer
+        .split(/^# (?=pxname,)/m)
+        .slice(1)
+        // Each table ends with a blank line; what follows it is another answer.
+        .flatMap((table) => parse<Row>(table.split(/^\s*$/m)[0] ?? "", tableOptions));
+    const backends = rows.filter(({ svname }) => svname === "BACKEND");
+    if (info("Pid") === "" || backends.length === 0)
+        throw new Error("HAProxy does not answer on the load balancer");
+    const requests = backends.filter(({ pxname }) => pxname !== "streams");
+    const servers = serversOf(rows.filter(({ svname }) => svname !== "BACKEND"));
+    return {
+        pid: Number(info("Pid")),
+        uptimeSeconds: Number(info("Uptime_sec")),
+        generation: /^gen=([0-9a-f]{16})$/.exec(info("description"))?.[1] ?? "",
+        idlePercent: Number(info("Idle_pct")),
+        connections: Number(info("CurrConns")),
+        maxConnections: Number(info("Maxconn")),
+        isApplying: /^applying: yes$/m.test(answer),
+        heartbeat: heartbeatIn(answer),
+        servers,
+        running: sum(
+            servers.filter(({ isUp }) => isUp),
+            ({ running }) => running,
+        ),
+        queued: sum(requests, (row) => number(row, "qcur")),
+        streams: sum(
+            backends.filter(({ pxname }) => pxname === "streams"),
+            (row) => number(row, "scur"),
+        ),
+        requests: sum(backends, (row) => number(row, "req_tot")),
+        failures: sum(backends, (row) => number(row, "hrsp_5xx")),
+    };
+}
+
+/** HAProxy ends each line with a comma, and quotes what has one in it. */
+const tableOptions = { columns: true, relax_column_count: true, skip_empty_lines: true } as const;
+
+/** A server stands in each backend: its state is that of `pool`, which has the checks; requests are those of all. */
+function serversOf(rows: readonly Row[]): ServerReading[] {
+    const named = new Map<string, Row[]>();
+    for (const row of rows) named.set(row.svname ?? "", [...(named.get(row.svname ?? "") ?? []), row]);
+    return [...named].map(([name, all]) => {
+        const [row = {}] = all;
+        const status = row.status ?? "";
+        return {
+            name,
+            slot: slotOf({ name }),
+            address: (row.addr ?? "").replace(/:\d+$/, ""),
+            status,
+            isUp: status.startsWith("UP"),
+            check: (row.check_status ?? "").replace(/^\* /, ""),
+            statusSeconds: number(row, "lastchg"),
+            running: sum(all, (one) => number(one, "scur")),
+            requestsPerSecond: sum(all, (one) => number(one, "rate")),
+            responseMs: number(row, "rtime"),
+            failures: sum(all, (one) => number(one, "hrsp_5xx") + number(one, "econ") + number(one, "eresp")),
+            requests: sum(all, (one) => number(one, "stot")),
+        };
+    });
+}
+
+const number = (row: Row, name: string): number => Number(row[name] ?? 0) || 0;
+
+const sum = <T>(all: readonly T[], of: (one: T) => number): number =>
+    all.reduce((total, one) => total + of(one), 0);

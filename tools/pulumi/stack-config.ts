@@ -1,0 +1,114 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { isCollection, parseDocument } from "yaml";
+import { projectName, readProjectFile } from "./stack";
+
+/** Values by key, without the project's name before it. An empty list takes the key out. */
+export type ConfigChanges = Readonly<Record<string, string | number | readonly number[] | undefined>>;
+
+/** Pulumi.<stack>.yaml in the current folder, for commands that change it. */
+export class StackConfig {
+    readonly file: string;
+    private readonly project: string;
+
+    /** @param stack With an organization before it or without. */
+    constructor(stack: string) {
+        this.file = `Pulumi.${path.basename(stack)}.yaml`;
+        this.project = projectName();
+    }
+
+    /** As the file has it, or else Pulumi.yaml's default. @throws Error if there is no such file, or it is no YAML. */
+    read(key: string): unknown {
+        const name = `${this.project}:${key}`;
+        const found = valueIn(readProjectFile(this.file), this.file, name);
+        if (found !== undefined) return found;
+        const project = parse(readProjectFile("Pulumi.yaml"), "Pulumi.yaml") as {
+            config?: Record<string, { default?: unknown }>;
+        };
+        return project.config?.[name]?.default;
+    }
+
+    /** A list of slots. @throws Error if it is none. */
+    readSlots(key: "hold" | "retired"): number[] {
+        try {
+            return slotList(key, this.read(key));
+        } catch (error) {
+            throw new Error(`${this.file}: ${(error as Error).message}`, { cause: error });
+        }
+    }
+
+    /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */
+    write(changes: ConfigChanges): void {
+        const text = readProjectFile(this.file);
+        const next = withValues(text, this.project, changes);
+        if (next === text) return;
+        writeFileSync(`${this.file}.new`, next);
+        renameSync(`${this.file}.new`, this.file);
+    }
+
+    /** Runs something with the options with which `pulumi` reads the config so changed. The file stays as it is. */
+    async with<T>(changes: ConfigChanges, run: (flags: readonly string[]) => Promise<T>): Promise<T> {
+        const folder = mkdtempSync(path.join(tmpdir(), "dropscale-config-"));
+        try {
+            const file = path.join(folder, this.file);
+            const text = withValues(readProjectFile(this.file), this.project, changes);
+            writeFileSync(file, text, { mode: 0o600 });
+            return await run(["--config-file", file]);
+        } finally {
+            rmSync(folder, { recursive: true });
+        }
+    }
+}
+
+/** @throws Error for a text that is no YAML. */
+function parse(text: string, file: string): unknown {
+    const document = parseDocument(text);
+    const [problem] = document.errors;
+    if (problem) throw new Error(`${file} should be YAML: ${problem.message}`);
+    return (document.toJS() as unknown) ?? {};
+}
+
+/** What the text of a stack's config has under a whole name. @throws Error for a text that is no YAML. */
+export function valueIn(text: string, file: string, name: string): unknown {
+    return (parse(text, file) as { config?: Record<string, unknown> }).config?.[name];
+}
+
+/** @param value As YAML has it, or the text that `pulumi config set hold '[1]'` makes of a list. @throws Error if it is no list of slot numbers. */
+export function slotList(key: string, value: unknown): number[] {
+    const list: unknown = typeof value === "string" ? parseJson(value) : (value ?? []);
+    if (!Array.isArray(list) || !list.every((slot) => Number.isInteger(slot) && Number(slot) >= 0))
+        throw new Error(
+            `'${key}' should be a list of slot numbers such as [1], got ${JSON.stringify(value)}`,
+        );
+    return list as number[];
+}
+
+function parseJson(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return text;
+    }
+}
+
+/** The text of a stack's config with other values, each on one line. All else stays, comments and order too. */
+export function withValues(text: string, project: string, changes: ConfigChanges): string {
+    const document = parseDocument(text);
+    for (const [key, value] of Object.entries(changes)) {
+        if (value === undefined) continue;
+        const path = ["config", `${project}:${key}`];
+        const old = document.getIn(path, true);
+        if (Array.isArray(value) && value.length === 0) {
+            document.deleteIn(path);
+        } else if (Array.isArray(value)) {
+            const list = document.createNode(value, { flow: true });
+            if (isCollection(old) && old.flow) list.comment = old.comment;
+            document.setIn(path, list);
+        } else {
+            // An existing scalar keeps its comment.
+            document.setIn(path, value);
+        }
+    }
+    return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
