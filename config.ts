@@ -25,8 +25,8 @@ import { addressCount, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges
 import { slots } from "./lib/slots";
 import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
-import { backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
-import { renderBackendUserData, renderLoadBalancerUserData } from "./userdata/render";
+import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
+import { renderBackendUserData, renderLoadBalancerUserData, renderUserData } from "./userdata/render";
 
 const imageSlug = matching(
     /^[a-z0-9][a-z0-9-]*$/,
@@ -83,6 +83,9 @@ const rules = {
     backendSources: (raw) => readBackendSources(jsonList(raw)),
     adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
+    adminHost: yesOrNo,
+    adminHostImage: imageSlug,
+    adminHostSize: sizeSlug,
 } satisfies Record<string, Rule<unknown>>;
 
 type Key = keyof typeof rules;
@@ -93,6 +96,8 @@ type Values = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
     readonly prefix: string;
     /** The text of userdata/haproxy.yaml; the load balancer's host key is still to be added. */
     readonly loadBalancerUserData: string;
+    /** The text of userdata/admin-host.yaml. */
+    readonly adminHostUserData: string;
     /** How the site is served over HTTPS; undefined without `domains`. */
     readonly https?: HttpsSettings;
 };
@@ -135,7 +140,7 @@ function grouped(values: Values) {
         prefix,
         region,
         vpcId,
-        access: { adminCidrs, sshFromAnywhere, backendSources },
+        access: { adminCidrs, sshFromAnywhere, backendSources, adminHost: values.adminHost },
         scale: { replicas, retired, hold, autoscale },
         backend: { image: values.image, size: values.size, userData: values.userdata, generation },
         loadBalancer: {
@@ -144,6 +149,9 @@ function grouped(values: Values) {
             userData: values.loadBalancerUserData,
             generation: values.loadBalancerGeneration,
         },
+        adminHost: values.adminHost
+            ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
+            : undefined,
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
         https: https && {
@@ -205,10 +213,12 @@ export function parseSettings(
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
-    try {
-        values.loadBalancerUserData = readUserData(loadBalancerFile);
-    } catch (error) {
-        problems.push(`userdata/${loadBalancerFile}.yaml: ${(error as Error).message}`);
+    for (const [key, file] of Object.entries(ownUserData)) {
+        try {
+            values[key] = readUserData(file);
+        } catch (error) {
+            problems.push(`userdata/${file}.yaml: ${(error as Error).message}`);
+        }
     }
     const userData = [
         checkUserData(raw.userdata ?? "", values.userdata, (text) =>
@@ -217,6 +227,7 @@ export function parseSettings(
         checkUserData(loadBalancerFile, values.loadBalancerUserData, (text) =>
             renderLoadBalancerUserData({ text, generation: raw.loadBalancerGeneration ?? "" }),
         ),
+        checkUserData(adminHostFile, values.adminHostUserData, (text) => renderUserData(text)),
     ];
     problems.push(...userData.flatMap((found) => found.problems));
     const settings: { -readonly [K in keyof Values]?: Values[K] } = { ...values };
@@ -231,6 +242,9 @@ export function parseSettings(
     ];
     return { settings, problems, warnings };
 }
+
+/** The texts whose files no key names. */
+const ownUserData = { loadBalancerUserData: loadBalancerFile, adminHostUserData: adminHostFile };
 
 /** What is legal, and likely not meant. */
 function unlikely(settings: Partial<Values>): string[] {

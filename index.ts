@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { checkAccess } from "./account/admin-access";
 import { explainErrors } from "./account/advice";
 import { monthlyCost } from "./account/lookup";
+import { AdminHost } from "./components/admin-host";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy/haproxy-config";
@@ -74,15 +75,25 @@ export = async () => {
         settings.dns.zone !== "" &&
         new DnsRecords(names.dns, { ...settings.dns, domains: settings.https.domains, address });
 
+    const adminHost =
+        settings.adminHost &&
+        new AdminHost(names.adminHost, {
+            droplet: settings.adminHost,
+            region,
+            network,
+            sshKeyId: keys.sshKeyId,
+        });
+
     const certificate = https?.after(address.assigned, ...(dns ? dns.records : []));
 
     return {
         url: https?.url ?? pulumi.interpolate`http://${address.ip}`,
         ...(certificate && { certificate }),
         loadBalancerIp: address.ip,
+        ...(adminHost && { adminHostIp: adminHost.ip }),
         servers: pool.servers,
         monthlyCost: pulumi
-            .all([...pool.sizes, settings.loadBalancer.size])
+            .all([...pool.sizes, settings.loadBalancer.size, ...(adminHost ? [adminHost.size] : [])])
             .apply((sizes) => monthlyCost(sizes, account)),
         deployKey: keys.deploy.privateKey,
         hostKey: keys.host.publicKey,

@@ -39,6 +39,9 @@ export interface Wanted {
     size?: string;
     loadBalancerImage?: string;
     loadBalancerSize?: string;
+    adminHost?: boolean;
+    adminHostImage?: string;
+    adminHostSize?: string;
     backendSources?: readonly BackendSource[];
     /** Empty: DNS is somebody else's. */
     dnsZone?: string;
@@ -78,14 +81,19 @@ export function unavailable(settings: Wanted, offer: Offer): Findings {
 
 /** The config's images that no droplet can be made of in the region; for them, all images are worth a look. */
 export function unusableImages(settings: Wanted, images: Offer["images"]): string[] {
-    return [settings.image, settings.loadBalancerImage].filter(
-        (wanted): wanted is string => wanted !== undefined && !isUsable(images.get(wanted), settings.region),
-    );
+    return wantedImages(settings).filter((wanted) => !isUsable(images.get(wanted), settings.region));
+}
+
+/** The images that droplets of this config are made of. */
+export function wantedImages(settings: Wanted): string[] {
+    const { image, loadBalancerImage, adminHost, adminHostImage } = settings;
+    const wanted = [image, loadBalancerImage, ...(adminHost ? [adminHostImage] : [])];
+    return [...new Set(wanted.filter((name) => name !== undefined))];
 }
 
 interface Role {
-    sizeKey: "size" | "loadBalancerSize";
-    imageKey: "image" | "loadBalancerImage";
+    sizeKey: "size" | "loadBalancerSize" | "adminHostSize";
+    imageKey: "image" | "loadBalancerImage" | "adminHostImage";
     /** How many more droplets there will be. */
     added: number;
     /** Whether one has to be made where none of those that there are is `like`. */
@@ -94,7 +102,7 @@ interface Role {
 
 function roles(settings: Wanted, { droplets }: Offer): Role[] {
     const { prefix = "", replicas = 1, retired = [], hold = [] } = settings;
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
     const role = (tag: string, wanted: number, free: number) => {
         const own = droplets.filter(({ tags }) => tags.includes(tag));
         const added = Math.max(wanted - own.length, 0);
@@ -107,6 +115,16 @@ function roles(settings: Wanted, { droplets }: Offer): Role[] {
     return [
         { sizeKey: "size", imageKey: "image", ...role(backendTag, replicas, free) },
         { sizeKey: "loadBalancerSize", imageKey: "loadBalancerImage", ...role(loadBalancerTag, 1, 1) },
+        // One that is there keeps its image.
+        ...(settings.adminHost
+            ? [
+                  {
+                      sizeKey: "adminHostSize",
+                      imageKey: "adminHostImage",
+                      ...role(adminHostTag, 1, 1),
+                  } as const,
+              ]
+            : []),
     ];
 }
 

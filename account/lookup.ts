@@ -8,6 +8,7 @@ import {
     type Offer,
     unavailable,
     unusableImages,
+    wantedImages,
     type Wanted,
 } from "./availability";
 import { undefinedIfNone } from "./not-found";
@@ -59,11 +60,8 @@ function endpointAdvice(reason: string, endpoint: string | undefined): string | 
 }
 
 async function lookUpImages(settings: Wanted): Promise<Pick<Offer, "images" | "allImages">> {
-    const wanted = [...new Set([settings.image, settings.loadBalancerImage])].filter(
-        (image) => image !== undefined,
-    );
     const found = await Promise.all(
-        wanted.map(async (image): Promise<[string, Image | undefined]> => {
+        wantedImages(settings).map(async (image): Promise<[string, Image | undefined]> => {
             const which = /^\d+$/.test(image) ? { id: Number(image) } : { slug: image };
             return [image, await digitalocean.getImage(which).catch(undefinedIfNone)];
         }),

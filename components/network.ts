@@ -30,13 +30,15 @@ export interface NetworkArgs {
         sshFromAnywhere: boolean;
         /** Who, beside the load balancer, may reach the servers. */
         backendSources: BackendSource[];
+        /** There is an admin host: it may reach SSH on the load balancer, and `adminCidrs` may reach SSH on it. */
+        adminHost: boolean;
     };
 }
 
 const anywhere = ["0.0.0.0/0", "::/0"];
 
 /**
- * VPC, tags and the two firewalls. Firewalls hold by tag, so a droplet is closed from its first packet;
+ * VPC, tags and firewalls, two or three. Firewalls hold by tag, so a droplet is closed from its first packet;
  * droplets must depend on {@link firewalls}. All of it costs nothing.
  *
  * Inbound there is no rule for UDP and none for ICMP: nobody can ping a droplet, the load balancer neither. Answers to
@@ -47,26 +49,32 @@ export class Network extends pulumi.ComponentResource {
     readonly vpcId: pulumi.Output<string>;
     readonly loadBalancerTag: pulumi.Output<string>;
     readonly backendTag: pulumi.Output<string>;
+    /** `undefined` without an admin host. */
+    readonly adminHostTag: pulumi.Output<string> | undefined;
     /** What every droplet has to wait for. */
     readonly firewalls: pulumi.Resource[];
 
     constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
         const { prefix, region, vpcId } = args;
-        const { adminCidrs, sshFromAnywhere, backendSources } = args.access;
-        const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere };
+        const { adminCidrs, sshFromAnywhere, backendSources, adminHost } = args.access;
+        // Without one there is nothing to say of it: a stack from before it shows no change.
+        const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere, ...(adminHost && { adminHost }) };
         // A map, and none where there are none: a preview shows each source that comes or goes.
         const sources = backendSources.length > 0 && { backendSources: describeSources(backendSources) };
         super(types.network, name, { ...shown, ...sources }, opts);
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
-        const { backendTag, loadBalancerTag } = identityOf(prefix);
+        const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
         const guards = guardNames(name);
+        const ssh = { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs };
+        const admin = adminHost ? this.guard(guards.adminHost, adminHostTag, [ssh]) : undefined;
+        this.adminHostTag = admin?.tag;
         const loadBalancer = this.guard(guards.loadBalancer, loadBalancerTag, [
             ...args.listeners.map(({ port }) => ({
                 ...{ protocol: "tcp", portRange: String(port), sourceAddresses: anywhere },
             })),
-            { protocol: "tcp", portRange: "22", sourceAddresses: adminCidrs },
+            { ...ssh, ...(admin && { sourceTags: [admin.tag] }) },
         ]);
         this.loadBalancerTag = loadBalancer.tag;
         // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.
@@ -75,7 +83,7 @@ export class Network extends pulumi.ComponentResource {
             ...inboundRules(backendSources),
         ]);
         this.backendTag = backend.tag;
-        this.firewalls = [loadBalancer.firewall, backend.firewall];
+        this.firewalls = [loadBalancer, backend, ...(admin ? [admin] : [])].map(({ firewall }) => firewall);
         this.registerOutputs({ vpcId: this.vpcId });
     }
 

@@ -14,6 +14,7 @@ export const types = {
     haproxy: "dropscale:index:HaproxyConfig",
     address: "dropscale:index:PublicAddress",
     dns: "dropscale:index:DnsRecords",
+    adminHost: "dropscale:index:AdminHost",
     droplet: "digitalocean:index/droplet:Droplet",
     firewall: "digitalocean:index/firewall:Firewall",
     tag: "digitalocean:index/tag:Tag",
@@ -36,6 +37,7 @@ export const names = {
     haproxy: "haproxy",
     address: "address",
     dns: "dns",
+    adminHost: "admin-host",
 } as const;
 
 /** A resource by its type and name; one without a type is a droplet. */
@@ -64,6 +66,10 @@ export const isServer = (resource: Named): boolean => slotOf(resource) !== undef
 export const isLoadBalancer = ({ type = types.droplet, name }: Named): boolean =>
     type === types.droplet && name === names.loadBalancer;
 
+/** Whether it is the admin host's droplet: no part of what serves. */
+export const isAdminHost = ({ type = types.droplet, name }: Named): boolean =>
+    type === types.droplet && name === names.adminHost;
+
 /** Names of the key pairs in a DeployKey component. */
 export const keyNames = (component: string = names.keys) => ({
     deploy: `${component}-deploy`,
@@ -75,6 +81,7 @@ export const keyNames = (component: string = names.keys) => ({
 export const guardNames = (component: string = names.network) => ({
     loadBalancer: `${component}-load-balancer`,
     backend: `${component}-backend`,
+    adminHost: `${component}-admin-host`,
 });
 
 /** Name of the command that waits until a LoadBalancer component is set up. */
@@ -129,6 +136,15 @@ export function isOfDomains(urn: string): boolean {
     return parent === types.https && isCommand && Object.values<string>(httpsCommandNames()).includes(name);
 }
 
+/** Whether a resource is of those that come and go with the config's `adminHost`; no request comes to any of them. */
+export function isOfAdminHost(urn: string): boolean {
+    const { chain, type, name } = parseUrn(urn);
+    if (type === types.firewall || type === types.tag) return name === guardNames().adminHost;
+    return (
+        [types.adminHost, `${types.adminHost}$${types.droplet}`].includes(chain) && name === names.adminHost
+    );
+}
+
 /** First part of every name and tag of a stack in the account. */
 export const prefixOf = (namePrefix: string, stack: string): string => `${namePrefix}-${stack}`;
 
@@ -144,11 +160,19 @@ export function identityOf(prefix: string) {
         backendTag: `${prefix}-backend`,
         /** Tag of load balancers, and name of their firewall. */
         loadBalancerTag: `${prefix}-load-balancer`,
+        /** Tag of the admin host, and name of its firewall. */
+        adminHostTag: `${prefix}-admin-host`,
         vpcDescription: `dropscale ${prefix}`,
         deployKeyComment: `${prefix}-deploy`,
         hostKeyComment: `${prefix}-load-balancer`,
         setupKeyComment: `${prefix}-setup`,
     };
+}
+
+/** The tags of all of a stack's droplets, which are the names of its firewalls, too. */
+export function dropletTags(prefix: string): string[] {
+    const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
+    return [backendTag, loadBalancerTag, adminHostTag];
 }
 
 /**

@@ -1,4 +1,4 @@
-import { isLoadBalancer } from "../lib/identity";
+import { isAdminHost, isLoadBalancer } from "../lib/identity";
 import type { DropletFacts, Facts, FirewallFacts } from "./facts";
 import { admitsSsh, openRanges, ownRanges } from "./open-ranges";
 
@@ -212,7 +212,7 @@ function openBackends(
     unknown: (why: string) => void,
 ): string[] {
     // By their own names: of a component with outputs, a stack's policy sees these alone.
-    const pool = droplets.filter((droplet) => !isLoadBalancer(droplet));
+    const pool = droplets.filter((droplet) => !isLoadBalancer(droplet) && !isAdminHost(droplet));
     if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
         if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
         return [];

@@ -123,6 +123,9 @@ Object.assign(MockMonitor.prototype, {
     },
 });
 
+/** Another one, which an admin host has. */
+const nextDebian = "debian-13-x64";
+
 /** An image that the account has. */
 export const debian = {
     id: 7,
@@ -160,9 +163,9 @@ function answer(
         case "getImages":
             return { images: [debian] };
         case "getImage":
-            if (slug !== debian.slug)
+            if (slug !== debian.slug && slug !== nextDebian)
                 throw refuse(`image not found: GET http://api/v2/images/${slug}: 404 none`);
-            return debian;
+            return { ...debian, slug };
         case "getDomain":
             if (!options.zones?.[name])
                 throw refuse(`domain not found: GET http://api/v2/domains/${name}: 404 none`);

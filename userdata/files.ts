@@ -4,12 +4,15 @@ import * as path from "node:path";
 /** Name of the load balancer's own user data in this folder. */
 export const loadBalancerFile = "haproxy";
 
+/** Name of the admin host's. */
+export const adminHostFile = "admin-host";
+
 const fileForm = /^(.+)\.(?:yaml|yml|sh)$/;
 
 /** What `userdata` in the config may name: the other files of this folder, without their endings. */
 export function backendFiles(folder: string = __dirname): string[] {
     const names = readdirSync(folder).flatMap((file) => fileForm.exec(file)?.[1] ?? []);
-    return [...new Set(names)].filter((name) => name !== loadBalancerFile).sort();
+    return [...new Set(names)].filter((name) => name !== loadBalancerFile && name !== adminHostFile).sort();
 }
 
 /**

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { callApi } from "../faults.mts";
 import {
@@ -33,7 +34,9 @@ describe("closed by default", () => {
     const table: string[] = [];
 
     beforeAll(async () => {
-        world = made = await makeWorld("nspawn", { replicas: 2 });
+        world = made = await makeWorld("nspawn", {
+            ...{ replicas: 2, adminHost: true, adminHostImage: "debian-12-x64" },
+        });
         ({ operator, stranger } = await onTheInternet(world));
     });
     afterAll(async () => {
@@ -82,9 +85,9 @@ describe("closed by default", () => {
         hosts = await hostsOf(world);
         reservedIp = (await world.outputs()).loadBalancerIp;
         table.push(
-            `while two servers and the load balancer boot: ${dials} dials; open: ${watch.open.join(", ")}`,
+            `while two servers, the load balancer and the admin host boot: ${dials} dials; open: ${watch.open.join(", ")}`,
         );
-        for (const name of ["load-balancer", "web-0", "web-1"])
+        for (const name of ["load-balancer", "web-0", "web-1", "admin-host"])
             expect(addresses).toContain(host(name).publicIp);
         expect(addresses).toContain(reservedIp);
         expect(watch.open.sort()).toEqual(
@@ -94,10 +97,10 @@ describe("closed by default", () => {
 
     it("opens nothing while a server is added: outside, and for the server beside it", async () => {
         const web0 = inside(world, "web-0", host("web-0"));
-        const nextPrivate = addressesAfter(host("web-0").privateIp.replace(/\d+$/, "1"), 3);
+        const nextPrivate = addressesAfter(host("web-0").privateIp.replace(/\d+$/, "1"), 4);
         const watches = {
-            outside: await watchPorts(stranger, nextPublic(3), bootPorts),
-            beside: await watchPorts(web0, [...nextPublic(3), ...nextPrivate], bootPorts),
+            outside: await watchPorts(stranger, nextPublic(4), bootPorts),
+            beside: await watchPorts(web0, [...nextPublic(4), ...nextPrivate], bootPorts),
         };
         await world.configure({ replicas: 3 });
         await upEndsWell(world);
@@ -125,7 +128,7 @@ describe("closed by default", () => {
             `while web-2 boots: ${dials.outside} dials from outside, ${dials.beside} from web-0; open: none`,
             `while a droplet without a firewall boots: open: ${watches.beside.open.join(", ")}`,
         );
-        expect(nextPublic(3)).toContain(host("web-2").publicIp);
+        expect(nextPublic(4)).toContain(host("web-2").publicIp);
         expect(nextPrivate).toContain(host("web-2").privateIp);
     });
 
@@ -135,6 +138,7 @@ describe("closed by default", () => {
             [host("load-balancer").publicIp]: [80],
             [host("web-0").publicIp]: [],
             [host("web-1").publicIp]: [],
+            [host("admin-host").publicIp]: [],
         });
     });
 
@@ -143,7 +147,26 @@ describe("closed by default", () => {
             [reservedIp]: [22, 80],
             [host("load-balancer").publicIp]: [22, 80],
             [host("web-0").publicIp]: [],
+            [host("admin-host").publicIp]: [22],
         });
+    });
+
+    it("shows the admin host SSH of the load balancer besides, and itself to no other droplet", async () => {
+        const [front, admin, web0] = ["load-balancer", "admin-host", "web-0"].map(host);
+        const dialled = async (name: string, of: (Host | undefined)[]) => {
+            const addresses = of.flatMap((one) => (one ? [one.publicIp, one.privateIp] : []));
+            const watch = await watchPorts(inside(world, name, host(name)), addresses, bootPorts);
+            await sleep(2000);
+            expect(await watch.stop()).toBeGreaterThan(10);
+            return watch.open.sort();
+        };
+        const seen = await dialled("admin-host", [front, web0]);
+        table.push(`admin-host → load-balancer, web-0, dialled: ${seen.join(", ")}`);
+        const ports = [22, 80];
+        expect(seen).toEqual(
+            [front?.publicIp, front?.privateIp].flatMap((ip) => ports.map((port) => `${ip}:${port}`)).sort(),
+        );
+        for (const name of ["web-0", "load-balancer"]) expect(await dialled(name, [admin])).toEqual([]);
     });
 
     it("shows a server nothing of another, and of the load balancer what the Internet sees", async () => {

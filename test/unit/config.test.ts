@@ -24,7 +24,7 @@ function warnings(changes: Record<string, unknown>): string[] {
 
 describe("settings", () => {
     it("are the defaults of Pulumi.yaml where the stack sets nothing", () => {
-        const { userdata, loadBalancerUserData, ...settings } = accepted();
+        const { userdata, loadBalancerUserData, adminHostUserData, ...settings } = accepted();
         expect(settings).toEqual({
             prefix: "dropscale-dev",
             replicas: 3,
@@ -59,7 +59,11 @@ describe("settings", () => {
             adminCidrs: ["203.0.113.0/24"],
             sshFromAnywhere: false,
             backendSources: [],
+            adminHost: false,
+            adminHostImage: "debian-13-x64",
+            adminHostSize: "s-1vcpu-1gb",
         });
+        expect(adminHostUserData).toMatch(/^#cloud-config\n/);
         expect(userdata).toMatch(/^#cloud-config\n/);
         expect(loadBalancerUserData).toMatch(/^#cloud-config\n/);
     });
@@ -238,7 +242,7 @@ describe("settings", () => {
     it("refuse a key that there is not, and a stack's name that the API would refuse", () => {
         expect(refusal({ replica: 5 })).toBe("'replica' is no key of this program; did you mean 'replicas'?");
         expect(refusal({ colour: "blue" })).toMatch(
-            /^'colour' is no key of this program; the keys are replicas, .*, sshFromAnywhere$/,
+            /^'colour' is no key of this program; the keys are replicas, .*, adminHostSize$/,
         );
         for (const stack of ["my_stack", "Prod", ""]) {
             expect(refusal({}, stack)).toContain(

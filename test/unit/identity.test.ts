@@ -66,7 +66,7 @@ describe("identity", () => {
 
     it("has every type that the program makes, and no other", async () => {
         const { registrations } = await runProgram({
-            config: { ...httpsConfig(), dnsZone: "example.com" },
+            config: { ...httpsConfig(), dnsZone: "example.com", adminHost: true },
             zones: { "example.com": [] },
         });
         const made = [types.stack, ...registrations.map(({ type }) => type)];

@@ -38,7 +38,12 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
 const newNetwork = (name: string, prefix: string) =>
     new Network(name, {
         ...{ prefix, region, ownVpc: { isRegionDefault: false }, listeners: listenersFor(false) },
-        access: { adminCidrs: ["203.0.113.7/32"], sshFromAnywhere: false, backendSources: [] },
+        access: {
+            adminCidrs: ["203.0.113.7/32"],
+            sshFromAnywhere: false,
+            backendSources: [],
+            adminHost: false,
+        },
     });
 
 describe.each([

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { unifiedDiff } from "../cli/diff";
-import { isLoadBalancer, names, slotOf, types } from "../../lib/identity";
+import { isAdminHost, isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
 import { certificateProblems, type LiveCertificate, fixCertificate } from "../live/certificate";
 import { findHaproxy } from "../live/haproxy-check";
@@ -73,7 +73,7 @@ export function offDrift(droplets: readonly LiveDroplet[], stack: string): Drift
         const instead =
             slot !== undefined
                 ? `add ${slot} to \`retired\`: a new server takes its place`
-                : `\`pulumi up --replace '${urn}' --stack ${stack}\`: a new one takes the address over`;
+                : `\`pulumi up --replace '${urn}' --stack ${stack}\`: ${isAdminHost({ name }) ? "a new one is made" : "a new one takes the address over"}`;
         const fix = `switch it on (\`doctl compute droplet-action power-on ${id}\`), or ${instead}`;
         return [{ kind: "off", type: "Droplet", name, id, message: "is switched off", fix }];
     });

@@ -1,4 +1,4 @@
-import { identityOf, types } from "../../lib/identity";
+import { dropletTags, types } from "../../lib/identity";
 import type { Deployment } from "../pulumi/state";
 import { listAll } from "./api";
 
@@ -52,8 +52,7 @@ export function readDroplets(): Promise<ListedDroplet[]> {
 
 /** Those with one of a stack's tags: 6 requests for 1,000 servers, whatever else the account has. */
 export async function readTaggedDroplets(prefix: string): Promise<ListedDroplet[]> {
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
-    const lists = [backendTag, loadBalancerTag].map((tag) =>
+    const lists = dropletTags(prefix).map((tag) =>
         listAll<ListedDroplet>(`droplets?tag_name=${tag}`, "droplets"),
     );
     return (await Promise.all(lists)).flat();

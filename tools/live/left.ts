@@ -11,12 +11,15 @@ export type Part =
     | "waits: gets no request"
     | "serves nobody, pending delete"
     | "gone"
+    | "admin host"
+    | "not in the state, an admin host"
     | "not in the state, serves"
     | "not in the state, may serve"
     | "not in the state, serves nobody";
 
-export function partOf({ serves, leaves, urn, status }: LiveDroplet): Part {
+export function partOf({ serves, leaves, urn, status, isAdminHost }: LiveDroplet): Part {
     if (status === "gone") return "gone";
+    if (isAdminHost && !leaves) return urn === undefined ? "not in the state, an admin host" : "admin host";
     const word = serves === undefined ? "may serve" : "serves";
     if (urn === undefined) return `not in the state, ${serves === false ? "serves nobody" : word}`;
     if (serves === false) return leaves ? "serves nobody, pending delete" : "waits: gets no request";
@@ -45,7 +48,7 @@ export function leftOf({ haproxy, droplets }: Pick<Live, "haproxy" | "droplets">
     return {
         serving: ours.filter(({ leaves, serves }) => leaves && serves !== false),
         waiting: isOurs
-            ? ours.filter((droplet) => !droplet.leaves && droplet.serves === false && isThere(droplet))
+            ? ours.filter((one) => !one.leaves && !one.isAdminHost && one.serves === false && isThere(one))
             : [],
         idle: ours.filter(({ leaves, serves }) => leaves && serves === false),
     };

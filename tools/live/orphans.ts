@@ -1,4 +1,4 @@
-import { identityOf } from "../../lib/identity";
+import { dropletTags, identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
@@ -43,7 +43,6 @@ type Judgement = Pick<Orphan, "verdict" | "why">;
  */
 export function findOrphans(of: Case): Orphan[] {
     const { prefix, inventory, vpcId } = of;
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
     const droplets = inventory.droplets
         .filter((droplet) => carriesTagOf(prefix, droplet))
         .flatMap((droplet) => orphan("droplet", droplet, of, () => judgeDroplet(droplet, of)));
@@ -51,7 +50,7 @@ export function findOrphans(of: Case): Orphan[] {
     const stay = inventory.droplets.filter(({ id }) => !leaving.has(String(id)));
     const unlessNeeded = (by: readonly Droplet[], created?: string) => judgeNeed(by, droplets, created, of);
     const firewalls = inventory.firewalls
-        .filter(({ name }) => [backendTag, loadBalancerTag].includes(name))
+        .filter(({ name }) => dropletTags(prefix).includes(name))
         .flatMap((firewall) =>
             orphan("firewall", firewall, of, () => {
                 // Without it, a droplet with its tag would be open to everybody.
@@ -130,7 +129,9 @@ function judgeDroplet(droplet: Droplet, of: Case): Judgement {
     if (reservedIp !== undefined) return serving(`serves: ${reservedIp} points at it`);
     const cutOff = neverServed.has(droplet.name) ? unused(", and it was never finished") : undefined;
 
-    if (droplet.tags.includes(identityOf(prefix).loadBalancerTag)) {
+    const { loadBalancerTag, adminHostTag } = identityOf(prefix);
+    if (droplet.tags.includes(adminHostTag)) return cutOff ?? serving("may be in use: it is an admin host");
+    if (droplet.tags.includes(loadBalancerTag)) {
         const answer = answers.get(droplet.id);
         if (cutOff) return cutOff;
         if (answer === undefined) return serving("may serve: nobody has asked its HAProxy");

@@ -2,7 +2,14 @@
  * Whose something in the account is. Names and tags alone say little: people make keys with a stack's name, and tag what
  * they like. Ours is only what nobody else can have made; each function here says why something may be another's.
  */
-import { identityOf, isLoadBalancer, isServer, resourceOf } from "../../lib/identity";
+import {
+    dropletTags,
+    identityOf,
+    isAdminHost,
+    isLoadBalancer,
+    isServer,
+    resourceOf,
+} from "../../lib/identity";
 import { listenersFor } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 
@@ -10,16 +17,15 @@ import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 type Doubt = string | undefined;
 
 export function carriesTagOf(prefix: string, { tags }: Pick<Droplet, "tags">): boolean {
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
-    return tags.includes(backendTag) || tags.includes(loadBalancerTag);
+    return dropletTags(prefix).some((tag) => tags.includes(tag));
 }
 
 /** Of a droplet that {@link carriesTagOf}: ours has exactly one tag, and the name that goes with it. */
 export function doubtDroplet(prefix: string, { name, tags }: Pick<Droplet, "name" | "tags">): Doubt {
-    const { loadBalancerTag } = identityOf(prefix);
+    const { loadBalancerTag, adminHostTag } = identityOf(prefix);
     const [tag, ...more] = tags;
     if (tag === undefined || more.length > 0) return `it has other tags, too: ${tags.join(", ")}`;
-    const isOurs = tag === loadBalancerTag ? isLoadBalancer : isServer;
+    const isOurs = { [loadBalancerTag]: isLoadBalancer, [adminHostTag]: isAdminHost }[tag] ?? isServer;
     return isOurs({ name: resourceOf(name) })
         ? undefined
         : "its name is none that this program gives; `backendSources` lets a host in without our tag";
@@ -37,7 +43,7 @@ const publicPorts = listenersFor(true).map(({ port }) => String(port));
 
 /** As components/network.ts makes them. What `adminCidrs` and `backendSources` name may be any. */
 function hasOurRules(prefix: string, firewall: Firewall): boolean {
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
     const inbound = (firewall.inbound_rules ?? []).map(({ protocol, ports = "", sources }) => {
         const kinds = Object.keys(peersOf(sources)).sort().join(" ");
         return { protocol, ports: ports === "all" ? "0" : ports, kinds, sources: peersOf(sources) };
@@ -49,12 +55,16 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
     const everything = ["icmp", "tcp", "udp"].map((protocol) => `${protocol} 0.0.0.0/0 ::/0`);
     if (outbound.sort().join() !== everything.join()) return false;
     if (inbound.some(({ protocol }) => protocol !== "tcp")) return false;
-    if (firewall.name === loadBalancerTag)
-        return (
-            inbound.every(
-                ({ ports, kinds }) => ["22", ...publicPorts].includes(ports) && kinds === "addresses",
-            ) && inbound.length >= 2
-        );
+    if (firewall.name === adminHostTag)
+        return inbound.map(({ ports, kinds }) => `${ports} ${kinds}`).join() === "22 addresses";
+    if (firewall.name === loadBalancerTag) {
+        const mayEnter = ({ ports, kinds, sources }: (typeof inbound)[number]) =>
+            ports === "22"
+                ? kinds === "addresses" ||
+                  (kinds === "addresses tags" && sources.tags?.join() === adminHostTag)
+                : publicPorts.includes(ports) && kinds === "addresses";
+        return inbound.every(mayEnter) && inbound.length >= 2;
+    }
     const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
     return (
         firewall.name === backendTag &&

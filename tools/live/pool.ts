@@ -5,7 +5,7 @@
  * HAProxy's servers and droplets are paired by address: after an `up` that failed, the state has new droplets under the
  * names of those that still serve.
  */
-import { commandNames, isLoadBalancer, resourceOf, slotOf, types } from "../../lib/identity";
+import { commandNames, isAdminHost, isLoadBalancer, resourceOf, slotOf, types } from "../../lib/identity";
 import { type HaproxyServer, type LiveHaproxy, readHaproxy } from "./haproxy";
 import type { Stack } from "../pulumi/stack";
 import type { ListedDroplet } from "./account";
@@ -22,6 +22,8 @@ export interface LiveDroplet {
     /** The state has a successor of it: the next `up` that ends well deletes it. */
     leaves: boolean;
     isLoadBalancer: boolean;
+    /** No part of what serves. */
+    isAdminHost: boolean;
     /** Private, IPv4; empty: has none yet. */
     address: string;
     /** Slug; `?` where nobody says. */
@@ -30,7 +32,7 @@ export interface LiveDroplet {
     monthlyCost: number | undefined;
     /** As the API says; `gone`: it has none of that id; `?`: it was not asked. */
     status: string;
-    /** Requests may come to it; `undefined`: who could tell did not answer, so it may. */
+    /** Requests may come to it; `undefined`: who could tell did not answer, so it may. Never to an admin host. */
     serves: boolean | undefined;
     haproxy: HaproxyServer | undefined;
 }
@@ -124,7 +126,11 @@ export function pair(
                 const { id, name } = droplet;
                 return { name, id: String(id), urn: undefined, leaves: false, ...factsOf(droplet) };
             }),
-    ].map((droplet) => ({ ...droplet, isLoadBalancer: isLoadBalancer(named(droplet)) }));
+    ].map((droplet) => ({
+        ...droplet,
+        isLoadBalancer: isLoadBalancer(named(droplet)),
+        isAdminHost: isAdminHost(named(droplet)),
+    }));
 
     // One that answers at the address is ours; if none is, nobody knows which of them does.
     const hasAnswered = (ours: { address: string; publicAddress: string }) =>
@@ -136,7 +142,11 @@ export function pair(
                 serving instanceof Error || (droplet.isLoadBalancer && serving.size > 0 && !frontIsKnown);
             return {
                 ...droplet,
-                serves: isOpen ? undefined : hasAnswered({ ...droplet, publicAddress }),
+                serves: droplet.isAdminHost
+                    ? false
+                    : isOpen
+                      ? undefined
+                      : hasAnswered({ ...droplet, publicAddress }),
                 haproxy: servers.find(({ address }) => address !== "" && address === droplet.address),
             };
         })

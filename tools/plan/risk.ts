@@ -1,4 +1,4 @@
-import { isComponent, isLoadBalancer, isServer, types } from "../../lib/identity";
+import { isAdminHost, isComponent, isLoadBalancer, isOfAdminHost, isServer, types } from "../../lib/identity";
 import { compareTexts, some } from "../cli/words";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
@@ -54,16 +54,23 @@ const resourceKinds: Record<string, Kind> = {
     [types.localCommand]: { kind: "key pair", costs: changedTogether },
 };
 
-/** What changes that is neither a droplet nor only a record in the state. */
+export const adminHostKind = "admin host";
+
+/** What changes that is neither a droplet of the site nor only a record in the state. */
 export function listOthers(changes: readonly Change[]): OtherChange[] {
     return changes.flatMap((change) => {
         const { action, type, name, reasons } = change;
-        if (action === "same" || type === types.droplet || isComponent(type)) return [];
+        const isOfSite = type === types.droplet && !isAdminHost(change);
+        if (action === "same" || isOfSite || isComponent(type)) return [];
         const what = reasons.flatMap((input) =>
             input === "inboundRules" ? inboundDifference(change) : [input],
         );
-        return [{ action, kind: resourceKinds[type]?.kind ?? type, name, what }];
+        return [{ action, kind: kindOf(change), name, what }];
     });
+}
+
+function kindOf(change: Change): string {
+    return isAdminHost(change) ? adminHostKind : (resourceKinds[change.type]?.kind ?? change.type);
 }
 
 interface InboundRule {
@@ -130,6 +137,7 @@ function plannedRestart(changes: readonly Change[]): Loss[] {
 function costOf(change: Change): Loss {
     const { action, type, name, reasons, deletedFirst } = change;
     const { kind, costs, meaning } = resourceKinds[type] ?? { kind: type, costs: {} };
+    if (isOfAdminHost(change.urn)) return { which: "none", why: "" };
     const what = `${kind} ${name} is ${done[action]}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
     if (type === types.droplet && deletedFirst)
         return { which: "all", why: "droplets are deleted before their successors are made" };
@@ -170,6 +178,7 @@ const waits = {
     newDroplets: [15, 120],
     reload: [5, 10],
     addressMoves: [10, 20],
+    adminHost: [10, 60],
     oldDroplets: [10, 40],
     anythingElse: [1, 10],
 } as const;
@@ -181,6 +190,7 @@ export function secondsFor(
     const { servers, loadBalancer, others, leftovers } = plan;
     if (!plan.changes) return { from: 0, to: 0 };
     const does = (wanted: Action) => [...servers.list, loadBalancer].some(({ action }) => action === wanted);
+    const makesAdminHost = others.some(({ kind, action }) => kind === adminHostKind && action !== "delete");
     const reloads = loadBalancer.haproxyRuns && loadBalancer.action === "keep";
     const parts: (readonly [number, number])[] = [
         waits.engine,
@@ -188,6 +198,7 @@ export function secondsFor(
         ...(reloads ? [waits.reload, [0, drainSeconds] as const] : []),
         ...(["create", "replace"].includes(loadBalancer.action) ? [waits.addressMoves] : []),
         ...(does("delete") || does("replace") || leftovers.length > 0 ? [waits.oldDroplets] : []),
+        ...(makesAdminHost ? [waits.adminHost] : []),
         ...(others.length > 0 ? [waits.anythingElse] : []),
     ];
     const sum = (end: 0 | 1) => parts.reduce((total, part) => total + part[end], 0);

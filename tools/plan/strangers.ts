@@ -1,6 +1,15 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { isLoadBalancer, isOfDomains, isServer, names, parseUrn, types } from "../../lib/identity";
+import {
+    isAdminHost,
+    isLoadBalancer,
+    isOfAdminHost,
+    isOfDomains,
+    isServer,
+    names,
+    parseUrn,
+    types,
+} from "../../lib/identity";
 import type { Change } from "./changes";
 
 /**
@@ -62,7 +71,7 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
     const isOurs = (change: Change): boolean => {
         const { urn, type, name } = change;
         // Which of these there are, the config says.
-        if (isServer(change) || isOfDomains(urn)) return true;
+        if (isServer(change) || isOfDomains(urn) || isOfAdminHost(urn)) return true;
         if (type === types.vpc && name === names.network) return true;
         const isNamed = type.startsWith(commandType) || type === types.droplet;
         return !isNamed && made.has(parseUrn(urn).chain);
@@ -111,7 +120,7 @@ function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): st
 function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undefined {
     const parsed = parseUrn(resource.urn);
     // The doctor deletes a successor that failed, and so leaves what serves without one.
-    const isMachine = isServer(parsed) || isLoadBalancer(parsed);
+    const isMachine = isServer(parsed) || isLoadBalancer(parsed) || isAdminHost(parsed);
     const isOurs = stays.has(resource.urn) || isMachine || isOfDomains(resource.urn);
     return isOurs ? undefined : "is to be deleted, and has no successor: this program did not make it";
 }

@@ -145,14 +145,15 @@ export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
     ];
 }
 
-function isHealthy({ status, urn, serves, leaves, isLoadBalancer, haproxy }: LiveDroplet): boolean {
+function isHealthy({ status, urn, serves, leaves, haproxy, ...of }: LiveDroplet): boolean {
+    if (of.isAdminHost) return status === "active" && urn !== undefined && !leaves;
     if (status !== "active" || urn === undefined || leaves || serves !== true) return false;
-    return isLoadBalancer || haproxy?.status.startsWith("UP") === true;
+    return of.isLoadBalancer || haproxy?.status.startsWith("UP") === true;
 }
 
-function haproxyCells({ haproxy, isLoadBalancer, serves }: LiveDroplet): string[] {
+function haproxyCells({ haproxy, isLoadBalancer, isAdminHost, serves }: LiveDroplet): string[] {
     if (haproxy) return cellsOf(haproxy);
-    if (isLoadBalancer) return ["-", "-", "-", "-"];
+    if (isLoadBalancer || isAdminHost) return ["-", "-", "-", "-"];
     return serves === undefined ? ["?", "?", "?", "?"] : ["not in service", "-", "-", "-"];
 }
 
