@@ -55,7 +55,10 @@ describe("a site whose certificate comes by itself", () => {
         expect((await site.world.tool("status", ["test"])).text).toContain(
             "the certificate is not there yet",
         );
+        const preview = async () => (await site.world.pulumi(["preview"])).text;
+        expect(await preview()).toContain(`${name} has no address in DNS`);
         await lead();
+        expect(await preview()).not.toContain("in DNS");
         await expect.poll(ask, { timeout: 300_000, interval: 2000 }).toBe(200);
         expect(await redirect()).toBe(`https://${name}/`);
     });
