@@ -15,6 +15,7 @@ interface Finding {
 const notOurs: Readonly<Record<string, string>> = {
     engine_problem: "this machine's openssl lacks GOST",
     cert_revocation: "Pebble's certificates name no list of revoked ones; Let's Encrypt's do",
+    BREACH: "compressing pages is the servers' business: Debian's nginx does it",
     security_headers: "CSP and the like depend on the pages: they are the servers' to send",
 };
 
