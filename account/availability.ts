@@ -46,6 +46,7 @@ export interface Wanted {
     /** Empty: DNS is somebody else's. */
     dnsZone?: string;
     domains?: readonly string[];
+    trustedProxies?: readonly string[];
 }
 
 /** Errors and warnings. */

@@ -11,6 +11,7 @@ import {
     wantedImages,
     type Wanted,
 } from "./availability";
+import { checkDomains } from "./domains";
 import { undefinedIfNone } from "./not-found";
 import { tokenAdvice } from "./token-scopes";
 import { checkZone } from "./zone";
@@ -24,7 +25,7 @@ export interface Account {
 
 /**
  * Looks up what the account has, and what of the config it can't give. Runs in previews as well: six requests at
- * once, one more for each further 200 droplets, and one for each tag of `backendSources`.
+ * once, one more for each further 200 droplets, and one for each tag of `backendSources`; with `domains` also DNS.
  *
  * @throws RunError when the API refuses or can't be reached.
  */
@@ -39,12 +40,15 @@ export async function lookUpAccount(settings: Wanted): Promise<Account & Finding
             lookUpTags(settings),
         ]);
         const found = unavailable(settings, { sizes, dropletLimit, droplets, ...images });
-        const zone = await checkZone(settings, droplets);
+        const [zone, elsewhere] = await Promise.all([
+            checkZone(settings, droplets),
+            checkDomains(settings, droplets),
+        ]);
         return {
             ownVpc: vpc.ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
             problems: [...found.problems, ...vpc.problems, ...missingTags, ...zone.problems],
-            warnings: [...found.warnings, ...zone.warnings],
+            warnings: [...found.warnings, ...zone.warnings, ...elsewhere],
         };
     } catch (error) {
         const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, " ");

@@ -13,6 +13,12 @@ interface ZoneWanted {
     domains?: readonly string[];
 }
 
+/** A droplet of the account, as far as it tells whose it is. */
+export interface Droplet {
+    id: number;
+    tags: string[];
+}
+
 /** A record, as far as it can be in the way. */
 interface Found {
     name: string;
@@ -27,7 +33,7 @@ interface Found {
  */
 export async function checkZone(
     { prefix = "", dnsZone = "", domains = [] }: ZoneWanted,
-    droplets: readonly { id: number; tags: string[] }[],
+    droplets: readonly Droplet[],
 ): Promise<Findings> {
     if (dnsZone === "") return { problems: [], warnings: [] };
     if ((await digitalocean.getDomain({ name: dnsZone }).catch(undefinedIfNone)) === undefined) {
@@ -40,15 +46,20 @@ export async function checkZone(
     const names = new Set(recordsIn(domains, dnsZone).map(({ record }) => record));
     const found = records.filter(({ type, name }) => ["A", "CNAME"].includes(type) && names.has(name));
     const addresses = [...new Set(found.map(({ value }) => value))];
-    const { loadBalancerTag } = identityOf(prefix);
-    const own = new Set(droplets.filter(({ tags }) => tags.includes(loadBalancerTag)).map(({ id }) => id));
+    const own = loadBalancers(prefix, droplets);
     const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
     const strangers = found.filter(({ value }) => !isOurs[addresses.indexOf(value)]);
     return { problems: [], warnings: strangers.map((record) => inTheWay(record, dnsZone)) };
 }
 
+/** The stack's own, by their ids: two while one is replaced. */
+export function loadBalancers(prefix: string, droplets: readonly Droplet[]): ReadonlySet<number> {
+    const { loadBalancerTag } = identityOf(prefix);
+    return new Set(droplets.filter(({ tags }) => tags.includes(loadBalancerTag)).map(({ id }) => id));
+}
+
 /** Whether it is a reserved IP of the account that leads to one of these droplets. */
-async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promise<boolean> {
+export async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promise<boolean> {
     if (!isIPv4(ipAddress)) return false;
     const found = await digitalocean.getReservedIp({ ipAddress }).catch(undefinedIfNone);
     return found !== undefined && droplets.has(found.dropletId);

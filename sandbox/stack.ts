@@ -23,6 +23,8 @@ export function stackEnvironment(
         PULUMI_CONFIG_PASSPHRASE: "dropscale",
         DIGITALOCEAN_API_URL: url,
         DIGITALOCEAN_TOKEN: token,
+        // Without droplets there is no region, and nobody to ask.
+        ...(instance.kind === "nspawn" && { DROPSCALE_RESOLVER: instance.addresses.uplinkRouter }),
         // The default, 4 a core, would make a pool in batches.
         PULUMI_PARALLEL: "64",
     };

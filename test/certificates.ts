@@ -28,10 +28,14 @@ export function issue(
             rsa1024: ["rsa:1024"],
         }[kind];
         const subject = kind === "ca" ? `/O=Test/CN=${names[0] ?? ""}` : "/";
-        const extension =
+        const extensions =
             kind === "ca"
-                ? "basicConstraints=critical,CA:TRUE"
-                : `subjectAltName=${names.map((name) => `DNS:${name}`).join(",")}`;
+                ? ["basicConstraints=critical,CA:TRUE"]
+                : [
+                      "basicConstraints=critical,CA:FALSE",
+                      "extendedKeyUsage=serverAuth",
+                      `subjectAltName=critical,${names.map((name) => `DNS:${name}`).join(",")}`,
+                  ];
         const signer = issuer ? ["-CA", file("ca.pem"), "-CAkey", file("ca.key")] : [];
         if (issuer) {
             writeFileSync(file("ca.pem"), issuer.certificate);
@@ -41,7 +45,8 @@ export function issue(
             "openssl",
             [
                 ...["req", "-x509", "-newkey", ...algorithm, "-nodes", "-subj", subject, "-days", `${days}`],
-                ...["-addext", extension, "-keyout", file("key"), "-out", file("certificate"), ...signer],
+                ...extensions.flatMap((extension) => ["-addext", extension]),
+                ...["-keyout", file("key"), "-out", file("certificate"), ...signer],
             ],
             { stdio: ["ignore", "ignore", "pipe"] },
         );

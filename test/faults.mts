@@ -64,11 +64,18 @@ export async function upWhileSshRefuses(world: World, seconds: number): Promise<
 }
 
 /** Runs a shell command as root in a droplet, without the network: its firewall lets nobody in. */
-export async function inDroplet(world: World, dropletId: number, command: string): Promise<string> {
+export async function inDroplet(
+    world: World,
+    dropletId: number,
+    command: string,
+    input = "",
+): Promise<string> {
     const pid = await new Cgroups(world.instance.id).initPid(dropletId);
     if (pid === undefined) throw new Error(`droplet ${dropletId} does not run`);
-    const args = ["--target", String(pid), "--all", "sh", "-c", command];
-    return (await promisify(execFile)("nsenter", args)).stdout;
+    const running = promisify(execFile)("nsenter", ["--target", String(pid), "--all", "sh", "-c", command]);
+    running.child.stdin?.on("error", () => undefined); // it may end without reading
+    running.child.stdin?.end(input);
+    return (await running).stdout;
 }
 
 /** The one droplet of a name in state: `web-0`, `load-balancer`. */

@@ -32,6 +32,8 @@ const rootPackages = {
     nmap: "nmap",
     socat: "socat",
     curl: "curl",
+    lego: "lego",
+    openssl: "openssl",
     unshare: "util-linux",
     ss: "iproute2",
     slowhttptest: "slowhttptest",

@@ -72,30 +72,45 @@ export class SecretSearch {
         });
     }
 
-    /** Command lines of all processes of this host, those in droplets among them: everybody can read them. */
+    /** Command lines of all processes of this host. */
     inProcesses(): Leak[] {
-        const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-        return pids.flatMap((pid) => {
-            const command = readIfThere(`/proc/${pid}/cmdline`);
-            const [program = ""] = command.toString().split("\0");
-            return this.inText(`process ${pid} (${path.basename(program)})`, command);
-        });
+        return processes().flatMap(({ name, command }) => this.inText(name, command));
     }
 }
 
-/** Looks at the processes again and again until it is stopped; then it tells what it has seen, and how often it looked. */
-export function watchProcesses(search: SecretSearch): () => { looks: number; leaks: Leak[] } {
-    const leaks = new Map<string, Leak>();
+interface Process {
+    /** For a finding: its number, and its program. */
+    name: string;
+    command: Buffer;
+}
+
+/** All processes of this host, those in droplets among them: everybody can read their command lines. */
+function processes(): Process[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.map((pid) => {
+        const command = readIfThere(`/proc/${pid}/cmdline`);
+        const [program = ""] = command.toString().split("\0");
+        return { name: `process ${pid} (${path.basename(program)})`, command };
+    });
+}
+
+/**
+ * Looks at the processes again and again until it is stopped; then it looks in what it has seen for secrets, also for those
+ * that were made in between. It tells how often it looked.
+ */
+export function watchProcesses(): (search?: SecretSearch) => { looks: number; leaks: Leak[] } {
+    const seen = new Map<string, Process>();
     let looks = 0;
     const look = () => {
         looks++;
-        for (const leak of search.inProcesses()) leaks.set(`${leak.secret} ${leak.where}`, leak);
+        for (const one of processes()) seen.set(one.command.toString("latin1"), one);
     };
     look();
     const timer = setInterval(look, 250);
-    return () => {
+    return (search) => {
         clearInterval(timer);
-        return { looks, leaks: [...leaks.values()] };
+        const all = [...seen.values()];
+        return { looks, leaks: all.flatMap(({ name, command }) => search?.inText(name, command) ?? []) };
     };
 }
 

@@ -47,7 +47,7 @@ leads_here() { # name
     answer=$(curl --silent --insecure --location --max-redirs 5 --max-time 5 "http://$1/.well-known/acme-challenge/$token")
     [[ $answer == "$token.$thumbprint" ]] && return
     own=$(curl --silent --fail --max-time 2 http://169.254.169.254/metadata/v1/reserved_ip/ipv4/ip_address)
-    [[ -n $own ]] && getent ahostsv4 "$1" | grep -qF "$own "
+    [[ -n $own ]] && getent ahostsv4 "$1" | cut -d ' ' -f 1 | grep -qxF "$own"
 }
 
 # What may stand in a string of JSON.

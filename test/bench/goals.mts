@@ -12,7 +12,13 @@ export interface Goal {
 
 /** Figures of a whole run against what was aimed at. What was not measured is left out. */
 export function goals(measured: Measured): Goal[] {
-    return [...requests(measured), ...times(measured), ...throughput(measured), ...previews(measured)];
+    return [
+        ...requests(measured),
+        ...times(measured),
+        ...throughput(measured),
+        ...tls(measured),
+        ...previews(measured),
+    ];
 }
 
 function requests({ rows }: Measured): Goal[] {
@@ -113,6 +119,31 @@ function throughput({ throughput: found = [] }: Measured): Goal[] {
             met: ours.ratio >= 0.95,
         },
     ];
+}
+
+/** More than this beside what a connection costs without TLS is not in the bound on connections. */
+const tlsKiB = 32;
+
+function tls({ tls: found }: Measured): Goal[] {
+    if (!found) return [];
+    const rates = found.rates.map(({ kind, perSecond, ratio, cpuMicroseconds: cpu }) => {
+        const hasGoal = !kind.endsWith("HTTP/2");
+        return {
+            what: `${kind} over TLS, over ten lines with the same certificate`,
+            found:
+                `${ratio.toFixed(2)} (${perSecond.ours} and ${perSecond.tenLines} a second; ` +
+                `CPU ${cpu.ours} and ${cpu.tenLines} µs each)`,
+            wanted: hasGoal ? "at least 0.95" : "a figure, no goal",
+            met: !hasGoal || ratio >= 0.95,
+        };
+    });
+    const memory = found.memory.map(({ state, plainKiB, tlsKiB: withTls }) => ({
+        what: `what TLS adds to the memory of a connection, ${state}`,
+        found: `${fixed(withTls - plainKiB)} KiB (${fixed(withTls)} and ${fixed(plainKiB)})`,
+        wanted: `at most ${tlsKiB} KiB`,
+        met: withTls - plainKiB <= tlsKiB,
+    }));
+    return [...rates, ...memory];
 }
 
 function previews({ previews: found = [] }: Measured): Goal[] {

@@ -17,13 +17,21 @@ import { goalLines, type Machine, resultsPage, terminalTable } from "./report.mt
 import { type Measured, type Scenario, scenarios } from "./scenarios.mts";
 import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
+import { benchTls } from "./tls.mts";
 
 const say = progress();
 /** In the order in which they run. */
 const onStage: Record<string, Scenario> = { ...scenarios, doproxy: benchDoProxy };
+/** The same changes again, with clients of HTTPS; only when they are asked for. `https-changes`: all of them. */
+const overHttps: Record<string, Scenario> = Object.fromEntries(
+    Object.entries(scenarios).map(([name, scenario]) => [`https-${name}`, scenario]),
+);
 const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);
+    },
+    tls: async (measured) => {
+        measured.tls = await benchTls(say);
     },
     previews: async (measured) => {
         measured.previews = await benchPreviews(say);
@@ -32,12 +40,17 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
 
 async function main(wanted: string | undefined): Promise<void> {
     const all = [...Object.keys(withoutStage), ...Object.keys(onStage)];
-    const names = wanted?.split(",") ?? all;
-    const unknown = names.find((name) => !all.includes(name));
+    const names = (wanted?.split(",") ?? all).flatMap((name) =>
+        name === "https-changes" ? Object.keys(overHttps) : [name],
+    );
+    const unknown = names.find((name) => !all.includes(name) && !(name in overHttps));
     if (unknown !== undefined)
-        throw new Error(`there is no scenario ${unknown}; there are ${all.join(", ")}`);
+        throw new Error(
+            `there is no scenario ${unknown}; there are ${all.join(", ")}, https-changes, ${Object.keys(overHttps).join(", ")}`,
+        );
     requireLinuxRoot();
-    await ensureHostPackages({ log: say.log, needs: { wrk: "wrk", haproxy: "haproxy", socat: "socat" } });
+    const needs = { wrk: "wrk", haproxy: "haproxy", socat: "socat", h2load: "nghttp2-client" };
+    await ensureHostPackages({ log: say.log, needs });
     await purgeAbandoned(say);
     const measured: Measured = { rows: [], bootSeconds: {} };
     try {
@@ -64,10 +77,21 @@ async function run(names: readonly string[], measured: Measured): Promise<void> 
     for (const [name, part] of Object.entries(withoutStage)) {
         if (names.includes(name)) await say.step(`scenario ${name}`, () => part(measured));
     }
-    if (!names.some((name) => name in onStage)) return;
-    const stage = await say.step("a stack with three servers", () => Stage.open());
+    await runOnStage(names, measured, onStage, false);
+    await runOnStage(names, measured, overHttps, true);
+}
+
+/** Those of the names that are in `parts`, on one stack. */
+async function runOnStage(
+    names: readonly string[],
+    measured: Measured,
+    parts: Record<string, Scenario>,
+    https: boolean,
+): Promise<void> {
+    if (!names.some((name) => name in parts)) return;
+    const stage = await say.step("a stack with three servers", () => Stage.open({ https }));
     try {
-        for (const [name, scenario] of Object.entries(onStage)) {
+        for (const [name, scenario] of Object.entries(parts)) {
             if (names.includes(name))
                 await say.step(`scenario ${name}`, () => scenario(stage, say, measured));
         }

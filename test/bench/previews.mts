@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Progress } from "../../sandbox/progress.ts";
 import { makeWorld } from "../world.mts";
-import { median } from "./throughput.mts";
+import { median } from "./proxies.mts";
 
 /** A first `pulumi preview` of so many servers. */
 export interface Preview {

@@ -40,8 +40,11 @@ export async function reloadTenTimes(stage: Stage): Promise<void> {
     const texts = Array.from({ length: 9 }, (_, index) =>
         markGeneration(unmarked.replace(/^ {4}maxconn \d+$/m, `    maxconn ${8001 + index}`)),
     );
-    const files = [...texts, running].map(
-        (text, index) => `base64 -d >${folder}/${index}.cfg <<<${Buffer.from(text).toString("base64")}`,
-    );
-    await stage.onLoadBalancer(`mkdir -p ${folder}\n${files.join("\n")}\n${script}`);
+    await stage.onLoadBalancer(`mkdir -p ${folder}`);
+    // One by one: a command line has 128 KiB.
+    for (const [index, text] of [...texts, running].entries()) {
+        const encoded = Buffer.from(text).toString("base64");
+        await stage.onLoadBalancer(`base64 -d >${folder}/${index}.cfg <<<${encoded}`);
+    }
+    await stage.onLoadBalancer(script);
 }

@@ -8,6 +8,7 @@ import { reloadTenTimes } from "./reloads.mts";
 import { slowKinds } from "./slow-clients.mts";
 import type { Stage } from "./stage.mts";
 import type { Throughput } from "./throughput.mts";
+import type { TlsFigures } from "./tls.mts";
 
 /** What scenarios leave. */
 export interface Measured {
@@ -15,6 +16,7 @@ export interface Measured {
     /** `<count>` droplets by themselves, made under the same load as the changes: seconds. */
     bootSeconds: Record<number, number>;
     throughput?: Throughput[];
+    tls?: TlsFigures;
     previews?: Preview[];
 }
 
@@ -120,7 +122,8 @@ async function scaleOutAndIn(
 }
 
 /** A function that measures one change after the other. */
-export function rowOf(scenario: string, system: System, say: Progress, rows: Row[]) {
+export function rowOf(name: string, system: System, say: Progress, rows: Row[]) {
+    const scenario = system.url.startsWith("https:") ? `https-${name}` : name;
     return async (change: string, work: () => Promise<void>, cut?: RowOptions["cut"]): Promise<void> => {
         rows.push(await measure(say, system, { scenario, change, ...(cut && { cut }) }, work));
     };

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { readFileSync } from "node:fs";
+import { httpsConfig } from "../certificates.ts";
 import { makeWorld, type Outputs, upEndsWell, type World } from "../world.mts";
 import { runOverSsh, type SshTarget } from "../../tools/live/ssh.ts";
 import { apiOf, type CallApi, type Droplet, listDroplets } from "./api.mts";
@@ -18,15 +19,21 @@ export class Stage implements System {
 
     private constructor(world: World, { url, loadBalancerIp, deployKey, hostKey }: Outputs) {
         this.world = world;
-        this.url = url;
+        // By the address: this machine's DNS does not know the site's name.
+        this.url = url.replace(/^https:.*/, `https://${loadBalancerIp}`);
         this.loadBalancer = { host: loadBalancerIp, privateKey: deployKey, hostKey };
         this.api = apiOf(world.sandbox);
     }
 
-    /** Brings it up; takes about a minute. `close` of its world ends it. */
-    static async open(): Promise<Stage> {
-        const world = await makeWorld("nspawn", { replicas: 3 });
+    /** Brings it up, with a certificate of its own if clients are to come over HTTPS; takes about a minute. `close` of its world ends it. */
+    static async open({ https = false } = {}): Promise<Stage> {
+        const { domains, tlsCertificate, tlsKey } = httpsConfig();
+        const world = await makeWorld("nspawn", { replicas: 3, ...(https && { domains }) });
         try {
+            if (https) {
+                await world.configureSecret("tlsCertificate", tlsCertificate);
+                await world.configureSecret("tlsKey", tlsKey);
+            }
             installApp(world.folder);
             await upEndsWell(world);
             return new Stage(world, await world.outputs());

@@ -1,14 +1,11 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { execFile } from "node:child_process";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import type { HttpsOptions } from "../../components/haproxy/https.ts";
 import { renderHaproxyConfig } from "../../components/haproxy/render.ts";
 import type { Progress } from "../../sandbox/progress.ts";
-import { connects } from "../e2e/client.ts";
 import { declaredKeys } from "../stack-config.ts";
+import { cpuSeconds, freePort, median, Proxies, serverConfig } from "./proxies.mts";
 
 /** One configuration under as much load as wrk can make. */
 export interface Throughput {
@@ -30,30 +27,19 @@ const secondsPerRound = 1;
  * socket and `/dev/log`, which is a socket that somebody reads, as journald would.
  */
 export async function benchThroughput(say: Progress): Promise<Throughput[]> {
-    // HAProxy gives up its rights to a user of its own, who has to come in here.
-    const folder = mkdtempSync(path.join(tmpdir(), "dropscale-throughput-"));
-    chmodSync(folder, 0o755);
-    const logSocket = path.join(folder, "log");
-    const started: ChildProcess[] = [spawn("socat", ["-u", `UNIX-RECV:${logSocket},mode=666`, "/dev/null"])];
-    const haproxy = async (name: string, text: string, port: number) => {
-        const file = path.join(folder, `${name}.cfg`);
-        writeFileSync(file, text);
-        // `-db`: in the foreground.
-        const child = spawn("haproxy", ["-db", "-f", file], { stdio: "ignore" });
-        started.push(child);
-        while (!(await connects("127.0.0.1", port))) {
-            if (child.exitCode !== null) throw new Error(`haproxy (${name}) ended with ${child.exitCode}`);
-            await sleep(100);
-        }
-        return child.pid ?? 0;
-    };
+    const proxies = new Proxies();
     try {
         const behind = await freePort();
-        await haproxy("server", serverConfig(behind), behind);
+        await proxies.start("server", serverConfig(behind), behind);
         const subjects = new Map<string, Subject>();
         for (const [name, { render, headers = [] }] of Object.entries(configurations)) {
             const port = await freePort();
-            const pid = await haproxy(`proxy-${port}`, render({ port, behind, logSocket, folder }), port);
+            const { logSocket, folder } = proxies;
+            const pid = await proxies.start(
+                `proxy-${port}`,
+                render({ port, behind, logSocket, folder }),
+                port,
+            );
             subjects.set(name, { port, pid, headers, rate: [], cpu: [], ratio: [] });
         }
         await say.step(`full load on ${[...subjects.keys()].join("; ")}, in ${rounds} rounds`, async () => {
@@ -76,8 +62,7 @@ export async function benchThroughput(say: Progress): Promise<Throughput[]> {
             cpuMicrosecondsPerRequest: Math.round(median(cpu) * 10) / 10,
         }));
     } finally {
-        for (const child of started) child.kill("SIGKILL");
-        rmSync(folder, { recursive: true });
+        proxies.stop();
     }
 }
 
@@ -102,7 +87,8 @@ async function load({ port, pid, headers, rate, cpu }: Subject): Promise<number>
     return requests / seconds;
 }
 
-interface Place {
+/** What only this machine decides. */
+export interface Place {
     port: number;
     behind: number;
     logSocket: string;
@@ -157,9 +143,13 @@ backend pool
 };
 
 /** As the stack's config makes it where it sets nothing. */
-function ours(
+export function ours(
     { port, behind, logSocket, folder }: Place,
-    { logOneIn = Number(declaredKeys.logOneIn?.default), addresses = ["127.0.0.1"] } = {},
+    {
+        logOneIn = Number(declaredKeys.logOneIn?.default),
+        addresses = ["127.0.0.1"],
+        https,
+    }: { logOneIn?: number; addresses?: string[]; https?: HttpsOptions } = {},
 ): string {
     const text = renderHaproxyConfig({
         appPort: behind,
@@ -169,6 +159,7 @@ function ours(
         drainSeconds: Number(declaredKeys.drainSeconds?.default),
         trustedProxies: [],
         logOneIn,
+        ...(https && { https }),
         servers: addresses.map((address, slot) => ({ name: `web-${slot}`, address })),
     });
     return text
@@ -176,15 +167,6 @@ function ours(
         .replace("/run/haproxy/admin.sock", path.join(folder, `admin-${port}`))
         .replace("log /dev/log", `log ${logSocket}`);
 }
-
-const serverConfig = (port: number) => `\
-defaults
-    mode http
-    timeout client 60s
-frontend web
-    bind :${port}
-    http-request return status 200 content-type text/plain string "${"x".repeat(600)}"
-`;
 
 /** @throws Error if a request fails: a wrong answer is a fast one. */
 async function fullLoad(
@@ -198,30 +180,4 @@ async function fullLoad(
     if (!requests || !seconds || /Socket errors|Non-2xx/.test(stdout))
         throw new Error(`requests failed under full load:\n${stdout}`);
     return { requests: Number(requests), seconds: Number(seconds) };
-}
-
-/** User and system time of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-function cpuSeconds(pid: number): number {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-        .replace(/^.*\) /, "")
-        .split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function freePort(): Promise<number> {
-    return new Promise((resolve, reject) => {
-        const server = createServer();
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            server.close(() => {
-                resolve(typeof address === "object" && address ? address.port : 0);
-            });
-        });
-    });
-}
-
-/** The middle one; of an even number the upper of the two. */
-export function median(values: readonly number[]): number {
-    return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

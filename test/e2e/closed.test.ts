@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { httpsConfig } from "../certificates";
 import { callApi } from "../faults.mts";
 import {
     type Host,
@@ -23,7 +24,7 @@ const bootPorts = [22, 80, 111, 443];
 /** DNS, metadata, and Debian packages. */
 const servicePorts = [53, 80, MIRROR_PORT];
 
-/** A stack as those see it who should not: by a port scanner, and by somebody who dials while droplets boot. */
+/** A stack with HTTPS as those see it who should not: by a port scanner, and by somebody who dials while droplets boot. */
 describe("closed by default", () => {
     let world: World;
     let made: World | undefined;
@@ -34,9 +35,12 @@ describe("closed by default", () => {
     const table: string[] = [];
 
     beforeAll(async () => {
+        const { domains, tlsCertificate, tlsKey } = httpsConfig();
         world = made = await makeWorld("nspawn", {
-            ...{ replicas: 2, adminHost: true, adminHostImage: "debian-12-x64" },
+            ...{ replicas: 2, domains, adminHost: true, adminHostImage: "debian-12-x64" },
         });
+        await world.configureSecret("tlsCertificate", tlsCertificate);
+        await world.configureSecret("tlsKey", tlsKey);
         ({ operator, stranger } = await onTheInternet(world));
     });
     afterAll(async () => {
@@ -77,7 +81,7 @@ describe("closed by default", () => {
         expect(found).toEqual(expected);
     }
 
-    it("opens port 80 of the load balancer and nothing else while the first droplets boot", async () => {
+    it("opens ports 80 and 443 of the load balancer and nothing else while the first droplets boot", async () => {
         const addresses = [...nextPublic(0), world.instance.addresses.publicCidr.replace(/0\/24$/, "128")];
         const watch = await watchPorts(stranger, addresses, bootPorts);
         await upEndsWell(world);
@@ -90,9 +94,8 @@ describe("closed by default", () => {
         for (const name of ["load-balancer", "web-0", "web-1", "admin-host"])
             expect(addresses).toContain(host(name).publicIp);
         expect(addresses).toContain(reservedIp);
-        expect(watch.open.sort()).toEqual(
-            [`${host("load-balancer").publicIp}:80`, `${reservedIp}:80`].sort(),
-        );
+        const both = [host("load-balancer").publicIp, reservedIp];
+        expect(watch.open.sort()).toEqual(both.flatMap((ip) => [`${ip}:80`, `${ip}:443`]).sort());
     });
 
     it("opens nothing while a server is added: outside, and for the server beside it", async () => {
@@ -132,10 +135,10 @@ describe("closed by default", () => {
         expect(nextPrivate).toContain(host("web-2").privateIp);
     });
 
-    it("shows the Internet port 80 of the load balancer", async () => {
+    it("shows the Internet ports 80 and 443 of the load balancer", async () => {
         await expectAnswers(stranger, {
-            [reservedIp]: [80],
-            [host("load-balancer").publicIp]: [80],
+            [reservedIp]: [80, 443],
+            [host("load-balancer").publicIp]: [80, 443],
             [host("web-0").publicIp]: [],
             [host("web-1").publicIp]: [],
             [host("admin-host").publicIp]: [],
@@ -144,8 +147,8 @@ describe("closed by default", () => {
 
     it("shows adminCidrs SSH besides", async () => {
         await expectAnswers(operator, {
-            [reservedIp]: [22, 80],
-            [host("load-balancer").publicIp]: [22, 80],
+            [reservedIp]: [22, 80, 443],
+            [host("load-balancer").publicIp]: [22, 80, 443],
             [host("web-0").publicIp]: [],
             [host("admin-host").publicIp]: [22],
         });
@@ -162,7 +165,7 @@ describe("closed by default", () => {
         };
         const seen = await dialled("admin-host", [front, web0]);
         table.push(`admin-host → load-balancer, web-0, dialled: ${seen.join(", ")}`);
-        const ports = [22, 80];
+        const ports = [22, 80, 443];
         expect(seen).toEqual(
             [front?.publicIp, front?.privateIp].flatMap((ip) => ports.map((port) => `${ip}:${port}`)).sort(),
         );
@@ -171,9 +174,9 @@ describe("closed by default", () => {
 
     it("shows a server nothing of another, and of the load balancer what the Internet sees", async () => {
         await expectAnswers(inside(world, "web-0", host("web-0")), {
-            [reservedIp]: [80],
-            [host("load-balancer").publicIp]: [80],
-            [host("load-balancer").privateIp]: [80],
+            [reservedIp]: [80, 443],
+            [host("load-balancer").publicIp]: [80, 443],
+            [host("load-balancer").privateIp]: [80, 443],
             [host("web-1").publicIp]: [],
             [host("web-1").privateIp]: [],
         });

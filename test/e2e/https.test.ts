@@ -1,9 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
+import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkCertificate } from "../../lib/certificate";
 import { issue } from "../certificates";
 import { rootsFile } from "../../sandbox/region/authority.ts";
-import { callApi, onLoadBalancer } from "../faults.mts";
+import { searchDroplet } from "../droplet-secrets.mts";
+import { callApi, dropletNamed, inDroplet, onLoadBalancer } from "../faults.mts";
+import { SecretSearch, watchProcesses } from "../secrets.mts";
 import { upEndsWell } from "../world.mts";
 import { connects, get, type Tls, Visitors } from "./client";
 import { servedSite, visitedThroughout } from "./served-site";
@@ -32,6 +35,9 @@ describe("a site with names", () => {
     };
     const redirectOf = async (host: string) =>
         (await get(`http://${await address()}/a`, { headers: { host } })).headers?.location;
+    /** What commands printed since the authority is known, and the processes that ran. */
+    const printed: string[] = [];
+    let stopWatching: ReturnType<typeof watchProcesses> | undefined;
     const status = async (servername: string) => {
         const tls = tlsOf(servername);
         const answer = await get(`https://${await address()}/`, { tls, headers: { host: servername } });
@@ -39,7 +45,9 @@ describe("a site with names", () => {
     };
 
     it("comes to HTTPS: visitors are sent there, and browsers trust it", async () => {
-        await take(first, ["www.example.com"]);
+        const text = await take(first, ["www.example.com"]);
+        // As the region's DNS says, which knows no such name yet.
+        expect(text).toContain("warning: www.example.com has no address in DNS: it should have one A record");
         expect(await status("www.example.com")).toBe(200);
         expect(await redirectOf("www.example.com")).toBe("https://www.example.com/a");
         expect(await redirectOf("example.com")).toBeUndefined();
@@ -70,7 +78,8 @@ describe("a site with names", () => {
             acmeEmail: "me@example.com",
             dnsZone: "example.com",
         });
-        await upEndsWell(site.world);
+        stopWatching = watchProcesses();
+        printed.push(await upEndsWell(site.world, "--diff"));
         await visitors.stop();
         expect(visitors.failures).toEqual([]);
         const { certificate } = await site.world.outputs();
@@ -90,7 +99,42 @@ describe("a site with names", () => {
         expect(await onLoadBalancer(site.world, timer)).toBe("active\n");
         const { text } = await site.world.tool("status", ["test"]);
         expect(text).toMatch(/certificate: www\.example\.com, by Pebble.*, 89 days left; last tried .*: ok/);
-        expect((await site.world.tool("drift", ["test"])).text).not.toContain("certificate");
+        const drift = await site.world.tool("drift", ["test"]);
+        expect(drift.text).not.toContain("certificate");
+        printed.push(text, drift.text);
+    });
+
+    it("keeps the keys of the account and of the certificate to root on the load balancer", async () => {
+        const { id } = await dropletNamed(site.world, "load-balancer");
+        const read = (file: string) => inDroplet(site.world, id, `cat ${file}`);
+        const keyOf = async (file: string) =>
+            /-----BEGIN EC PRIVATE KEY-----[^]+/.exec(await read(file))?.[0] ?? "";
+        const [account, own] = ["/etc/dropscale/acme/account.key", "/etc/haproxy/certs/site.pem"];
+        const secrets = [
+            { name: "account", value: await keyOf(account) },
+            { name: "certificate", value: await keyOf(own) },
+        ];
+        const search = new SecretSearch(secrets);
+        const seen = await searchDroplet(site.world, id, search.patterns);
+        expect(seen.files.splice(0, 2)).toEqual(["root /root/.canary", "anybody /tmp/.canary"]);
+        const staged = /^root \/etc\/haproxy\/staged-certificates\/[\w-]+\.secret$/;
+        expect(seen).toEqual({
+            files: [`root ${account}`, `root ${own}`, expect.stringMatching(staged)],
+            ...{ logs: [], processes: [] },
+        });
+        const { id: server } = await dropletNamed(site.world, "web-0");
+        expect((await searchDroplet(site.world, server, search.patterns)).files).toHaveLength(2);
+
+        const exported = await site.world.pulumi(["stack", "export"]);
+        expect([...printed, exported.text].flatMap((text) => search.inText("printed", text))).toEqual([]);
+        const { looks, leaks } = stopWatching?.(search) ?? { looks: 0, leaks: [] };
+        expect(looks).toBeGreaterThan(20);
+        expect(leaks).toEqual([]);
+        // The droplets' disks are the droplets.
+        const root = path.dirname(site.world.folder);
+        const isLeftOut = (file: string) =>
+            file === path.join(root, "sandbox/droplets") || file.endsWith("/node_modules");
+        expect(search.inFolder(root, isLeftOut)).toEqual([]);
     });
 
     it("goes back to HTTP alone", async () => {

@@ -1,13 +1,13 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Cgroups } from "../../sandbox/droplets/cgroups.ts";
 import { allScopes } from "../../account/token-scopes";
 import { httpsConfig } from "../certificates";
-import { callApi } from "../faults.mts";
+import { searchDroplet } from "../droplet-secrets.mts";
+import { callApi, inDroplet } from "../faults.mts";
 import { type Leak, type Secret, SecretSearch, watchProcesses } from "../secrets.mts";
 import { makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
@@ -25,7 +25,7 @@ describe("from the first up to destroy", () => {
     let search: SecretSearch;
     /** What commands printed, by command. */
     const printed: [command: string, text: string][] = [];
-    let stopWatching: (() => { looks: number; leaks: Leak[] }) | undefined;
+    let stopWatching: ((search?: SecretSearch) => { looks: number; leaks: Leak[] }) | undefined;
 
     beforeAll(async () => {
         world = made = await makeWorld("nspawn");
@@ -55,8 +55,7 @@ describe("from the first up to destroy", () => {
             { name: "the passphrase", value: passphrase },
             { name: "the certificate's key", value: tlsKey },
         ];
-        search = new SecretSearch(secrets);
-        stopWatching = watchProcesses(search);
+        stopWatching = watchProcesses();
     });
     afterAll(async () => {
         stopWatching?.();
@@ -83,9 +82,7 @@ describe("from the first up to destroy", () => {
             { name: "the deploy key", value: deployKey },
             { name: "the load balancer's host key", value: await hostKey() },
         );
-        stopWatching?.();
         search = new SecretSearch(secrets);
-        stopWatching = watchProcesses(search);
     });
 
     it("changes: preview, up by the roll-out, refresh, and everything that only looks", async () => {
@@ -117,7 +114,7 @@ describe("from the first up to destroy", () => {
             if (!name.startsWith("load-balancer-")) expect(seen.files, name).toEqual([]);
             for (const file of seen.files) {
                 expect(file, name).toMatch(/^root /);
-                const content = await inDroplet(world, id, `cat "${file.slice("root ".length)}"`, "");
+                const content = await inDroplet(world, id, `cat "${file.slice("root ".length)}"`);
                 const leaks = search.inText(file, content);
                 const own = /^root \/etc\/haproxy\/(certs|staged-certificates)\//.test(file)
                     ? "the certificate's key"
@@ -150,7 +147,7 @@ describe("from the first up to destroy", () => {
 
     it("goes away, and no command line of any process held one at any time", async () => {
         await run("destroy", "--yes", "--refresh");
-        const { looks, leaks } = stopWatching?.() ?? { looks: 0, leaks: [] };
+        const { looks, leaks } = stopWatching?.(search) ?? { looks: 0, leaks: [] };
         expect(looks).toBeGreaterThan(50);
         expect(leaks).toEqual([]);
         expect(printed.flatMap(([command, text]) => search.inText(command, text))).toEqual([]);
@@ -165,61 +162,8 @@ describe("from the first up to destroy", () => {
     async function hostKey(): Promise<string> {
         const { droplets } = (await world.api("droplets")) as { droplets: { id: number; name: string }[] };
         const balancer = droplets.find(({ name }) => name.startsWith("load-balancer-"));
-        const key = await inDroplet(world, balancer?.id ?? 0, "cat /etc/ssh/ssh_host_ed25519_key", "");
+        const key = await inDroplet(world, balancer?.id ?? 0, "cat /etc/ssh/ssh_host_ed25519_key");
         expect(key).toContain("PRIVATE KEY");
         return key;
     }
 });
-
-/** Where these patterns are found in a droplet. */
-interface Seen {
-    /** Files, each after who can read it: `root` or `anybody`. The two that the script makes come first. */
-    files: string[];
-    /** Files in /var/log, and the journal. */
-    logs: string[];
-    /** Command lines and environments. */
-    processes: string[];
-}
-
-/** Of files only those of the last two hours: the droplet's own, not the image's. */
-const searchScript = `set -eu
-umask 077
-cat >/root/.patterns
-head -n 1 /root/.patterns | tee /root/.canary >/tmp/.canary
-chmod 644 /tmp/.canary
-find / /run /dev/shm /tmp /var/lib/cloud -xdev -type f -cmin -120 ! -path /root/.patterns -print0 |
-    xargs -0r grep -lsF -f /root/.patterns | sort -u >/root/.found || :
-while read -r file; do
-    if setpriv --reuid=65534 --regid=65534 --clear-groups test -r "$file"; then who=anybody; else who=root; fi
-    case $file in /*/.canary) order=1 ;; *) order=2 ;; esac
-    echo "$order files $who $file"
-done </root/.found | sort -k 1,1n -k 3,3r | cut -d ' ' -f 2-
-grep -rlsF -f /root/.patterns /var/log /run/log | sed 's/^/logs /' || :
-if journalctl --quiet --output=export | grep -aF -f /root/.patterns >/dev/null; then echo logs journal; fi
-for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do
-    if grep -aqsF -f /root/.patterns "$file"; then echo "processes $file"; fi
-done
-rm /root/.patterns /root/.canary /root/.found /tmp/.canary
-`;
-
-async function searchDroplet(world: World, id: number, patterns: string): Promise<Seen> {
-    const lines = (await inDroplet(world, id, searchScript, patterns)).split("\n");
-    const of = (kind: string) =>
-        lines.filter((line) => line.startsWith(`${kind} `)).map((line) => line.slice(kind.length + 1));
-    return { files: of("files"), logs: of("logs"), processes: of("processes") };
-}
-
-/** A script as root in a droplet, with input; neither stands in a command line. */
-async function inDroplet(world: World, id: number, script: string, input: string): Promise<string> {
-    const pid = await new Cgroups(world.instance.id).initPid(id);
-    if (pid === undefined) throw new Error(`droplet ${id} does not run`);
-    const child = spawn("nsenter", ["--target", String(pid), "--all", "sh", "-c", script]);
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
-    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
-    child.stdin.end(input);
-    const code = await new Promise((resolve) => child.once("close", resolve));
-    if (code !== 0) throw new Error(`the search in droplet ${id} ended with ${String(code)}: ${stderr}`);
-    return stdout;
-}

@@ -1,9 +1,16 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { ensureHostPackages, run } from "../../sandbox/host.ts";
 import { rootsFile } from "../../sandbox/region/authority.ts";
+import { AUTHORITY_IN_ROUTER } from "../../sandbox/region/names.ts";
+import { openInChromium } from "../chromium.mts";
 import { get, type Tls, Visitors } from "../e2e/client";
 import { servedSite, visitedThroughout } from "../e2e/served-site";
 import { callApi, dropletNamed, onLoadBalancer } from "../faults.mts";
+import { testssl } from "../testssl.mts";
+import { startTlsLoad } from "../tls-load.mts";
 import { up, upEndsWell } from "../world.mts";
 
 const name = "www.example.com";
@@ -17,12 +24,15 @@ describe("a site whose certificate comes by itself", () => {
     });
     let address = "";
     const tls = (): Tls => ({ servername: name, ca: readFileSync(rootsFile(site.world.instance), "utf8") });
-    const ask = async () => {
-        const answer = await get(`https://${address}/`, { tls: tls(), headers: { host: name } });
+    const ask = async (host = name) => {
+        const answer = await get(`https://${address}/`, {
+            tls: { ...tls(), servername: host },
+            headers: { host },
+        });
         return answer.status ?? answer.error;
     };
-    const redirect = async () =>
-        (await get(`http://${address}/`, { headers: { host: name } })).headers?.location;
+    const redirect = async (host = name) =>
+        (await get(`http://${address}/`, { headers: { host } })).headers?.location;
     const served = () =>
         onLoadBalancer(site.world, "cat /etc/dropscale/acme/issued 2>/dev/null || echo none");
 
@@ -34,13 +44,24 @@ describe("a site whose certificate comes by itself", () => {
         await expect.poll(() => existsSync(roots), { timeout: 180_000 }).toBe(true);
     };
     /** The name leads to the load balancer. */
-    const lead = async () => {
-        if (JSON.stringify(await site.world.api("domains/example.com/records")).includes(address)) return;
-        const record = { type: "A", name: "www", data: address, ttl: 30 };
-        await callApi(site.world, "POST", "/v2/domains/example.com/records", record);
+    const lead = async (record = "www") => {
+        const { domain_records: all } = (await site.world.api("domains/example.com/records")) as {
+            domain_records: { name: string; data: string }[];
+        };
+        if (all.some((one) => one.name === record && one.data === address)) return;
+        const made = { type: "A", name: record, data: address, ttl: 30 };
+        await callApi(site.world, "POST", "/v2/domains/example.com/records", made);
     };
+    /** Whether the authority can be reached. */
+    const connectAuthority = (state: "up" | "down") =>
+        run("ip", ["-n", site.world.instance.id, "link", "set", AUTHORITY_IN_ROUTER, state]);
 
     beforeAll(async () => {
+        const needs = {
+            ...{ wrk: "wrk", h2load: "nghttp2-client", testssl: "testssl.sh" },
+            ...{ chromium: "chromium", certutil: "libnss3-tools" },
+        };
+        await ensureHostPackages({ log: console.error, needs });
         address = (await site.world.outputs()).loadBalancerIp;
     });
 
@@ -55,7 +76,10 @@ describe("a site whose certificate comes by itself", () => {
         expect((await site.world.tool("status", ["test"])).text).toContain(
             "the certificate is not there yet",
         );
+        const preview = async () => (await site.world.pulumi(["preview"])).text;
+        expect(await preview()).toContain(`${name} has no address in DNS`);
         await lead();
+        expect(await preview()).not.toContain("in DNS");
         await expect.poll(ask, { timeout: 300_000, interval: 2000 }).toBe(200);
         expect(await redirect()).toBe(`https://${name}/`);
     });
@@ -63,13 +87,36 @@ describe("a site whose certificate comes by itself", () => {
     it("renews it when a third of its five minutes is left, and no visitor notices", async () => {
         const before = await served();
         const visitors = new Visitors(`https://${address}`, tls());
+        const load = startTlsLoad(`https://${address}/`, name);
         await expect.poll(served, { timeout: 400_000, interval: 5000 }).not.toBe(before);
         await visitors.stop();
+        const counts = await load.stop();
+        console.log("renewed under", counts);
         expect(visitors.failures).toEqual([]);
+        for (const [kind, { requests, failures }] of Object.entries(counts)) {
+            expect(failures, kind).toBe("");
+            expect(requests, kind).toBeGreaterThan(1000);
+        }
+    });
+
+    it("goes up while the authority can't be reached, with a warning; the new name is served over HTTP until it can", async () => {
+        const other = "other.example.com";
+        await lead("other");
+        await site.world.configure({ domains: [name, other] });
+        await connectAuthority("down");
+        const text = await upEndsWell(site.world).finally(() => connectAuthority("up"));
+        expect(text).toMatch(
+            /warning: no certificate yet for other\.example\.com: the authority gives none for www\.example\.com other\.example\.com: /,
+        );
+        expect(await redirect(other)).toBeUndefined();
+        const plain = await get(`http://${address}/`, { headers: { host: other } });
+        expect(plain).toMatchObject({ status: 200 });
+        await expect.poll(() => ask(other), { timeout: 400_000, interval: 2000 }).toBe(200);
+        expect([await ask(), await redirect(other)]).toEqual([200, `https://${other}/`]);
     });
 
     it("has it on a new load balancer before the address moves, or the address does not move", async () => {
-        await site.world.configure({ domains: [name], acmeEmail: "me@example.com", acmeServer: undefined });
+        await site.world.configure({ domains: [name], acmeServer: undefined, hsts: 31_536_000 });
         await haveDomain();
         await lead();
         await upEndsWell(site.world);
@@ -91,5 +138,25 @@ describe("a site whose certificate comes by itself", () => {
         expect(visitors.failures.join()).not.toMatch(/certificate|self.signed/i);
         expect((await dropletNamed(site.world, "load-balancer")).id).not.toBe(id);
         expect(await ask()).toBe(200);
+    });
+
+    it("is what a browser calls secure: redirected, TLS 1.3, HTTP/2, nothing to complain of", async () => {
+        const { screenshot, ...page } = await openInChromium(`http://${name}/`, address, tls().ca);
+        const file = path.join(mkdtempSync(path.join(tmpdir(), "dropscale-https-")), "https.png");
+        writeFileSync(file, screenshot);
+        console.log(`screenshot: ${file}`);
+        expect(page).toEqual({
+            ...{
+                url: `https://${name}/`,
+                security: "secure",
+                tls: "TLS 1.3",
+                protocol: "h2",
+                complaints: [],
+            },
+        });
+    });
+
+    it("gives testssl.sh nothing to say above LOW", async () => {
+        expect(await testssl(name, address, rootsFile(site.world.instance))).toEqual([]);
     });
 });

@@ -7,7 +7,7 @@ import { goals } from "../bench/goals.mts";
 import { failures, type Row, totals } from "../bench/measure.mts";
 import { goalLines, markdownTable, ordered, resultsPage, terminalTable } from "../bench/report.mts";
 import { firstRequests, leastUp, parseSamples } from "../bench/sampler.mts";
-import { median } from "../bench/throughput.mts";
+import { median } from "../bench/proxies.mts";
 import { parseWrk } from "../bench/wrk-report.mts";
 
 const clean = {
@@ -197,6 +197,21 @@ describe("goals", () => {
         const lost = row({ load: [kind("GET, kept alive", 1_000_000, { "no answer": 1 })] });
         const [short] = goals({ rows: [lost], bootSeconds: {} });
         expect(short).toMatchObject({ met: false, found: "1 of 1,000,000 lost, and 0 cut as said" });
+    });
+    it("judges TLS by handshakes and requests of HTTP/1.1, and by memory", () => {
+        const rate = (kind: string, ratio: number) => ({
+            ...{ kind, ratio, perSecond: { ours: 950, tenLines: 1000 } },
+            cpuMicroseconds: { ours: 60, tenLines: 50 },
+        });
+        const tls = {
+            rates: [rate("handshakes, HTTP/1.1", 0.94), rate("requests, HTTP/2", 0.5)],
+            memory: [{ state: "idle", plainKiB: 10, tlsKiB: 43 }],
+        };
+        expect(goals({ rows: [], bootSeconds: {}, tls }).map(({ met, found }) => [met, found])).toEqual([
+            [false, "0.94 (950 and 1000 a second; CPU 60 and 50 µs each)"],
+            [true, "0.50 (950 and 1000 a second; CPU 60 and 50 µs each)"],
+            [false, "33.0 KiB (43.0 and 10.0)"],
+        ]);
     });
     it("says nothing of what was not measured", () => {
         expect(goals({ rows: [], bootSeconds: {} })).toEqual([]);

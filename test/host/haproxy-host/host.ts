@@ -1,5 +1,5 @@
 /**
- * A load balancer host for tests: its own mounts (/etc/haproxy, /run, /var/lib/haproxy), network and processes by
+ * A load balancer host for tests: its own mounts (/etc, /run, /var/lib/haproxy), network and processes by
  * Linux namespaces, Debian's HAProxy, and a stand-in for systemctl. Needs root on Linux, `haproxy`, `socat`, `curl`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -81,8 +81,10 @@ function requireNamespaces(): void {
 const setUp = (etcKiB: number, haproxy: string): string => `set -e
 ip link set lo up
 mount --bind ${haproxy} ${debiansHaproxy}
-mount -t tmpfs -o size=${etcKiB}k tmpfs /etc/haproxy
 mount -t tmpfs tmpfs /run
+mkdir -p /run/etc/upper /run/etc/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
+mount -t tmpfs -o size=${etcKiB}k tmpfs /etc/haproxy
 mount -t tmpfs tmpfs /var/lib/haproxy
 install -d -o haproxy -g haproxy -m 2775 /run/haproxy
 mkdir /var/lib/haproxy/dev

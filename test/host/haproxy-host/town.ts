@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import * as http from "node:http";
 import * as net from "node:net";
+import { dnsAnswer } from "../../../sandbox/region/dns.ts";
 import { Attack, type Damage, type Method, SecondClient, type Service } from "./attackers";
 
 /** A request as a web server saw it. */
@@ -47,6 +48,7 @@ let load: Promise<Load> | undefined;
 let attack: Attack | undefined;
 let secondClient: SecondClient | undefined;
 const held: net.Socket[] = [];
+const said = new Map<number, http.Server>();
 
 const calls = {
     /**
@@ -143,6 +145,30 @@ const calls = {
         new Promise((resolve) =>
             net.createServer((socket) => socket.destroy()).listen(port, "0.0.0.0", resolve),
         ),
+    /** DNS over TCP on this address: the IPv4 addresses of these names, and of no other. */
+    resolve: (address: string, names: Record<string, string>): Promise<void> =>
+        new Promise((resolve) =>
+            net
+                .createServer((socket) => {
+                    socket.on("error", () => undefined);
+                    // A query is short: it comes in one piece, behind its length.
+                    socket.on("data", (data: Buffer) => {
+                        const answer = dnsAnswer(data.subarray(2), { domains: [] }, { ownNames: names });
+                        if (!answer) return void socket.destroy();
+                        const length = Buffer.alloc(2);
+                        length.writeUInt16BE(answer.length);
+                        socket.write(Buffer.concat([length, answer]));
+                    });
+                })
+                .listen(53, address, resolve),
+        ),
+    /** From now on every request on this port of 127.0.0.1 is answered with this text. */
+    say: (port: number, text: string): Promise<void> => {
+        said.get(port)?.close();
+        const server = http.createServer((_, response) => response.end(text));
+        said.set(port, server);
+        return new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+    },
     request: (path: string, options: http.RequestOptions = {}, body = "") => request(path, options, body),
     /** Sends these bytes (one character each) to port 80; all that comes back until it is closed, for 8 s at most. */
     raw: (bytes: string): Promise<string> =>
