@@ -79,8 +79,8 @@ const socketAndRetry = `\
     srvtcpka-cnt 3
     # A server that fails fast looks idle: leastconn would send it nine requests of ten.
     balance random(2)
-    # What may have had an effect is never sent twice, and nothing to the same server.
-    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }
+    # Nothing is sent to the same server twice.
+    http-request disable-l7-retry unless { nbsrv gt 1 }
 `;
 
 /** Of the slots of the servers that are UP a tenth is left to those who have few connections. The last rules of a backend. */
