@@ -68,6 +68,12 @@ describe("renderHaproxyConfig", () => {
         expect(render().split("\n")).toContain(line);
     });
 
+    test("asks nothing twice where there is no other server", () => {
+        const line = "    http-request disable-l7-retry\n";
+        expect(render()).not.toContain(line);
+        expect(render({ servers: args.servers.slice(0, 1) }).split(line)).toHaveLength(4);
+    });
+
     test("sorts servers by slot number, each once in a backend, checked once", () => {
         const lines = ["web-0 10.10.0.11", "web-2 10.10.0.12", "web-10 10.10.0.13"];
         const tracking = lines.map((line) => `    server ${line}:8080 track pool/${line.split(" ")[0]}`);
