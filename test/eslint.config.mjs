@@ -6,7 +6,7 @@ export default tseslint.config({ ignores: ["**/node_modules/", ".sandbox/"] }, j
     files: ["**/*.ts", "**/*.mts"],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
     languageOptions: {
-        parserOptions: { projectService: true, tsconfigRootDir: path.dirname(import.meta.dirname) },
+        parserOptions: { project: path.join(import.meta.dirname, "tsconfig.lint.json") },
     },
     rules: {
         // An Output in a template literal prints "Calling [toString] on an [Output<T>] is not supported".

@@ -39,10 +39,15 @@ const rootPackages = {
     slowhttptest: "slowhttptest",
 };
 
+/** A second look at types takes a third of the time: TypeScript goes through what changed, and what depends on it. */
+function onlyWhatChanged(name: string): string[] {
+    return ["--incremental", "--tsBuildInfoFile", `node_modules/.cache/dropscale/${name}.tsbuildinfo`];
+}
+
 /** Checks of the text of the project; each counts as one test. */
 const checks: Record<string, string[]> = {
-    types: ["tsc"],
-    "types of the sandbox": ["tsc", "-p", "sandbox"],
+    types: ["tsc", ...onlyWhatChanged("program")],
+    "types of the sandbox": ["tsc", "-p", "sandbox", ...onlyWhatChanged("sandbox")],
     lint: ["eslint", "--config", "test/eslint.config.mjs", "."],
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };

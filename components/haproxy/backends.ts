@@ -33,7 +33,7 @@ export function backendSections(options: BackendOptions): string {
             .map(({ name, address }) => `    server ${name} ${address}:${appPort} ${more(name)}\n`)
             .join("");
     const shared = (backend: string, slots: number): string =>
-        `${socketAndRetry}${wordOnClient(trustedProxies.length > 0, https !== undefined)}${limits(backend, slots)}`;
+        `${socketAndRetry(servers.length > 1)}${wordOnClient(trustedProxies.length > 0, https !== undefined)}${limits(backend, slots)}`;
     const tracking = lines((name) => `track pool/${name}`);
     // nolinger in streams: HAProxy 3.0 applies no server-fin to a tunnel in HTTP (IS_HTX_STRM in its stream.c).
     return `\
@@ -71,7 +71,7 @@ ${tracking}`;
  * A retry goes to another server, once, or it would multiply an overload: with no other there is none, and an answer
  * that says "overloaded" (429, 503, a proxy's 502) is an answer.
  */
-const socketAndRetry = `\
+const socketAndRetry = (hasOther: boolean): string => `\
     # Asked every second by TCP itself, a machine that is gone is found out after 5 s.
     option srvtcpka
     srvtcpka-idle 2s
@@ -79,8 +79,8 @@ const socketAndRetry = `\
     srvtcpka-cnt 3
     # A server that fails fast looks idle: leastconn would send it nine requests of ten.
     balance random(2)
-    # What may have had an effect is never sent twice, and nothing to the same server.
-    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }
+    # Nothing is sent to the same server twice.
+    http-request disable-l7-retry${hasOther ? " unless { nbsrv gt 1 }" : ""}
 `;
 
 /** Of the slots of the servers that are UP a tenth is left to those who have few connections. The last rules of a backend. */

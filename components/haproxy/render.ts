@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import { backendSections } from "./backends";
-import { bufferKiB, connectionsFor, frontendSection } from "./frontend";
+import { bufferKiB, connectionsFor, frontendSection, socketsAtOnce } from "./frontend";
 import { h2Counter, type HttpsOptions, tlsDefaults } from "./https";
 import { isIpv4Range } from "../../lib/ipv4-ranges";
 
@@ -108,6 +108,7 @@ global
     hard-stop-after ${drainSeconds}s
     maxconn ${connectionsFor(https)}
     tune.bufsize ${bufferKiB * 1024}
+    tune.maxpollevents ${socketsAtOnce}
     server-state-file /run/dropscale-servers.state
 ${tlsDefaults(https)}`;
 

@@ -94,6 +94,11 @@ describe("a stack's state", () => {
             expect(code, text).toBe(1);
             expect(text).toMatch(/\b401\b/);
         }
+        const refused = await world.pulumi(["preview"]);
+        expect(refused.code, refused.text).not.toBe(0);
+        expect(refused.text).toMatch(
+            /Unable to authenticate you; set DIGITALOCEAN_TOKEN .*which goes before it/,
+        );
         await world.pulumi(["config", "rm", "digitalocean:token"]);
     });
 });

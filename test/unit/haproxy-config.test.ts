@@ -61,10 +61,17 @@ describe("renderHaproxyConfig", () => {
         "    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host health-check",
         "    http-check expect status 200-299",
         "    http-request add-header X-Forwarded-For %[var(sess.client)]",
-        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS } { nbsrv gt 1 }",
+        "    http-request disable-l7-retry unless { nbsrv gt 1 }",
+        "    http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
         "    bind :80",
     ])("has the line %s", (line) => {
         expect(render().split("\n")).toContain(line);
+    });
+
+    test("asks nothing twice where there is no other server", () => {
+        const line = "    http-request disable-l7-retry\n";
+        expect(render()).not.toContain(line);
+        expect(render({ servers: args.servers.slice(0, 1) }).split(line)).toHaveLength(4);
     });
 
     test("sorts servers by slot number, each once in a backend, checked once", () => {

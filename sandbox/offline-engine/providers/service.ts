@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { Metadata, status, type handleUnaryCall, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import anyPb from "google-protobuf/google/protobuf/any_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
@@ -52,8 +53,9 @@ function packageMethods(provider: Provider, cancelled: AbortController): Service
                 toStruct({ ...fromStruct(request.getNews()), ...provider.configMarks }),
             ),
         ),
-        // Another token or endpoint never replaces what they made.
-        diffConfig: unary(() => new pb.DiffResponse().setChanges(pb.DiffResponse.DiffChanges.DIFF_NONE)),
+        diffConfig: unary((request: pb.DiffRequest) =>
+            configDiff(fromStruct(request.getOldInputs()), fromStruct(request.getNews())),
+        ),
         configure: unary((request: pb.ConfigureRequest) => {
             provider.configure(revealAll(fromStruct(request.getArgs())));
             return new pb.ConfigureResponse()
@@ -74,6 +76,17 @@ function packageMethods(provider: Provider, cancelled: AbortController): Service
             return new emptyPb.Empty();
         }),
     };
+}
+
+/**
+ * Another token or endpoint never replaces what they made, but has to be an update: for a provider without one the engine
+ * goes on with the configuration in the state.
+ */
+function configDiff(olds: Properties, news: Properties): pb.DiffResponse {
+    const keys = new Set([...Object.keys(olds), ...Object.keys(news)]);
+    const changed = [...keys].filter((key) => !isDeepStrictEqual(olds[key], news[key])).sort();
+    const { DIFF_SOME, DIFF_NONE } = pb.DiffResponse.DiffChanges;
+    return new pb.DiffResponse().setChanges(changed.length > 0 ? DIFF_SOME : DIFF_NONE).setDiffsList(changed);
 }
 
 function planMethods(provider: Provider): Service {
