@@ -4,10 +4,12 @@ import { mask } from "../cli/mask";
 import { coloursFor } from "../cli/terminal";
 import { useAccountOf } from "../live/api";
 import { conflictWith, type Heartbeat } from "../live/heartbeat";
+import { readHistory } from "../history/read";
 import { StackConfig } from "../pulumi/stack-config";
 import { commitHand, type Hand, upHand } from "./hands";
 import { Looker } from "./looker";
 import type { Decision } from "./model";
+import { otherHandAtWork } from "./other-hand";
 import { Scaler } from "./scaler";
 import { readWanted } from "./wanted";
 
@@ -28,6 +30,8 @@ const lookSeconds = 5;
 const onceLooks = 3;
 /** How often a timer begins such a run, in seconds. */
 const timerSeconds = 60;
+/** How far back the stack's history is searched for another hand. */
+const entriesAsked = 20;
 /** The same words are printed again after so many seconds. */
 const repeatSeconds = 600;
 
@@ -49,6 +53,8 @@ export async function autoscale({
     const hand = { up: () => upHand(stack, config, quiet), commit: () => commitHand(config) };
     const scaler = new Scaler(stack, config, print, apply && hand[apply]());
     if (apply === "up") await useAccountOf(stack);
+    const other = apply && otherHandAtWork(await readHistory(stack, entriesAsked), apply, Date.now());
+    if (other) throw new Error(other);
     const looker = new Looker(stack, { alone: apply !== undefined });
     const stop = new AbortController();
     const onSignal = () => {

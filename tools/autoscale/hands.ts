@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
+import { statSync } from "node:fs";
 import { promisify } from "node:util";
 import { mask } from "../cli/mask";
-import { count } from "../cli/words";
+import { arrow, count } from "../cli/words";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 import { forgetGone } from "../deploy/gone";
 import { readHaproxy } from "../live/haproxy";
+import { readHistory } from "../history/read";
 import type { Plan } from "../plan/model";
 import { readPlan } from "../plan/read";
 import { readOutputs } from "../pulumi/run";
@@ -30,6 +32,8 @@ export interface Hand {
     name: "up" | "commit";
     /** Before each decision: what others have changed. @returns Why nothing can be decided now. */
     follow: () => Promise<string | undefined>;
+    /** Where the servers are not those of the config: takes over what was applied elsewhere. @returns What that was. */
+    adopt: () => Promise<string | undefined>;
     /** @param message One line, for the history. */
     apply: (change: Change, message: string) => Promise<Refusal | undefined>;
 }
@@ -39,6 +43,15 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
     return {
         name: "up",
         follow: () => Promise.resolve(undefined),
+        adopt: async () => {
+            const [last] = await readHistory(stack, 1);
+            const replicas = Number(config.read("replicas"));
+            // An edit of the file that is newer is somebody's who will apply it.
+            if (last?.status !== "success" || last.replicas.to === replicas) return undefined;
+            if (statSync(config.file).mtimeMs > (last.endedAtMs ?? 0)) return undefined;
+            config.write({ replicas: last.replicas.to });
+            return `replicas ${arrow(replicas, last.replicas.to)}: applied elsewhere, by ${last.who}`;
+        },
         apply: async (change, message) => {
             const judge = () => config.with(change, (flags) => readPlan(stack, flags));
             const [wasGone, first] = await Promise.all([forgetGone(stack), judge()]);
@@ -119,6 +132,8 @@ export function commitHand(config: StackConfig): Hand {
     return {
         name: "commit",
         follow,
+        // The repository is what is true; the pipeline will be there soon.
+        adopt: () => Promise.resolve(undefined),
         apply: async (change, message) => {
             const decidedOn = JSON.stringify([config.read("replicas"), config.readSlots("retired")]);
             const problem = await catchUp();

@@ -17,6 +17,9 @@ import * as path from "node:path";
 /** After a change that was refused, nothing is tried for so long, in seconds. */
 const refusedSeconds = 60;
 
+/** How often the history is asked who has made other servers, in seconds. */
+const adoptSeconds = 20;
+
 /** How long the servers may differ from the config until a person should know, in seconds, beside `readySeconds`. */
 const catchUpSeconds = 600;
 
@@ -40,6 +43,8 @@ export class Scaler {
     private acting: { what: string; ended: Promise<void> } | undefined;
     private refused: { problem: string; atMs: number } | undefined;
     private apartSinceMs: number | undefined;
+    private adoptedAtMs = 0;
+    private backend: ReturnType<typeof readBackend> | undefined;
 
     /**
      * @param say Gets how a change ended.
@@ -123,16 +128,26 @@ export class Scaler {
         if (lock) return occupied(`another run holds the stack (${lock.username}@${lock.hostname})`);
         if ("reading" in look && look.reading.isApplying)
             return occupied("haproxy.cfg is just being applied");
-        if (apart !== undefined)
+        if (apart !== undefined) {
+            await this.adopt(look.atMs);
             return occupied(
                 `the servers are not those of ${this.config.file} (${apart})${apartSeconds >= 60 ? ` for ${duration(apartSeconds)}` : ""}: \`pulumi up\` makes them so`,
                 apartSeconds > readySeconds + catchUpSeconds,
             );
+        }
         return { pool: { replicas } };
     }
 
+    /** What somebody applied from elsewhere is a person's edit: it wins, and is remembered as one at the next look. */
+    private async adopt(nowMs: number): Promise<void> {
+        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return;
+        this.adoptedAtMs = nowMs;
+        const what = await this.hand.adopt().catch(() => undefined);
+        if (what) this.say(what);
+    }
+
     private async locks() {
-        const backend = await readBackend();
+        const backend = await (this.backend ??= readBackend());
         if (backend === undefined) return [];
         return readLocks(backend, projectName(), path.basename(this.stack));
     }

@@ -1,0 +1,250 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Change, Hand, Refusal } from "../../tools/autoscale/hands";
+import type { Blind } from "../../tools/autoscale/model";
+import type { TimedReading } from "../../tools/autoscale/sample";
+import { Scaler } from "../../tools/autoscale/scaler";
+import type { ServerReading } from "../../tools/live/reading";
+import { StackConfig } from "../../tools/pulumi/stack-config";
+
+const config = `config:
+  dropscale:replicas: 2
+  dropscale:autoscale: { min: 2, max: 8, slots: 10, heal: true }
+`;
+const project = `name: dropscale
+config:
+  dropscale:readySeconds: { default: 300 }
+  dropscale:loadBalancerGeneration: { default: "" }
+`;
+
+/** A stack's folder, a hand that only remembers what it was asked for, and a clock of the test's own. */
+describe("the autoscaler's rounds", () => {
+    const home = process.cwd();
+    const { PATH, XDG_STATE_HOME } = process.env;
+    let folder: string;
+    let nowMs: number;
+    let said: string[];
+    let asked: { change: Change; message: string }[];
+    let answer: () => Promise<Refusal | undefined>;
+
+    beforeEach(() => {
+        folder = mkdtempSync(path.join(tmpdir(), "dropscale-scaler-"));
+        mkdirSync(path.join(folder, "bin"));
+        const pulumi = path.join(folder, "bin/pulumi");
+        writeFileSync(pulumi, `#!/bin/sh\necho '{"url":"file://${folder}/state"}'\n`);
+        chmodSync(pulumi, 0o755);
+        writeFileSync(path.join(folder, "Pulumi.yaml"), project);
+        writeFileSync(path.join(folder, "Pulumi.prod.yaml"), config);
+        process.chdir(folder);
+        process.env.PATH = `${folder}/bin:${PATH ?? ""}`;
+        process.env.XDG_STATE_HOME = path.join(folder, "memory");
+        [nowMs, said, asked] = [Date.now(), [], []];
+        answer = () => Promise.resolve(undefined);
+    });
+    afterEach(() => {
+        process.chdir(home);
+        Object.assign(process.env, { PATH });
+        if (XDG_STATE_HOME === undefined) delete process.env.XDG_STATE_HOME;
+        else process.env.XDG_STATE_HOME = XDG_STATE_HOME;
+        rmSync(folder, { recursive: true });
+    });
+
+    const file = () => new StackConfig("prod");
+    const edit = (from: string, to: string) => {
+        const name = path.join(folder, "Pulumi.prod.yaml");
+        writeFileSync(name, readFileSync(name, "utf8").replace(from, to));
+    };
+    const hand: Hand = {
+        name: "up",
+        follow: () => Promise.resolve(undefined),
+        adopt: () => Promise.resolve(undefined),
+        apply: async (change, message) => {
+            asked.push({ change, message });
+            const refusal = await answer();
+            if (!refusal) file().write(change);
+            return refusal;
+        },
+    };
+    const begin = (by: Partial<Hand> = {}) =>
+        new Scaler("prod", file(), (text) => said.push(text), { ...hand, ...by });
+
+    const server = (slot: number, running: number, more: Partial<ServerReading>): ServerReading => ({
+        ...{ name: `web-${slot}`, slot, address: `10.0.0.${slot}`, status: "UP", isUp: true, check: "L7OK" },
+        ...{ statusSeconds: 900, running, requestsPerSecond: 5, responseMs: 9, failures: 0, requests: 100 },
+        ...more,
+    });
+    /** A look five seconds later at so many servers, each with so many requests. */
+    const seen = (servers: number, running: number, sick: Partial<ServerReading> = {}): TimedReading => {
+        nowMs += 5000;
+        const all = Array.from({ length: servers }, (_, slot) =>
+            server(slot, running, slot === 1 ? sick : {}),
+        );
+        return {
+            atMs: nowMs,
+            reading: {
+                ...{ pid: 7, uptimeSeconds: 900, generation: "", idlePercent: 90, connections: 9 },
+                ...{ maxConnections: 6000, isApplying: false, heartbeat: undefined, servers: all },
+                ...{ running: running * servers, queued: 0, streams: 0, requests: nowMs / 100, failures: 0 },
+            },
+        };
+    };
+    /** Looks at two full servers until something is to be done. */
+    const whileFull = async (scaler: Scaler, isEnough: () => boolean = () => asked.length > 0) => {
+        for (let i = 0; ; i++) {
+            const decision = await scaler.round(seen(2, 12), true);
+            if (isEnough() || i > 20) return decision;
+        }
+    };
+    const dark = (siteAnswers: boolean): Blind => ({
+        ...{ atMs: (nowMs += 15_000), problem: "SSH to root@lb: timed out", siteAnswers },
+    });
+
+    it("has its hand do what is decided, with the reason, and goes on looking meanwhile", async () => {
+        let finish = () => {};
+        answer = () =>
+            new Promise(
+                (resolve) =>
+                    (finish = () => {
+                        resolve(undefined);
+                    }),
+            );
+        const scaler = begin();
+        const decision = await whileFull(scaler);
+        expect(decision.reason).toMatch(/^replicas 2 → 4: busy 1\.20 \(target 0\.60/);
+        expect(asked).toEqual([{ change: { replicas: 4 }, message: `autoscale: ${decision.reason}` }]);
+        expect((await scaler.round(seen(2, 12), true)).reason).toBe("waits: under way (replicas 2 → 4)");
+        finish();
+        await scaler.settle();
+        expect(said).toEqual([expect.stringMatching(/^done in \d+ s$/)]);
+        expect(file().read("replicas")).toBe(4);
+        expect((await scaler.round(seen(4, 6), true)).reason).not.toMatch(/person|under way/);
+    });
+
+    it("only says what it would do, without a hand or before it may", async () => {
+        const scaler = new Scaler("prod", file(), () => undefined);
+        expect((await whileFull(scaler)).reason).toMatch(/^replicas 2 → 4/);
+        const waiting = begin();
+        for (let i = 0; i < 9; i++) await waiting.round(seen(2, 12), false);
+        expect(asked).toEqual([]);
+    });
+
+    it("waits a minute after a refusal, and says it loudly", async () => {
+        answer = () => Promise.resolve({ problem: "policy/limits.yaml: at most 3 servers", failed: false });
+        const scaler = begin();
+        await whileFull(scaler);
+        await scaler.settle();
+        const next = await scaler.round(seen(2, 12), true);
+        expect(next).toMatchObject({
+            reason: "waits: policy/limits.yaml: at most 3 servers",
+            alarming: true,
+        });
+        expect(asked).toHaveLength(1);
+        const refusedMs = nowMs;
+        await whileFull(scaler, () => asked.length > 1);
+        expect((nowMs - refusedMs) / 1000).toBeGreaterThan(30);
+        expect(asked).toHaveLength(2);
+    });
+
+    it("does not repeat at once what failed, nor after it was started again; a person's edit lets it go on", async () => {
+        answer = () => Promise.resolve({ problem: "`pulumi up` failed", failed: true });
+        const scaler = begin();
+        await whileFull(scaler);
+        await scaler.settle();
+        // The hand's clock is the real one.
+        nowMs = Date.now() + 120_000;
+        const again = begin();
+        for (let i = 0; i < 9; i++) await again.round(seen(2, 12), true);
+        expect((await again.round(seen(2, 12), true)).reason).toMatch(
+            /^waits \d min: the last change failed$/,
+        );
+        expect(asked).toHaveLength(1);
+        edit("max: 8", "max: 7");
+        await whileFull(again, () => asked.length > 1);
+        expect(asked).toHaveLength(2);
+    });
+
+    it.each<[string, () => void, () => TimedReading, RegExp]>([
+        [
+            "a roll-out",
+            () => {
+                edit("config:\n", "config:\n  dropscale:hold: [1]\n");
+            },
+            () => seen(2, 12),
+            /^waits: a roll-out holds web-1$/,
+        ],
+        [
+            "an edit that is not applied yet",
+            () => {
+                edit("replicas: 2", "replicas: 3");
+            },
+            () => seen(2, 12),
+            /^waits: the servers are not those of Pulumi\.prod\.yaml \(web-2 not yet in haproxy\.cfg\)/,
+        ],
+        [
+            "a run that applies haproxy.cfg",
+            () => undefined,
+            () => {
+                const look = seen(2, 12);
+                return { ...look, reading: { ...look.reading, isApplying: true } };
+            },
+            /^waits: haproxy\.cfg is just being applied$/,
+        ],
+        [
+            "a run that holds the stack",
+            () => {
+                const locks = path.join(folder, "state/.pulumi/locks/organization/dropscale/prod");
+                mkdirSync(locks, { recursive: true });
+                writeFileSync(path.join(locks, "1.json"), '{"pid":1,"username":"ann","hostname":"laptop"}');
+            },
+            () => seen(2, 12),
+            /^waits: another run holds the stack \(ann@laptop\)$/,
+        ],
+    ])("does nothing beside %s", async (_what, change, look, reason) => {
+        change();
+        const scaler = begin();
+        await scaler.round(look(), true);
+        expect((await scaler.round(look(), true)).reason).toMatch(reason);
+        expect(asked).toEqual([]);
+    });
+
+    it("takes over what was applied elsewhere, and leaves it alone", async () => {
+        const adopt = () => {
+            file().write({ replicas: 3 });
+            return Promise.resolve("replicas 2 → 3: applied elsewhere, by Ann");
+        };
+        const scaler = begin({ adopt });
+        for (let i = 0; i < 5; i++) await scaler.round(seen(3, 1), true);
+        expect(said).toEqual(["replicas 2 → 3: applied elsewhere, by Ann"]);
+        expect(asked).toEqual([]);
+    });
+
+    it("puts a sick server on the list of the retired ones", async () => {
+        const scaler = begin();
+        const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
+        // One of two is half of them, and not more.
+        await scaler.round(seen(2, 1, sick), true);
+        await scaler.settle();
+        expect(asked).toEqual([
+            {
+                change: { retired: [1] },
+                message: "autoscale: web-1 has been DOWN for 3 min 20 s (L4TOUT): it is replaced",
+            },
+        ]);
+    });
+
+    it("replaces a load balancer that nobody reaches, but not where only the way to it is broken", async () => {
+        const scaler = begin();
+        await scaler.round(seen(2, 1), true);
+        for (let i = 0; i < 12; i++) await scaler.round(dark(true), true);
+        expect(asked).toEqual([]);
+        for (let i = 0; i < 12; i++) await scaler.round(dark(false), true);
+        await scaler.settle();
+        expect(asked).toHaveLength(1);
+        expect(asked[0]?.change.loadBalancerGeneration).toMatch(/^heal-\d{8}T\d+Z$/);
+        expect(asked[0]?.message).toMatch(
+            /the load balancer has not answered for \d min .*: it is replaced$/,
+        );
+    });
+});
