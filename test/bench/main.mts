@@ -17,11 +17,19 @@ import { goalLines, type Machine, resultsPage, terminalTable } from "./report.mt
 import { type Measured, type Scenario, scenarios } from "./scenarios.mts";
 import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
+import { replayTraces, tracesTable } from "./traces/table.mts";
 
 const say = progress();
+/** Needs no machine, nor root. */
+const tracesScenario = "autoscale-traces";
 /** In the order in which they run. */
 const onStage: Record<string, Scenario> = { ...scenarios, doproxy: benchDoProxy };
 const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
+    [tracesScenario]: (measured) => {
+        measured.traces = tracesTable(replayTraces());
+        console.log(`Ours · DigitalOcean's autoscale pool · Kubernetes' HPA\n\n${measured.traces}`);
+        return Promise.resolve();
+    },
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);
     },
@@ -36,6 +44,10 @@ async function main(wanted: string | undefined): Promise<void> {
     const unknown = names.find((name) => !all.includes(name));
     if (unknown !== undefined)
         throw new Error(`there is no scenario ${unknown}; there are ${all.join(", ")}`);
+    if (names.length === 1 && names[0] === tracesScenario) {
+        await run(names, { rows: [], bootSeconds: {} });
+        return;
+    }
     requireLinuxRoot();
     await ensureHostPackages({ log: say.log, needs: { wrk: "wrk", haproxy: "haproxy", socat: "socat" } });
     await purgeAbandoned(say);

@@ -16,6 +16,8 @@ export interface Measured {
     bootSeconds: Record<number, number>;
     throughput?: Throughput[];
     previews?: Preview[];
+    /** A table in Markdown. */
+    traces?: string;
 }
 
 /** Changes a stack, mostly under load. */
