@@ -17,7 +17,7 @@ WantedBy=multi-user.target
 /** Every answer says which server it is from; bodies go on as they come, so that a slow one keeps the app busy. */
 const locations = `\
     add_header X-Server $hostname always;
-    location ~ ^/(slow|stream|echo)$ {
+    location ~ ^/(slow|work|stream|echo)$ {
         proxy_pass http://127.0.0.1:${appPort};
         proxy_http_version 1.1;
         proxy_buffering off;
@@ -26,7 +26,8 @@ const locations = `\
 `;
 
 /**
- * Cloud-config of a backend whose site has slow parts as well: `/slow?seconds=N`, `/stream` and `/echo`, by app.py.
+ * Cloud-config of a backend whose site has slow parts as well: `/slow?seconds=N`, `/stream` and `/echo`, and `/work?seconds=N` by four
+ * workers, by app.py.
  * Its /healthz answers only when the app does.
  *
  * @param text userdata/nginx.yaml.

@@ -2,8 +2,13 @@
 
 import http.server
 import subprocess
+import threading
 import time
 import urllib.parse
+
+
+# As a pool of workers: who comes when all are taken waits.
+workers = threading.Semaphore(4)
 
 
 class App(http.server.BaseHTTPRequestHandler):
@@ -15,6 +20,10 @@ class App(http.server.BaseHTTPRequestHandler):
             self.answer("ok\n")
         elif url.path == "/slow":
             time.sleep(float(urllib.parse.parse_qs(url.query)["seconds"][0]))
+            self.answer("done\n")
+        elif url.path == "/work":
+            with workers:
+                time.sleep(float(urllib.parse.parse_qs(url.query)["seconds"][0]))
             self.answer("done\n")
         elif url.path == "/stream":
             self.stream(pieces=25, pause_seconds=0.2)

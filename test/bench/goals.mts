@@ -17,6 +17,7 @@ export function goals(measured: Measured): Goal[] {
         ...times(measured),
         ...throughput(measured),
         ...tls(measured),
+        ...autoscale(measured),
         ...previews(measured),
     ];
 }
@@ -144,6 +145,39 @@ function tls({ tls: found }: Measured): Goal[] {
         met: withTls - plainKiB <= tlsKiB,
     }));
     return [...rates, ...memory];
+}
+
+function autoscale({ autoscale: found }: Measured): Goal[] {
+    if (!found) return [];
+    const { decidedSeconds, servingSeconds, doneSeconds, calmSeconds, p99Ms, servers } = found;
+    const watched = found.watchedShare - found.idleShare;
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+    return [
+        {
+            what: "four times the load, until new servers serve",
+            found: `${servingSeconds} s: decided after ${decidedSeconds} s, all of them there after ${doneSeconds} s, ${servers.before} → ${servers.most}`,
+            wanted: "below 60 s",
+            met: servingSeconds < 60,
+        },
+        {
+            what: "99th percentile of answers after that",
+            found: `${p99Ms.after} ms, before ${p99Ms.before}, at worst ${p99Ms.worst}; calm after ${calmSeconds} s`,
+            wanted: "below twice what it was",
+            met: p99Ms.after < 2 * p99Ms.before,
+        },
+        {
+            what: "requests while it scaled out and in by itself",
+            found: `${found.lost} of ${found.requests.toLocaleString("en-US")} lost; back to ${servers.before} servers after ${found.backSeconds} s in ${found.backSteps} steps`,
+            wanted: "0 lost",
+            met: found.lost === 0,
+        },
+        {
+            what: "what being watched costs the load balancer",
+            found: `${percent(watched)} of a core (${percent(found.watchedShare)} and ${percent(found.idleShare)})`,
+            wanted: "below 1 %",
+            met: watched < 0.01,
+        },
+    ];
 }
 
 function previews({ previews: found = [] }: Measured): Goal[] {

@@ -9,6 +9,7 @@ import path from "node:path";
 import { ensureHostPackages, requireLinuxRoot } from "../../sandbox/host.ts";
 import { purgeAbandoned } from "../../sandbox/process.ts";
 import { progress } from "../../sandbox/progress.ts";
+import { benchAutoscale } from "./autoscale.mts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
 import { totals } from "./measure.mts";
@@ -18,8 +19,11 @@ import { type Measured, type Scenario, scenarios } from "./scenarios.mts";
 import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
 import { benchTls } from "./tls.mts";
+import { replayTraces, tracesTable } from "./traces/table.mts";
 
 const say = progress();
+/** Needs no machine, nor root. */
+const tracesScenario = "autoscale-traces";
 /** In the order in which they run. */
 const onStage: Record<string, Scenario> = { ...scenarios, doproxy: benchDoProxy };
 /** The same changes again, with clients of HTTPS; only when they are asked for. `https-changes`: all of them. */
@@ -27,6 +31,14 @@ const overHttps: Record<string, Scenario> = Object.fromEntries(
     Object.entries(scenarios).map(([name, scenario]) => [`https-${name}`, scenario]),
 );
 const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
+    [tracesScenario]: (measured) => {
+        measured.traces = tracesTable(replayTraces());
+        console.log(`Ours · DigitalOcean's autoscale pool · Kubernetes' HPA\n\n${measured.traces}`);
+        return Promise.resolve();
+    },
+    autoscale: async (measured) => {
+        measured.autoscale = await benchAutoscale(say);
+    },
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);
     },
@@ -48,6 +60,10 @@ async function main(wanted: string | undefined): Promise<void> {
         throw new Error(
             `there is no scenario ${unknown}; there are ${all.join(", ")}, https-changes, ${Object.keys(overHttps).join(", ")}`,
         );
+    if (names.length === 1 && names[0] === tracesScenario) {
+        await run(names, { rows: [], bootSeconds: {} });
+        return;
+    }
     requireLinuxRoot();
     const needs = { wrk: "wrk", haproxy: "haproxy", socat: "socat", h2load: "nghttp2-client" };
     await ensureHostPackages({ log: say.log, needs });

@@ -117,6 +117,9 @@ export function resultsPage(
                 .map(([name, used]) => `${name} ${used.toFixed(1)}`)
                 .join(", ")} |`,
     );
+    const traces = measured.traces
+        ? `\n## The autoscaler on replayed traces\n\nOurs · DigitalOcean's autoscale pool · Kubernetes' HPA: docs/autoscaling.md.\n\n${measured.traces}\n`
+        : "";
     return `# What each change loses, and how long it takes
 
 \`make bench\`, ${date.slice(0, 10)}, on ${machine.cores} cores and ${machine.memoryGiB} GiB of memory (${versions.join(", ")}), which carry
@@ -139,7 +142,7 @@ ${goalLines(goals)}
 | servers | seconds | peak MiB | CPU seconds |
 | --- | --- | --- | --- |
 ${previews.join("\n")}
-`;
+${traces}`;
 }
 
 const doProxyArticle =

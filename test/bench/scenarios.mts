@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
+import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
 import type { Preview } from "./previews.mts";
@@ -17,7 +18,10 @@ export interface Measured {
     bootSeconds: Record<number, number>;
     throughput?: Throughput[];
     tls?: TlsFigures;
+    autoscale?: AutoscaleFigures;
     previews?: Preview[];
+    /** A table in Markdown. */
+    traces?: string;
 }
 
 /** Changes a stack, mostly under load. */

@@ -185,6 +185,17 @@ describe("the pool does not shrink", () => {
         expect(decide({ replicas: 6 }, sparse, settings, 0, noon).action).toBe("in");
     });
 
+    it("for little, within half an hour of having grown", () => {
+        const grown = (seconds: number, busy: number) =>
+            decideFor({ replicas: 4, busy, changed: { atMs: ago(seconds), from: 3, to: 4 } }).action;
+        expect([grown(1799, 0.36), grown(1800, 0.36), grown(1799, 0.33)]).toEqual(["none", "in", "in"]);
+    });
+
+    it("by a low of a moment, where it was busier in the window", () => {
+        const low = { replicas: 4, busy: 0.3, earlier: { seconds: 65, busy: 0.44 } };
+        expect(decideFor(low).reason).toContain("one server fewer would be close to the target");
+    });
+
     it("with few failures", () => {
         expect(decideFor({ ...calm, sample: { failuresPerSecond: 4 } }).action).toBe("in");
         expect(decideFor({ ...calm, sample: { failuresPerSecond: 0, requestsPerSecond: 0 } }).action).toBe(

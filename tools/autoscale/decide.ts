@@ -10,6 +10,8 @@ const mostFailures = 3;
 const backOffMs = 300_000;
 /** So many looks in vain are no accident. */
 const mostFailedLooks = 3;
+/** What came within so long is not taken away for little. */
+const recentMs = 1_800_000;
 
 type Verdict = Omit<Decision, "recommendation">;
 
@@ -187,7 +189,7 @@ function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
     if (most >= replicas)
         return stay(facts, `${text}, but ${count(most, "server")} wanted within ${settings.inSeconds} s`);
     const least = Math.max(most, shrunk(facts), facts.low);
-    const next = fitting(least, replicas, seen);
+    const next = fitting(least, facts, seen);
     if (next === replicas) return stay(facts, `${text}, but one server fewer would be close to the target`);
     return {
         replicas: next,
@@ -196,11 +198,21 @@ function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
     };
 }
 
-/** Servers with which the next breeze does not bring back the one that left: below 0.9 of the target afterwards. */
-function fitting(least: number, replicas: number, { signals }: Seen): number {
-    const ratio = Math.max(...signals.map((signal) => signal.ratio));
+/**
+ * Servers with which the next breeze does not bring back the one that left: below 0.9 of the target afterwards, by what is
+ * busy just now and in the whole window: of a load that goes up and down, who waits for a low sees one. Those that came a
+ * short while ago were wanted, and stay for less.
+ */
+function fitting(
+    least: number,
+    { pool: { replicas }, past: { changed }, nowMs }: Facts,
+    { signals, longRatio }: Seen,
+): number {
+    const ratio = Math.max(longRatio, ...signals.map((signal) => signal.ratio));
+    const hasJustGrown =
+        changed !== undefined && changed.to > changed.from && nowMs - changed.atMs < recentMs;
     let next = least;
-    while (next < replicas && (ratio * replicas) / next >= 0.9) next++;
+    while (next < replicas && (ratio * replicas) / next >= (hasJustGrown ? 0.75 : 0.9)) next++;
     return next;
 }
 

@@ -17,6 +17,8 @@ export interface Seen {
     now: Sample;
     /** Those that are asked for and known. Busy is the first. */
     signals: Signal[];
+    /** Busy over target, in the mean of all of `inSeconds`. */
+    longRatio: number;
     /** Names of those that are asked for and not known: the pool must not shrink then. */
     unknown: string[];
     /** All slots were taken in the last two looks, or requests waited for a server; and those that came since do not help. */
@@ -72,8 +74,10 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
         ...(settings.requestsPerSecond > 0 ? [requests(window, now, settings)] : []),
         ...(settings.cpu > 0 ? [cpu(window, now, past, settings)] : []),
     ];
+    const long = past.looks.filter(isSample).filter(({ atMs }) => atMs > nowMs - settings.inSeconds * 1000);
     return {
         now,
+        longRatio: freeUse(long, now, settings) / settings.target,
         signals: asked.filter((signal) => typeof signal !== "string"),
         unknown: asked.filter((signal) => typeof signal === "string"),
         isFull: isFull && isShort,

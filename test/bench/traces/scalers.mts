@@ -126,12 +126,12 @@ export function autoscalePool({ replicas, max }: Pick<Trace, "replicas" | "max">
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
  */
 export function podAutoscaler({ replicas, max }: Pick<Trace, "replicas" | "max">): Scaler {
-    const figures: Figures[] = [];
+    let figures: Figures[] = [];
     let recommendations: { second: number; replicas: number }[] = [];
     let wanted = replicas;
     const step = (now: Figures): number => {
         const { second } = now;
-        figures.push(now);
+        figures = [...figures.slice(-29), now];
         if (second % 15 > 0) return wanted;
         const known = figures.filter((f) => f.second > second - 30 && f.second <= second - 15 && !f.isBlind);
         if (known.length === 0) return wanted;

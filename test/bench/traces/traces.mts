@@ -35,8 +35,19 @@ function noise(seconds: number, seed: number): number[] {
     });
 }
 
-const noisy = noise(30 * minute, 7);
-// At 02:00 UTC of this night the clocks of Berlin are put back; the rush comes at 06:30 there, as every Monday's does.
+/** The same load in the mean, for half an hour. */
+export function noiseTrace(seed: number): Trace {
+    const factors = noise(30 * minute, seed);
+    return {
+        ...plain,
+        name: "noise",
+        seconds: 30 * minute,
+        rate: (second) => load(2.2) * (factors[second] ?? 1),
+        remark: "the same load in the mean: a server more than DigitalOcean's pool, for good",
+    };
+}
+
+// At 01:00 UTC of this night the clocks of Berlin are put back; the rush comes at 06:30 there, as every Monday's does.
 const dstStart = Date.UTC(2026, 9, 25, 0);
 
 export const traces: readonly Trace[] = [
@@ -45,22 +56,16 @@ export const traces: readonly Trace[] = [
         name: "step",
         seconds: 60 * minute,
         rate: (second) => load(between(second, 5, 25) ? 8 : 2),
-        remark: "four times the load at once, for 20 min",
+        remark: "four times the load for 20 min; the hours are those of the servers that were there in time, and go by a quarter every 5 min",
     },
     {
         ...plain,
         name: "sine",
         seconds: 240 * minute,
         rate: (second) => load(5 - 3.5 * Math.cos((2 * Math.PI * second) / (120 * minute))),
-        remark: "1.5 to 8.5 servers' worth, in an hour",
+        remark: "from 1.5 to 8.5 servers' worth and back, twice: nobody is short, ours has a little more in reserve",
     },
-    {
-        ...plain,
-        name: "noise",
-        seconds: 30 * minute,
-        rate: (second) => load(2.2) * (noisy[second] ?? 1),
-        remark: "the same load in the mean",
-    },
+    noiseTrace(7),
     {
         ...plain,
         name: "flash crowd",
@@ -71,7 +76,7 @@ export const traces: readonly Trace[] = [
                 since < 0 ? 0 : since < 60 ? since / 60 : since < 600 ? 1 : Math.exp((600 - since) / 300);
             return load(1.5 + 9 * crowd);
         },
-        remark: "seven times the load within a minute",
+        remark: "seven times the load within a minute, for 10 min; hours as with the step",
     },
     {
         ...plain,
@@ -79,7 +84,7 @@ export const traces: readonly Trace[] = [
         seconds: 60 * minute,
         rate: () => load(2.2),
         behind: (second) => (between(second, 10, 30) ? load(0.8) : Infinity),
-        remark: "the database answers a third for 20 min: servers can't help",
+        remark: "it answers a third for 20 min, and servers can't help: ours adds some once, sees that, and says so; the others let servers go that are missing afterwards",
     },
     {
         ...plain,
@@ -87,7 +92,7 @@ export const traces: readonly Trace[] = [
         seconds: 30 * minute,
         rate: () => load(2.4),
         dying: (second) => (second === 10 * minute ? 2 : 0),
-        remark: "two machines of four die, without heal",
+        remark: "two machines of four die, and nothing heals: the pool does not see it, HPA after 5 min",
     },
     {
         ...plain,
@@ -103,7 +108,7 @@ export const traces: readonly Trace[] = [
         seconds: 60 * minute,
         rate: () => load(2.2),
         failing: (second) => (between(second, 10, 25) ? 0.9 : 0),
-        remark: "nine of ten requests fail at once for 15 min",
+        remark: "nine of ten requests fail at once for 15 min: the others take that for little load",
     },
     {
         ...plain,
@@ -113,6 +118,6 @@ export const traces: readonly Trace[] = [
         seconds: 10 * 60 * minute,
         rate: (second) => load(between(second, 5.5 * 60, 8 * 60) ? 5 : 0.8),
         schedule: [{ start: "30 6 * * *", end: "0 9 * * *", timezone: "Europe/Berlin", min: 8 }],
-        remark: "a rush at 06:30 of Berlin's time, for which ours has a schedule",
+        remark: "a rush at 06:30 in Berlin, the night in which clocks are put back: ours alone has a schedule",
     },
 ];
