@@ -8,6 +8,7 @@ import type { AdmitOptions } from "./admit/admit";
 import { mask } from "./cli/mask";
 import type { ReportOptions } from "./cli/reports";
 import type { AutoscaleOptions } from "./autoscale/autoscale";
+import type { InstallOptions } from "./autoscale/systemd/install";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
 import type { HistoryOptions } from "./history/history";
@@ -144,6 +145,21 @@ withPulumiOutput(program.command("autoscale"))
     .action(
         ending(async (options: AutoscaleOptions) =>
             (await import("./autoscale/autoscale.ts")).autoscale(options),
+        ),
+    );
+
+program
+    .command("install-autoscaler")
+    .description("Writes systemd units that run the autoscaler of a stack from this checkout, as this user.")
+    .requiredOption("--stack <name>", "its name", word)
+    .addOption(
+        new Option("--apply <how>", "as of `autoscale`; without it, a dry run").choices(["up", "commit"]),
+    )
+    .option("--timer", "look once a minute, in place of a service that always runs")
+    .option("--print", "print the units, and write nothing")
+    .action(
+        ending(async (options: InstallOptions) =>
+            (await import("./autoscale/systemd/install.ts")).install(options),
         ),
     );
 
