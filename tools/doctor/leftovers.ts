@@ -47,7 +47,14 @@ export async function clearLeftovers(
     const [lock] = await readUnseenLocks(stack);
     if (lock) throw new Error(describeLock(lock, stack.name));
     const state = await readState(stack.name);
-    const live = await readLive(stack, state, readTaggedDroplets(stack.prefix));
+    const live = await readLive(
+        stack,
+        state,
+        readTaggedDroplets(
+            stack.prefix,
+            named.some((one) => one.isAdminHost),
+        ),
+    );
     const due = clearable(live, "all").filter(({ id }) => named.some((droplet) => droplet.id === id));
     const { route, pending } = kinds.droplet;
     await Promise.all(

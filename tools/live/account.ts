@@ -1,4 +1,4 @@
-import { dropletTags, types } from "../../lib/identity";
+import { dropletTags, identityOf, types } from "../../lib/identity";
 import type { Deployment } from "../pulumi/state";
 import { listAll } from "./api";
 
@@ -50,11 +50,16 @@ export function readDroplets(): Promise<ListedDroplet[]> {
     return listAll<ListedDroplet>("droplets", "droplets");
 }
 
-/** Those with one of a stack's tags: 6 requests for 1,000 servers, whatever else the account has. */
-export async function readTaggedDroplets(prefix: string): Promise<ListedDroplet[]> {
-    const lists = dropletTags(prefix).map((tag) =>
-        listAll<ListedDroplet>(`droplets?tag_name=${tag}`, "droplets"),
-    );
+/**
+ * Those with one of a stack's tags: 6 requests for 1,000 servers, whatever else the account has.
+ *
+ * @param adminHost Admin hosts, too: one request more. @default false
+ */
+export async function readTaggedDroplets(prefix: string, adminHost = false): Promise<ListedDroplet[]> {
+    const { adminHostTag } = identityOf(prefix);
+    const lists = dropletTags(prefix)
+        .filter((tag) => adminHost || tag !== adminHostTag)
+        .map((tag) => listAll<ListedDroplet>(`droplets?tag_name=${tag}`, "droplets"));
     return (await Promise.all(lists)).flat();
 }
 

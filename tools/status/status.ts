@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import type { Colors } from "picocolors/types";
+import { isAdminHost } from "../../lib/identity";
 import { useAccountOf } from "../live/api";
 import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../live/account";
 import { readStack } from "../pulumi/stack";
@@ -96,7 +97,7 @@ function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors
 async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
     const own = [...state.resources, ...state.leftovers].filter(({ type }) => type === kinds.droplet.type);
     if (own.length === 0) return [];
-    const tagged = await readTaggedDroplets(prefix);
+    const tagged = await readTaggedDroplets(prefix, own.some(isAdminHost));
     const isThere = new Set(tagged.map(({ id }) => String(id)));
     // One that somebody took the tag off is not gone.
     return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
