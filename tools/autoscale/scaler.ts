@@ -5,6 +5,7 @@ import { readLocks } from "../pulumi/runs";
 import type { StackConfig } from "../pulumi/stack-config";
 import { backOff, decide } from "./decide";
 import type { Change, Hand } from "./hands";
+import { answeredBefore } from "./guards";
 import { heal, healLoadBalancer } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
@@ -168,7 +169,8 @@ export class Scaler {
         if (healing) return healing;
         if (decision.action === "none") return { decision };
         const { replicas: to } = decision;
-        const made = () => ({ changed: { atMs: Date.now(), from: replicas, to } });
+        const answered = answeredBefore(this.memory.looks, settings, nowMs);
+        const made = () => ({ changed: { atMs: Date.now(), from: replicas, to, answered } });
         return { decision, change: { replicas: to }, made };
     }
 
