@@ -5,8 +5,8 @@ import { maxDrainSeconds } from "./components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "./components/haproxy/render";
 import { refusal } from "./components/refusal";
 import { acmeServer } from "./lib/acme";
-import { openSources, readBackendSources } from "./lib/backend-sources";
-import { readAutoscale, within } from "./lib/autoscale-settings";
+import { readBackendSources } from "./lib/backend-sources";
+import { readAutoscale } from "./lib/autoscale-settings";
 import {
     adminRanges,
     ipv4Ranges,
@@ -18,11 +18,10 @@ import {
     wholeNumber,
     yesOrNo,
 } from "./lib/config-rules";
+import { drainMargin, openAccess, shortDrain, unlikely } from "./lib/config-together";
 import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-settings";
-import { identityOf, prefixOf } from "./lib/identity";
+import { prefixOf } from "./lib/identity";
 import { listenersFor } from "./lib/listeners";
-import { addressCount, isOpenToAll, mostAdminAddresses } from "./lib/ipv4-ranges";
-import { slots } from "./lib/slots";
 import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
@@ -35,9 +34,6 @@ const imageSlug = matching(
 const sizeSlug = matching(/^[a-z0-9][a-z0-9-]*$/, "a size's slug such as s-1vcpu-1gb");
 
 const generationName = matching(/^[\w.-]{0,50}$/, "at most 50 letters, digits, dots, dashes and underscores");
-
-/** How much longer than a server may take to answer its drain lasts, in seconds: or a reload cuts what still may run. */
-const drainMargin = 5;
 
 /** One rule for every key. Meanings and defaults stand in Pulumi.yaml. */
 const rules = {
@@ -245,62 +241,6 @@ export function parseSettings(
 
 /** The texts whose files no key names. */
 const ownUserData = { loadBalancerUserData: loadBalancerFile, adminHostUserData: adminHostFile };
-
-/** What is legal, and likely not meant. */
-function unlikely(settings: Partial<Values>): string[] {
-    const { replicas, retired, hold, autoscale, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
-    const warnings: string[] = [];
-    if (replicas !== undefined && autoscale && within(autoscale, replicas) !== replicas)
-        warnings.push(
-            `'replicas' is ${replicas}, and 'autoscale' has ${autoscale.min} to ${autoscale.max}: the autoscaler will make it ` +
-                `${within(autoscale, replicas)}`,
-        );
-    if (trustedProxies && isOpenToAll(trustedProxies))
-        warnings.push(
-            `'trustedProxies' has ${addressCount(trustedProxies)} addresses, more than any CDN: who sends requests from one of them ` +
-                "can pass for anybody, in the log, towards the servers and against the limits",
-        );
-    if (adminCidrs && sshFromAnywhere && isOpenToAll(adminCidrs))
-        warnings.push(
-            "SSH to the load balancer is open to the whole Internet: 'sshFromAnywhere' is set, and 'adminCidrs' covers it",
-        );
-    if (replicas === undefined || !retired || !hold) return warnings;
-    const inUse = slots(replicas, retired);
-    const highest = inUse.at(-1);
-    const used = highest === undefined ? "none is in use" : `the highest in use is ${highest}`;
-    const idle = retired.filter((slot) => slot > (highest ?? -1));
-    if (idle.length > 0)
-        warnings.push(`'retired' ${idle.join(", ")} has no effect while no server has such a slot: ${used}`);
-    const strangers = hold.filter((slot) => !inUse.includes(slot));
-    if (strangers.length > 0)
-        warnings.push(
-            `'hold' ${strangers.join(", ")} has no effect while no server has such a slot: ${used}`,
-        );
-    return warnings;
-}
-
-/** SSH for everybody needs a word of its own, which a reviewer sees; the servers are nobody's but the load balancer's. */
-function openAccess({ adminCidrs, sshFromAnywhere, backendSources = [], prefix }: Partial<Values>): string[] {
-    const { backendTag, loadBalancerTag } = identityOf(prefix ?? "");
-    const open = openSources(backendSources, [backendTag, loadBalancerTag]);
-    if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return open;
-    return [
-        ...open,
-        `'adminCidrs' should hold at most ${mostAdminAddresses} addresses in all, got ${JSON.stringify(adminCidrs)}, with ` +
-            `${addressCount(adminCidrs)}: that is SSH for everybody; name the addresses that run pulumi ` +
-            "(pulumi config set --path 'adminCidrs[0]' ADDRESS/32), or say so: pulumi config set sshFromAnywhere true",
-    ];
-}
-
-function shortDrain({ serverTimeoutSeconds, drainSeconds }: Partial<Values>): string[] {
-    if (serverTimeoutSeconds === undefined || drainSeconds === undefined) return [];
-    const least = serverTimeoutSeconds + drainMargin;
-    if (drainSeconds >= least) return [];
-    return [
-        `'drainSeconds' should be at least ${least}, ${drainMargin} more than 'serverTimeoutSeconds' (${serverTimeoutSeconds}), got ${drainSeconds}: ` +
-            `a reload would cut requests that may still run; pulumi config set drainSeconds ${least}`,
-    ];
-}
 
 /** The text of the file that the key names. */
 function userDataText(raw: string): string {
