@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { names } from "../../lib/identity.ts";
 import type { Progress } from "../../sandbox/progress.ts";
-import { runOverSsh } from "../../tools/live/ssh.ts";
 import { makeWorld, type Running, upEndsWell, type World } from "../world.mts";
 import { installApp } from "./app.mts";
 
@@ -69,7 +70,7 @@ async function measure(world: World, say: Progress): Promise<AutoscaleFigures> {
                 Promise.all([
                     when(() => /replicas \d → \d/.test(scaler.printed()), since),
                     when(() => crowd.servers.size > least, since),
-                    when(() => scaler.printed().includes('done in'), since),
+                    when(() => scaler.printed().includes("done in"), since),
                 ]),
         );
         const calmSeconds = await say.step("until it is calm", () =>
@@ -124,12 +125,16 @@ async function when(isSo: () => boolean, since: () => number, patienceSeconds = 
 
 /** All that the load balancer's droplet does, as share of one core, in a minute. */
 async function cpuShare(world: World): Promise<number> {
-    const { loadBalancerIp: host, deployKey: privateKey, hostKey } = await world.outputs();
-    const script =
-        "grep usage_usec /sys/fs/cgroup/cpu.stat; sleep 60; grep usage_usec /sys/fs/cgroup/cpu.stat";
-    const printed = await runOverSsh(script, { host, privateKey, hostKey });
-    const [first = 0, last = 0] = [...printed.matchAll(/usage_usec (\d+)/g)].map(([, used]) => Number(used));
-    return (last - first) / 60_000_000;
+    const { droplets } = (await world.api("droplets")) as { droplets: { id: number; name: string }[] };
+    const id = droplets.find(({ name }) => name.startsWith(names.loadBalancer))?.id ?? 0;
+    const [, cgroups = ""] = /^\S+ (\S+) cgroup2 /m.exec(readFileSync("/proc/mounts", "utf8")) ?? [];
+    const usedMicroseconds = () => {
+        const text = readFileSync(`${cgroups}/${world.instance.id}/${id}/cpu.stat`, "utf8");
+        return Number(/^usage_usec (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = usedMicroseconds();
+    await sleep(60_000);
+    return (usedMicroseconds() - before) / 60_000_000;
 }
 
 /** Visitors who come at a rate whatever the answers: a slow site does not make them fewer. */

@@ -1,4 +1,4 @@
-import { duration } from "../cli/words";
+import { duration, plain } from "../cli/words";
 
 /** What the autoscaler said last, in JSON: on the load balancer, where everybody finds it; gone with a reboot. */
 export const heartbeatFile = "/run/dropscale-autoscaler.json";
@@ -55,9 +55,12 @@ export function describeHeartbeat(
     const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
     const who = `${found.host}${found.hand === "dry-run" ? ", dry run" : `, --apply ${found.hand}`}`;
     return {
-        text: isDead
-            ? `the autoscaler (${who}) has not been heard of for ${duration(heartbeat.ageSeconds)}: nothing scales`
-            : `autoscaler (${who}): ${found.reason}`,
+        // It was read from a host: nothing in it may draw on a terminal.
+        text: plain(
+            isDead
+                ? `the autoscaler (${who}) has not been heard of for ${duration(heartbeat.ageSeconds)}: nothing scales`
+                : `autoscaler (${who}): ${found.reason}`,
+        ),
         isAlarming: isDead || found.alarming,
     };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { StackOutputs } from "../pulumi/run";
+import { plain } from "../cli/words";
 import { heartbeatFile, printHeartbeat } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
 import { runOverSsh } from "./ssh";
@@ -37,7 +38,7 @@ export class AlreadyWatched extends Error {
     /** @param heartbeat Its last word. */
     constructor(heartbeat: string) {
         const [, host = "another host"] = /"host":"([^"]*)"/.exec(heartbeat) ?? [];
-        super(`an autoscaler is at work on this stack already, on ${host}: stop that one first`);
+        super(`an autoscaler is at work on this stack already, on ${plain(host)}: stop that one first`);
     }
 }
 
