@@ -132,6 +132,8 @@ async function worldIn(
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 
     const env = { ...process.env, ...stackEnvironment(where, engine, sandbox) };
+    // What the autoscaler remembers: of this world alone.
+    env.XDG_STATE_HOME = path.join(temporary, "memory");
     env.PATH = `${path.join(root, "node_modules/.bin")}:${env.PATH}`;
     const adminCidrs = [`${where.addresses.uplinkHost}/32`];
     const addStack: World["addStack"] = (name, more) =>

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Change, Hand, Refusal } from "../../tools/autoscale/hands";
+import { type Change, type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
 import type { Blind } from "../../tools/autoscale/model";
 import type { TimedReading } from "../../tools/autoscale/sample";
 import { Scaler } from "../../tools/autoscale/scaler";
@@ -102,7 +102,7 @@ describe("the autoscaler's rounds", () => {
     });
 
     it("has its hand do what is decided, with the reason, and goes on looking meanwhile", async () => {
-        let finish = () => {};
+        let finish = (): void => undefined;
         answer = () =>
             new Promise(
                 (resolve) =>
@@ -207,6 +207,69 @@ describe("the autoscaler's rounds", () => {
         await scaler.round(look(), true);
         expect((await scaler.round(look(), true)).reason).toMatch(reason);
         expect(asked).toEqual([]);
+    });
+
+    it("decides anew after it was killed in the middle of a change, and takes none of it for a person's", async () => {
+        answer = () => {
+            file().write({ replicas: 4 });
+            return new Promise(() => undefined);
+        };
+        await whileFull(begin());
+        expect(file().read("replicas")).toBe(4);
+        asked = [];
+        answer = () => Promise.resolve(undefined);
+        const again = begin();
+        expect((await again.round(seen(2, 12), true)).reason).toMatch(/was killed: decides anew$/);
+        expect(file().read("replicas")).toBe(2);
+        await whileFull(again);
+        expect(asked).toMatchObject([{ change: { replicas: 4 } }]);
+    });
+
+    it("sees that what it was killed over had been made", async () => {
+        answer = () => {
+            file().write({ replicas: 4 });
+            return new Promise(() => undefined);
+        };
+        await whileFull(begin());
+        const again = begin();
+        expect((await again.round(seen(4, 6), true)).reason).toMatch(/was killed; its servers serve$/);
+        expect((await again.round(seen(4, 6), true)).reason).not.toMatch(/person/);
+        expect(file().read("replicas")).toBe(4);
+    });
+
+    it("lets a person's edit win that comes while it acts", async () => {
+        let isDone = false;
+        const apply: Hand["apply"] = (change) => {
+            file().write(change);
+            file().write({ replicas: 3 });
+            isDone = true;
+            return Promise.resolve(undefined);
+        };
+        const scaler = begin({ apply });
+        await whileFull(scaler, () => isDone);
+        await scaler.settle();
+        expect((await scaler.round(seen(3, 12), true)).reason).toMatch(
+            /^a person has just made it 3, which holds for 300 s/,
+        );
+        expect(file().read("replicas")).toBe(3);
+    });
+
+    it("says what clears the lock of a run that is gone", async () => {
+        const locks = path.join(folder, "state/.pulumi/locks/organization/dropscale/prod");
+        mkdirSync(locks, { recursive: true });
+        const lock = { pid: 2 ** 30, username: "ann", hostname: hostname() };
+        writeFileSync(path.join(locks, "1.json"), JSON.stringify(lock));
+        const decision = await begin().round(seen(2, 12), true);
+        expect(decision.reason).toMatch(/can't be seen from here any more: .*`make doctor`/);
+        expect(decision.alarming).toBe(true);
+    });
+
+    it("puts back what it wrote, but not what a person has written since", () => {
+        const before = valuesOf(file());
+        file().write({ replicas: 4, retired: [0] });
+        file().write({ replicas: 6 });
+        putBack(file(), { replicas: 4, retired: [0] }, before);
+        expect(valuesOf(file())).toEqual({ ...before, replicas: 6 });
     });
 
     it("takes over what was applied elsewhere, and leaves it alone", async () => {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { statSync } from "node:fs";
-import { promisify } from "node:util";
+import { isDeepStrictEqual, promisify } from "node:util";
 import { mask } from "../cli/mask";
 import { arrow, count } from "../cli/words";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
@@ -68,19 +68,35 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
                         `Take over what others changed (git pull), or run \`pulumi up --stack ${stack}\` yourself`,
                     failed: false,
                 };
-            const before = {
-                loadBalancerGeneration: String(config.read("loadBalancerGeneration")),
-                replicas: Number(config.read("replicas")),
-                retired: config.readSlots("retired"),
-            };
+            const before = valuesOf(config);
             config.write(change);
             const failure = await upOrClear(stack, { quiet, message });
             if (failure === undefined) return undefined;
-            // What was not applied must not be applied by the next run of somebody else.
-            if (!(await serves(stack, { ...before, ...change }))) config.write(before);
-            return { problem: failure.problem, failed: !failure.locked };
+            if (!(await serves(stack, { ...before, ...change }))) putBack(config, change, before);
+            return { problem: failure.problem, failed: !failure.locked && !failure.interrupted };
         },
     };
+}
+
+/** What a {@link Change} may change, as the config has it. */
+export function valuesOf(config: StackConfig): Required<Change> {
+    return {
+        loadBalancerGeneration: String(config.read("loadBalancerGeneration")),
+        replicas: Number(config.read("replicas")),
+        retired: config.readSlots("retired"),
+    };
+}
+
+/**
+ * What was not applied must not be applied by the next run of somebody else; but what a person has written since then
+ * stays.
+ */
+export function putBack(config: StackConfig, change: Change, before: Required<Change>): void {
+    const written: Change = valuesOf(config);
+    const keys = (Object.keys(change) as (keyof Change)[]).filter((key) =>
+        isDeepStrictEqual(written[key], change[key]),
+    );
+    config.write(Object.fromEntries(keys.map((key) => [key, before[key]])));
 }
 
 /** Whether HAProxy has the servers of a config: a run may fail after that, when it deletes. */

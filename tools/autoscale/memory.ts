@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
+import type { Change } from "./hands";
 import type { Past } from "./model";
 
 /** What the autoscaler remembers of a stack. */
 export interface Memory extends Past {
     /** What it last saw in the stack's config: when something differs, a person has changed it. */
     seen?: { replicas: number; config: string };
+    /** A change that is being made. Who finds it at the start was killed in the middle of it. */
+    begun?: { change: Change; before: Required<Change> };
     /** When sick servers were replaced, in the last hour. */
     healedAtMs: readonly number[];
     /** The same of load balancers. */
@@ -24,10 +27,17 @@ export const nothing: Memory = {
 /** No window reaches further back. */
 const keptMs = 3_600_000;
 
-/** https://specifications.freedesktop.org/basedir-spec/latest/ */
-export function memoryFile(project: string, stack: string): string {
+/**
+ * A dry run has its own: it may look at the same time as the one that acts, and knows nothing of what that one is doing.
+ * https://specifications.freedesktop.org/basedir-spec/latest/
+ */
+export function memoryFile(project: string, stack: string, isDryRun: boolean): string {
     const state = process.env.XDG_STATE_HOME ?? path.join(homedir(), ".local/state");
-    return path.join(state, "dropscale", `${project}-${stack.replaceAll("/", "-")}.autoscale.json`);
+    return path.join(
+        state,
+        "dropscale",
+        `${project}-${stack.replaceAll("/", "-")}.${isDryRun ? "dry-run" : "autoscale"}.json`,
+    );
 }
 
 /** What can't be read is forgotten: the next minutes tell it again. */

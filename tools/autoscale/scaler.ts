@@ -1,11 +1,13 @@
+import * as path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { serverName } from "../../lib/identity";
 import { arrow, duration, some } from "../cli/words";
 import { readBackend, projectName } from "../pulumi/stack";
-import { readLocks } from "../pulumi/runs";
+import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
 import type { StackConfig } from "../pulumi/stack-config";
 import { backOff, decide } from "./decide";
-import type { Change, Hand } from "./hands";
 import { answeredBefore } from "./guards";
+import { type Change, type Hand, putBack, valuesOf } from "./hands";
 import { heal, healLoadBalancer } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
@@ -13,7 +15,6 @@ import { sampleOf, type TimedReading } from "./sample";
 import { floorAt } from "./schedule";
 import { isSample } from "./signals";
 import { difference, readWanted, type Wanted } from "./wanted";
-import * as path from "node:path";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
 const refusedSeconds = 60;
@@ -28,8 +29,6 @@ const catchUpSeconds = 600;
 interface Step {
     decision: Decision;
     change?: Change;
-    /** What is to be remembered once it is made. */
-    made?: () => Partial<Memory>;
 }
 
 /** What is done, and why: for people, and for the stack's history. */
@@ -57,7 +56,7 @@ export class Scaler {
         private readonly say: (text: string) => void,
         private readonly hand?: Hand,
     ) {
-        this.file = memoryFile(projectName(), stack);
+        this.file = memoryFile(projectName(), stack, hand === undefined);
         this.memory = readMemory(this.file);
     }
 
@@ -70,7 +69,7 @@ export class Scaler {
         const decision = alarming ? { ...step.decision, alarming } : step.decision;
         writeMemory(this.file, this.memory);
         if (mayAct && step.change && this.hand)
-            this.act(this.hand, step.change, sentence(decision, wanted), step.made);
+            this.act(this.hand, step.change, sentence(decision, wanted), wanted);
         return { ...decision, reason: sentence(decision, wanted) };
     }
 
@@ -81,8 +80,10 @@ export class Scaler {
 
     private remember(look: TimedReading | Blind, { replicas, retired, settings }: Wanted): void {
         const { looks, seen, ...rest } = this.memory;
+        // While it acts, or was killed as it did, the file has what may have to be taken back.
+        const isOwn = this.acting !== undefined || rest.begun !== undefined;
         const now = { replicas, config: JSON.stringify([settings, retired]) };
-        const isPersons = !this.acting && seen && (seen.replicas !== replicas || seen.config !== now.config);
+        const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
         const last = "reading" in look ? sampleOf(look, this.before) : look;
         this.before = "reading" in look ? look : undefined;
@@ -94,8 +95,7 @@ export class Scaler {
                     seen.replicas !== replicas && {
                         changed: { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true },
                     }),
-                // While it acts, the file has what may have to be taken back.
-                seen: this.acting && seen ? seen : now,
+                seen: isOwn && seen ? seen : now,
                 looks: [...looks, last],
             },
             windowSeconds,
@@ -126,9 +126,11 @@ export class Scaler {
                 )}`,
             );
         const [lock] = await this.locks();
-        if (lock) return occupied(`another run holds the stack (${lock.username}@${lock.hostname})`);
+        if (lock) return (await this.isDead(lock)) ? occupied(deadLock(lock), true) : occupied(holder(lock));
         if ("reading" in look && look.reading.isApplying)
             return occupied("haproxy.cfg is just being applied");
+        const { begun } = this.memory;
+        if (begun) return occupied(this.goOn(begun, look, apart));
         if (apart !== undefined) {
             await this.adopt(look.atMs);
             return occupied(
@@ -137,6 +139,59 @@ export class Scaler {
             );
         }
         return { pool: { replicas } };
+    }
+
+    /** Its run can't be seen here any more, and has not given it back. */
+    private async isDead(lock: Lock): Promise<boolean> {
+        if (isElsewhere(lock) || engineOf(lock, await listProcesses())) return false;
+        // It may have ended just now, and in order.
+        return (await this.locks()).some((now) => isDeepStrictEqual(now, lock));
+    }
+
+    /**
+     * After this tool was killed in the middle of a change: what is in haproxy.cfg was made, and all else is put back in
+     * the config, so that the next look decides anew. What the run left is cleared before the next change.
+     *
+     * @returns What was done, as the reason why this look changes nothing else.
+     */
+    private goOn(
+        { change, before }: NonNullable<Memory["begun"]>,
+        look: TimedReading | Blind,
+        apart: string | undefined,
+    ): string {
+        const what = "the last change was cut off, since the autoscaler was killed";
+        // A load balancer that is dead is not waited for: it is what was being replaced.
+        if (!("reading" in look) && change.loadBalancerGeneration === undefined)
+            return `${what}: waits for an answer that tells how far it came`;
+        const isMade = "reading" in look && apart === undefined;
+        if (!isMade && this.hand?.name === "up") putBack(this.config, change, before);
+        const { replicas, retired, settings } = readWanted(this.config);
+        this.memory = {
+            ...this.memory,
+            ...(isMade && this.made(change, before.replicas, look.atMs)),
+            begun: undefined,
+            seen: { replicas, config: JSON.stringify([settings, retired]) },
+        };
+        return isMade ? `${what}; its servers serve` : `${what}: decides anew`;
+    }
+
+    /**
+     * What is to be remembered of a change once it is made.
+     *
+     * @param answered As in `changed` of Past.
+     */
+    private made(
+        { replicas, retired, loadBalancerGeneration }: Change,
+        from: number,
+        atMs: number,
+        answered?: number,
+    ) {
+        const { healedAtMs, frontsHealedAtMs } = this.memory;
+        return {
+            ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
+            ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
+            ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
+        };
     }
 
     /** What somebody applied from elsewhere is a person's edit: it wins, and is remembered as one at the next look. */
@@ -154,7 +209,7 @@ export class Scaler {
     }
 
     private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
-        const { settings, replicas, readySeconds } = wanted;
+        const { settings, readySeconds } = wanted;
         const nowMs = look.atMs;
         const floor = floorAt(settings, nowMs, readySeconds);
         const decision = decide(pool, this.memory, settings, floor, nowMs);
@@ -168,10 +223,7 @@ export class Scaler {
         const healing = pool.occupied === undefined ? this.heal(look, wanted, decision) : undefined;
         if (healing) return healing;
         if (decision.action === "none") return { decision };
-        const { replicas: to } = decision;
-        const answered = answeredBefore(this.memory.looks, settings, nowMs);
-        const made = () => ({ changed: { atMs: Date.now(), from: replicas, to, answered } });
-        return { decision, change: { replicas: to }, made };
+        return { decision, change: { replicas: decision.replicas } };
     }
 
     private heal(
@@ -192,35 +244,33 @@ export class Scaler {
             ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
             : { ...healLoadBalancer(blind, settings.heal, frontsHealedAtMs, nowMs), slot: undefined };
         const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
-        if (isDead)
-            return {
-                decision: said,
-                change: {
-                    loadBalancerGeneration: `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`,
-                },
-                made: () => ({ frontsHealedAtMs: [...this.memory.frontsHealedAtMs, nowMs] }),
-            };
+        if (isDead) {
+            const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
+            return { decision: said, change: { loadBalancerGeneration } };
+        }
         if (slot !== undefined)
-            return {
-                decision: said,
-                change: { retired: [...retired, slot].sort((a, b) => a - b) },
-                made: () => ({ healedAtMs: [...this.memory.healedAtMs, nowMs] }),
-            };
+            return { decision: said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
         return alarming && decision.action === "none" ? { decision: said } : undefined;
     }
 
-    private act(hand: Hand, change: Change, what: string, made: Step["made"]): void {
+    private act(hand: Hand, change: Change, what: string, wanted: Wanted): void {
         const startedMs = Date.now();
+        const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
+        this.memory = { ...this.memory, begun: { change, before: valuesOf(this.config) } };
+        writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
                 .apply(change, `autoscale: ${what}`)
                 .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
             const { failures } = this.memory;
             this.acting = undefined;
+            this.memory = { ...this.memory, begun: undefined };
             if (refusal === undefined) {
-                const { replicas, retired, settings } = readWanted(this.config);
+                // Not what the file has by now: a person may have edited it meanwhile.
+                const { replicas, retired, settings } = { ...wanted, ...change };
                 const seen = { replicas, config: JSON.stringify([settings, retired]) };
-                this.memory = { ...this.memory, ...made?.(), failures: 0, seen };
+                const made = this.made(change, wanted.replicas, Date.now(), answered);
+                this.memory = { ...this.memory, ...made, failures: 0, seen };
                 const seconds = Math.round((Date.now() - startedMs) / 1000);
                 this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
             } else {
@@ -234,3 +284,9 @@ export class Scaler {
         this.acting = { what: subject, ended: run() };
     }
 }
+
+const holder = ({ username, hostname }: Lock): string =>
+    `another run holds the stack (${username}@${hostname})`;
+
+const deadLock = (lock: Lock): string =>
+    `${holder(lock)}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { configured, Crowd, historyOf, startAutoscaler, stopAutoscaler, untilSaid } from "../autoscalers.mts";
+import { get, serversAnswering, slowPath, Visitors } from "../e2e/client";
+import { servedSite } from "../e2e/served-site";
+import { callApi, dropletNamed, expectConverged, inDroplet } from "../faults.mts";
+import type { Running } from "../world.mts";
+
+const autoscale = {
+    ...{ min: 3, max: 5, slots: 8 },
+    // Nothing is taken away here.
+    inSeconds: 7200,
+    heal: { downSeconds: 30, perHour: 2 },
+};
+
+/** Launches that fail, and machines that are destroyed behind everybody's back. Every step builds on the last. */
+describe("the autoscaler, when machines fail", () => {
+    const site = servedSite({ replicas: 3, readySeconds: 60, autoscale });
+    let scaler: Running;
+    let crowd: Crowd | undefined;
+    let visitors: Visitors | undefined;
+
+    beforeAll(async () => {
+        scaler = startAutoscaler(site.world);
+        await untilSaid(scaler, /busy 0\.\d\d/, 60_000);
+    });
+    afterAll(async () => {
+        await crowd?.stop();
+        await visitors?.stop();
+        await stopAutoscaler(scaler);
+    });
+
+    const status = async () => (await site.world.tool("status", ["test"])).stdout;
+    const dropletCount = async () => ((await site.world.api("droplets")).droplets as unknown[]).length;
+    async function onBalancer(command: string): Promise<void> {
+        await inDroplet(site.world, (await dropletNamed(site.world, "load-balancer")).id, command);
+    }
+    async function untilServedBy(...names: string[]): Promise<void> {
+        const poll = { timeout: 300_000, interval: 2000 };
+        await expect.poll(() => serversAnswering(site.url, names.length + 1), poll).toEqual(names);
+    }
+
+    it("puts back a launch that fails, clears it, and does not repeat it", async () => {
+        visitors = new Visitors(site.url);
+        const known = (await site.world.outputs()).servers.map(({ privateIp }) => privateIp).join(", ");
+        // No new server gets an answer to the load balancer.
+        await onBalancer(
+            `nft 'table inet hold { chain out { type filter hook output priority 0; ip daddr != { ${known} } tcp dport 80 drop; }; }'`,
+        );
+        crowd = new Crowd(site.url, 40);
+        await untilSaid(scaler, /replicas 3 → 5: busy/);
+        await expect.poll(dropletCount, { timeout: 120_000 }).toBe(6);
+        expect(configured(site.world.folder, "replicas")).toBe(5);
+        await untilSaid(scaler, /waits \d min: the last change failed/, 400_000);
+        expect(configured(site.world.folder, "replicas")).toBe(3);
+        expect(await dropletCount()).toBe(4);
+        expect(await status()).toMatch(/^autoscaler \(.*\): waits \d min: the last change failed/m);
+        // It is still wanted, and a refusal is repeated after a minute: this is none.
+        const changes = await historyOf(site.world);
+        expect(changes[0]).toMatchObject({ by: "autoscaler", status: "error", desired_instance_count: 5 });
+        await sleep(90_000);
+        expect(await historyOf(site.world)).toHaveLength(changes.length);
+        expect(configured(site.world.folder, "replicas")).toBe(3);
+    }, 900_000);
+
+    it("goes on as soon as a person has edited the config", async () => {
+        await onBalancer("nft delete table inet hold");
+        await site.world.configure({ autoscale: { ...autoscale, max: 4 } });
+        await untilSaid(scaler, /replicas 3 → 4: busy/, 60_000);
+        await untilServedBy("web-0", "web-1", "web-2", "web-3");
+        await untilSaid(scaler, /replicas 3 → 4(.*\n)*.*done in/);
+        await crowd?.stop();
+        await visitors?.stop();
+        expect(visitors?.failures).toEqual([]);
+    });
+
+    it("replaces a server whose droplet was destroyed", async () => {
+        visitors = new Visitors(site.url);
+        const { id } = await dropletNamed(site.world, "web-1");
+        await callApi(site.world, "DELETE", `/v2/droplets/${id}`);
+        await untilSaid(scaler, /web-1 has been DOWN for \d+ s .*: it is replaced/);
+        await untilServedBy("web-0", "web-2", "web-3", "web-4");
+        await untilSaid(scaler, /it is replaced(.*\n)*.*done in/);
+        await expectConverged(site.world, site.url, ["web-0", "web-2", "web-3", "web-4"]);
+        expect(configured(site.world.folder, "retired")).toEqual([1]);
+        await visitors.stop();
+        // Answers that it had begun are cut; nothing else may fail.
+        expect(visitors.failures.filter((failure) => !failure.includes(`GET ${slowPath}:`))).toEqual([]);
+        expect(visitors.failures.length).toBeLessThanOrEqual(Visitors.streams);
+    });
+
+    it("rebuilds a load balancer whose droplet was destroyed, at the same address", async () => {
+        const { id } = await dropletNamed(site.world, "load-balancer");
+        await callApi(site.world, "DELETE", `/v2/droplets/${id}`);
+        expect((await get(site.url)).status).toBeUndefined();
+        await untilSaid(scaler, /the load balancer has not answered for .*: it is replaced/);
+        await expect
+            .poll(async () => (await get(site.url)).status, { timeout: 300_000, interval: 1000 })
+            .toBe(200);
+        await untilSaid(scaler, /load balancer has not answered(.*\n)*.*done in/);
+        expect((await site.world.outputs()).url).toBe(site.url);
+        await expectConverged(site.world, site.url, ["web-0", "web-2", "web-3", "web-4"]);
+        // It watches the new one.
+        await expect.poll(status, { timeout: 60_000, interval: 3000 }).toMatch(/^autoscaler \(.*\): busy/m);
+    });
+});
