@@ -22,7 +22,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     policy: program.slice(1),
     "tools/main.ts": [
         ...[
-            ...["plan", "status", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
+            ...["plan", "status", "top", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
             ...["admit", "publish"],
         ].map((command) => `tools/${command}`),
         "tools/cli",
@@ -33,6 +33,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/autoscale": ["tools/deploy", "tools/history", "tools/plan", ...shared],
     "tools/plan": shared,
     "tools/status": shared,
+    "tools/top": shared,
     "tools/history": shared,
     "tools/doctor": shared,
     "tools/admit": shared,

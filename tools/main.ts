@@ -67,6 +67,12 @@ withReports(onStack("plan"))
         ),
     );
 
+onStack("top")
+    .description(
+        "The pool as HAProxy sees it, live; without a terminal, a line for each change. Ends with q.",
+    )
+    .action(ending(async (stack: string) => (await import("./top/top.ts")).top(stack)));
+
 onStack("status")
     .description("The servers as DigitalOcean and HAProxy see them. Changes nothing.")
     .action(ending(async (stack: string) => (await import("./status/status.ts")).status(stack)));

@@ -81,7 +81,7 @@ async function measure(world: World, say: Progress): Promise<AutoscaleFigures> {
         const gone = crowd.now();
         const servers = { before: least, most: (await world.outputs()).servers.length };
         crowd.perSecond = calmRate;
-        const steps = () => scaler.printed().match(/replicas \d → \d/g) ?? [];
+        const steps = () => scaler.printed().match(/^[\d:]{8} {2}replicas \d → \d/gm) ?? [];
         const outSteps = steps().length;
         const backSeconds = await say.step(
             `${calmRate} requests a second, until there are ${least} servers`,

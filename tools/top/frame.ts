@@ -1,0 +1,150 @@
+import type { Colors } from "picocolors/types";
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
+import { count, duration, plain } from "../cli/words";
+import { describeHeartbeat } from "../live/heartbeat";
+import type { PoolReading, ServerReading } from "../live/reading";
+
+/** What a frame shows, newest look last. */
+export interface Scene {
+    stack: string;
+    url: string;
+    /** In USD. */
+    monthlyCost: number;
+    /** Servers that the last `up` made. */
+    wanted: number;
+    /** `undefined`: the stack does not scale itself. */
+    autoscale: AutoscaleSettings | undefined;
+    looks: readonly { atMs: number; reading: PoolReading }[];
+    /** Why the newest look shows nothing new; `undefined`: it does. */
+    problem: string | undefined;
+}
+
+/** How many seconds the sparkline reaches back. */
+export const sparkSeconds = 60;
+
+/** DigitalOcean charges by the hour, at most so many of them a month. https://docs.digitalocean.com/platform/billing/ */
+const hoursOfMonth = 672;
+
+/** A screenful: lines that fit a terminal of so many columns and rows. */
+export function frame(scene: Scene, colours: Colors, columns: number, rows: number): string[] {
+    const now = scene.looks.at(-1);
+    if (!now)
+        return [`${scene.stack}   ${scene.url}`, scene.problem ?? "asking HAProxy…"].map((line) =>
+            cut(line, columns),
+        );
+    const { reading } = now;
+    const { dim, yellow } = colours;
+    const head = [...summary(scene, reading), ...(scene.problem ? [`! ${scene.problem}`] : [])];
+    const heard = describeHeartbeat(reading.heartbeat);
+    const above = [
+        ...head.map((line) => cut(line, columns)),
+        ...(heard ? [heard.isAlarming ? yellow(cut(heard.text, columns)) : cut(heard.text, columns)] : []),
+        "",
+        dim(cut(titles, columns)),
+    ];
+    const room = Math.max(1, rows - above.length - 1);
+    // The sick first: where not all fit, those are looked for.
+    const sorted = reading.servers.toSorted((a, b) => Number(a.isUp) - Number(b.isUp));
+    const shown = sorted.length > room ? sorted.slice(0, room - 1) : sorted;
+    const rest = sorted.length - shown.length;
+    return [
+        ...above,
+        ...shown.map((server) => serverLine(server, scene, colours, columns)),
+        ...(rest > 0 ? [dim(cut(`… and ${count(rest, "server")} more`, columns))] : []),
+    ];
+}
+
+/** One line for a log: it is printed when something in it but the figures changes. */
+export function logLine(scene: Scene): { text: string; key: string } {
+    const reading = scene.looks.at(-1)?.reading;
+    if (scene.problem !== undefined || !reading)
+        return { text: scene.problem ?? "", key: scene.problem ?? "" };
+    const states = reading.servers.map(({ name, status }) => `${name} ${status}`).join(", ");
+    const heard = describeHeartbeat(reading.heartbeat)?.text ?? "";
+    return {
+        text: `${upOf(reading)}, ${busyOf(scene, reading)}, ${rateOf(scene).toFixed(0)} requests/s; ${states}${heard && `; ${heard}`}`,
+        key: `${upOf(reading)} ${states} ${reading.generation} ${heard.replace(/[\d.]+/g, "")}`,
+    };
+}
+
+function summary(scene: Scene, reading: PoolReading): string[] {
+    const { stack, url, monthlyCost, wanted, autoscale } = scene;
+    const range = autoscale ? `, ${autoscale.min} to ${autoscale.max}` : "";
+    const hourly = (monthlyCost / hoursOfMonth).toFixed(3);
+    const ago = duration(reading.uptimeSeconds);
+    const applied = reading.isApplying ? "being applied just now" : `applied ${ago} ago`;
+    return [
+        `${stack}   ${url}   ${upOf(reading)}, ${wanted} wanted${range}   $${monthlyCost} a month, $${hourly} an hour`,
+        `${busyOf(scene, reading)}   ${reading.running} running, ${reading.queued} queued, ${reading.streams} streams`,
+        `requests/s ${rateOf(scene).toFixed(0).padStart(6)}  ${spark(ratesOf(scene))}   5xx/s ${failureRateOf(scene).toFixed(1)}`,
+        `HAProxy ${reading.idlePercent} % idle, ${reading.connections} of ${reading.maxConnections} connections, haproxy.cfg ${reading.generation || "not ours"}, ${applied}`,
+    ];
+}
+
+const upOf = ({ servers }: PoolReading): string =>
+    `${servers.filter(({ isUp }) => isUp).length} of ${count(servers.length, "server")} UP`;
+
+function busyOf({ autoscale }: Scene, { servers, running, queued }: PoolReading): string {
+    const up = servers.filter(({ isUp }) => isUp).length;
+    if (!autoscale || up === 0) return "busy ?";
+    const busy = (running + queued) / (up * autoscale.slots);
+    return `busy ${busy.toFixed(2)} (target ${autoscale.target.toFixed(2)}) ${bar(busy)}`;
+}
+
+/** Ten cells; what is over 1 does not show. */
+const bar = (share: number): string => {
+    const full = Math.min(10, Math.round(10 * share));
+    return "█".repeat(full) + "░".repeat(10 - full);
+};
+
+/** Requests a second between two looks of the same worker, oldest first. */
+function ratesOf(
+    { looks }: Scene,
+    of: (reading: PoolReading) => number = ({ requests }) => requests,
+): number[] {
+    return looks.flatMap((look, i) => {
+        const before = looks[i - 1];
+        if (before?.reading.pid !== look.reading.pid) return [];
+        const seconds = (look.atMs - before.atMs) / 1000;
+        return seconds > 0 ? [Math.max(0, of(look.reading) - of(before.reading)) / seconds] : [];
+    });
+}
+
+const rateOf = (scene: Scene): number => ratesOf(scene).at(-1) ?? 0;
+const failureRateOf = (scene: Scene): number => ratesOf(scene, ({ failures }) => failures).at(-1) ?? 0;
+
+/** The highest of them is a full block. */
+export function spark(numbers: readonly number[]): string {
+    const most = Math.max(...numbers, 1);
+    return numbers.map((number) => "▁▂▃▄▅▆▇█"[Math.min(7, Math.floor((8 * number) / most))]).join("");
+}
+
+const titles = row(["server", "address", "state", "running", "req/s", "ms", "failed", "for"]);
+
+function serverLine(server: ServerReading, scene: Scene, colours: Colors, columns: number): string {
+    const { name, address, status, isUp, check, running, requestsPerSecond, responseMs, failures } = server;
+    const slots = scene.autoscale ? `/${scene.autoscale.slots}` : "";
+    const line = row([
+        ...[
+            name,
+            address,
+            isUp ? status : `${status} ${check}`,
+            `${running}${slots}`,
+            String(requestsPerSecond),
+        ],
+        // A mean of its last 1,024 requests, whenever those were.
+        requestsPerSecond > 0 ? String(responseMs) : "-",
+        ...[String(failures), duration(server.statusSeconds)],
+    ]);
+    const text = cut(line, columns);
+    return isUp ? text : colours.red(text);
+}
+
+function row([name = "", address = "", state = "", ...figures]: string[]): string {
+    const widths = [10, 8, 7, 9];
+    const cells = figures.map((figure, i) => figure.padStart(widths[i] ?? 14));
+    return plain(`${name.padEnd(12)}${address.padEnd(16)}${state.padEnd(16)}${cells.join("")}`);
+}
+
+const cut = (line: string, columns: number): string =>
+    line.length > columns ? `${line.slice(0, Math.max(0, columns - 1))}…` : line;
