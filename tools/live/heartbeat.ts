@@ -3,8 +3,11 @@ import { duration, plain } from "../cli/words";
 /** What the autoscaler said last, in JSON: on the load balancer, where everybody finds it; gone with a reboot. */
 export const heartbeatFile = "/run/dropscale-autoscaler.json";
 
-/** A shell command that prints what {@link heartbeatIn} reads. */
-export const printHeartbeat = `if [ -f ${heartbeatFile} ]; then echo "heartbeat: $(($(date +%s) - $(stat -c %Y ${heartbeatFile}))) $(cat ${heartbeatFile})"; fi`;
+/** Bash that keeps the line in $line there, with the time. Builtins alone: it runs every few seconds. */
+export const keepHeartbeat = `printf '%s %s\\n' "$EPOCHSECONDS" "$line" >${heartbeatFile}`;
+
+/** Bash that prints what {@link heartbeatIn} reads. */
+export const printHeartbeat = `if [ -f ${heartbeatFile} ]; then read -r at text <${heartbeatFile}; echo "heartbeat: $((EPOCHSECONDS - at)) $text"; fi`;
 
 /** A line of JSON, and how long ago it was written. */
 export interface Heard {

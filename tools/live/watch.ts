@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { StackOutputs } from "../pulumi/run";
 import { plain } from "../cli/words";
-import { heartbeatFile, printHeartbeat } from "./heartbeat";
+import { heartbeatFile, keepHeartbeat, printHeartbeat } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
 import { runOverSsh } from "./ssh";
 
@@ -24,12 +24,12 @@ const script = (alone: boolean): string => `
 ${alone ? `exec 9>${lockFile}; flock --nonblock 9 || { echo '${taken}'; cat ${heartbeatFile}; exit 0; }` : ""}
 while IFS= read -r -t ${silenceSeconds} line; do
     ${printHeartbeat}
-    if [ -n "$line" ]; then
-        printf '%s\\n' "$line" >${heartbeatFile}.new && mv ${heartbeatFile}.new ${heartbeatFile}
-    fi
+    if [ -n "$line" ]; then ${keepHeartbeat}; fi
     printf '%s\\n' 'show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1' |
-        timeout 5 socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock
-    flock --nonblock /run/dropscale-haproxy.lock true || echo 'applying: yes'
+        socat -t 5 -T 5 - UNIX-CONNECT:/run/haproxy/admin.sock
+    exec 8>>/run/dropscale-haproxy.lock
+    flock --nonblock 8 || echo 'applying: yes'
+    exec 8>&-
     echo '${end}'
 done`;
 
