@@ -89,6 +89,50 @@ describe("the autoscaler, when machines fail", () => {
         expect(visitors.failures.length).toBeLessThanOrEqual(Visitors.streams);
     });
 
+    it("replaces a server that is sick, which goes when the new one serves", async () => {
+        visitors = new Visitors(site.url);
+        const { id } = await dropletNamed(site.world, "web-0");
+        await inDroplet(site.world, id, "systemctl stop nginx");
+        await untilSaid(scaler, /web-0 has been DOWN for \d+ s .*: it is replaced/);
+        let fewest = Infinity;
+        const done = /web-0 has been DOWN(.*\n)*.*done in/;
+        while (!done.test(scaler.printed()) && scaler.isRunning())
+            fewest = Math.min(fewest, await dropletCount());
+        expect(fewest).toBe(5);
+        await expectConverged(site.world, site.url, ["web-2", "web-3", "web-4", "web-5"]);
+        expect(configured(site.world.folder, "retired")).toEqual([0, 1]);
+    });
+
+    it("replaces no more than it may in an hour, and says so loudly", async () => {
+        const { id } = await dropletNamed(site.world, "web-2");
+        await inDroplet(site.world, id, "systemctl stop nginx");
+        await untilSaid(scaler, /web-2 has been DOWN .*, and 2 were replaced within an hour/);
+        const poll = { timeout: 60_000, interval: 3000 };
+        await expect.poll(status, poll).toMatch(/^autoscaler .*as many as heal\.perHour allows/m);
+        await inDroplet(site.world, id, "systemctl start nginx");
+        await expectConverged(site.world, site.url, ["web-2", "web-3", "web-4", "web-5"]);
+        await visitors?.stop();
+        expect(visitors?.failures.filter((failure) => !failure.includes(`GET ${slowPath}:`))).toEqual([]);
+        expect(visitors?.failures.length).toBeLessThanOrEqual(2 * Visitors.streams);
+    });
+
+    it("changes nothing where only the way to the load balancer is broken", async () => {
+        visitors = new Visitors(site.url);
+        const { id } = await dropletNamed(site.world, "load-balancer");
+        const changes = (await historyOf(site.world)).length;
+        // Those that are logged in, too.
+        await onBalancer("systemctl stop ssh && pkill sshd");
+        await untilSaid(scaler, /nothing is seen since \d+ looks, so nothing is changed/);
+        await sleep(2 * autoscale.heal.downSeconds * 1000);
+        await onBalancer("systemctl start ssh");
+        const seenAgain = /nothing is seen since(.*\n)*.*busy 0/;
+        await untilSaid(scaler, seenAgain, 120_000);
+        expect((await dropletNamed(site.world, "load-balancer")).id).toBe(id);
+        expect(await historyOf(site.world)).toHaveLength(changes);
+        await visitors.stop();
+        expect(visitors.failures).toEqual([]);
+    });
+
     it("rebuilds a load balancer whose droplet was destroyed, at the same address", async () => {
         const { id } = await dropletNamed(site.world, "load-balancer");
         await callApi(site.world, "DELETE", `/v2/droplets/${id}`);
@@ -99,8 +143,16 @@ describe("the autoscaler, when machines fail", () => {
             .toBe(200);
         await untilSaid(scaler, /load balancer has not answered(.*\n)*.*done in/);
         expect((await site.world.outputs()).url).toBe(site.url);
-        await expectConverged(site.world, site.url, ["web-0", "web-2", "web-3", "web-4"]);
+        await expectConverged(site.world, site.url, ["web-2", "web-3", "web-4", "web-5"]);
         // It watches the new one.
         await expect.poll(status, { timeout: 60_000, interval: 3000 }).toMatch(/^autoscaler \(.*\): busy/m);
+    });
+
+    it("is missed when it dies without a word", async () => {
+        process.kill(scaler.pid, "SIGKILL");
+        const poll = { timeout: 180_000, interval: 3000 };
+        await expect
+            .poll(status, poll)
+            .toMatch(/^the autoscaler .* has not been heard of for .*: nothing scales/m);
     });
 });

@@ -232,7 +232,7 @@ describe("the autoscaler's rounds", () => {
         };
         await whileFull(begin());
         const again = begin();
-        expect((await again.round(seen(4, 6), true)).reason).toMatch(/was killed; its servers serve$/);
+        expect((await again.round(seen(4, 6), true)).reason).toMatch(/was killed; but it had been made$/);
         expect((await again.round(seen(4, 6), true)).reason).not.toMatch(/person/);
         expect(file().read("replicas")).toBe(4);
     });

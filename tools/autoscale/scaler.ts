@@ -149,8 +149,8 @@ export class Scaler {
     }
 
     /**
-     * After this tool was killed in the middle of a change: what is in haproxy.cfg was made, and all else is put back in
-     * the config, so that the next look decides anew. What the run left is cleared before the next change.
+     * After this tool was killed in the middle of a change: if haproxy.cfg has it, it was made; if not, it is put back in the
+     * config, so that the next look decides anew. What the run left is cleared before the next change.
      *
      * @returns What was done, as the reason why this look changes nothing else.
      */
@@ -163,8 +163,11 @@ export class Scaler {
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
             return `${what}: waits for an answer that tells how far it came`;
-        const isMade = "reading" in look && apart === undefined;
-        if (!isMade && this.hand?.name === "up") putBack(this.config, change, before);
+        const isWritten = isDeepStrictEqual({ ...valuesOf(this.config), ...change }, valuesOf(this.config));
+        // What is pushed is the pipeline's to make.
+        const isApplied = this.hand?.name === "commit" || ("reading" in look && apart === undefined);
+        const isMade = isWritten && isApplied;
+        if (!isMade) putBack(this.config, change, before);
         const { replicas, retired, settings } = readWanted(this.config);
         this.memory = {
             ...this.memory,
@@ -172,7 +175,7 @@ export class Scaler {
             begun: undefined,
             seen: { replicas, config: JSON.stringify([settings, retired]) },
         };
-        return isMade ? `${what}; its servers serve` : `${what}: decides anew`;
+        return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
 
     /**
