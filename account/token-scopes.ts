@@ -37,13 +37,19 @@ const zoneRequests: Readonly<Record<string, string>> = {
     "DELETE domains": "domain:delete",
 };
 
+/** The same of the autoscaler, with `autoscale.cpu`. */
+const metricRequests: Readonly<Record<string, string>> = { "GET monitoring/metrics": "monitoring:read" };
+
+/** The scopes that `autoscale.cpu` needs beside the others. */
+export const metricScopes: readonly string[] = Object.values(metricRequests);
+
 /** The scopes that `dnsZone` needs beside the others: they are for all domains of the account. */
 export const zoneScopes: readonly string[] = Object.values(zoneRequests);
 
 /** The only ones of a plain preview. */
 const previewed = ["GET sizes", "GET vpcs", "GET account", "GET images", "GET droplets"];
 
-const known = { ...requests, ...zoneRequests };
+const known = { ...requests, ...zoneRequests, ...metricRequests };
 
 const scopesOf = (keys: readonly string[]) => [
     ...new Set(keys.flatMap((key) => (known[key] ?? "").split(" "))),

@@ -30,6 +30,8 @@ export interface Machines {
     /** Resolves with the size of the copy. The droplet may be running: it is frozen for the moment of the copy. */
     snapshot(droplet: Droplet, snapshotId: number): Promise<{ sizeGiB: number }>;
     deleteSnapshot(snapshotId: number): Promise<void>;
+    /** Processor time that it has taken since it was made; undefined: it is off, or there is no machine. */
+    cpuSeconds(droplet: Droplet): Promise<CpuSeconds | undefined>;
     /** Ends it, and removes its namespace, interfaces, mounts, cgroups and files. */
     destroy(droplet: Droplet): Promise<void>;
 
@@ -40,6 +42,11 @@ export interface Machines {
     detach(): Promise<void>;
     /** Everything goes: machines, snapshots, network, files under the state folder. */
     purge(): Promise<void>;
+}
+
+export interface CpuSeconds {
+    user: number;
+    system: number;
 }
 
 export interface CreateOptions {

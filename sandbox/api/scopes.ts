@@ -18,6 +18,7 @@ const kinds: Record<string, string> = {
     "/v2/droplets": "droplet",
     "/v2/firewalls": "firewall",
     "/v2/images": "image",
+    "/v2/monitoring": "monitoring",
     "/v2/regions": "regions",
     "/v2/reserved_ips": "reserved_ip",
     "/v2/sizes": "sizes",
@@ -66,6 +67,7 @@ const fieldScopes: Record<string, Record<string, string>> = {
 const companions: Record<string, string[]> = {
     "vpc:read": ["regions:read", "sizes:read", "actions:read"],
     "droplet:read": ["regions:read", "sizes:read", "actions:read", "image:read"],
+    "monitoring:read": ["droplet:read", "regions:read", "sizes:read", "actions:read", "image:read"],
     "reserved_ip:create": ["droplet:read", "project:read"],
     "reserved_ip:update": ["droplet:read"],
     "reserved_ip:delete": ["droplet:read"],

@@ -9,6 +9,7 @@ import type { Machines } from "../machines.ts";
 import { checkAnswers } from "./answer-check.ts";
 import { RootCauses } from "./answers.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { CpuMetrics } from "./cpu-metrics.ts";
 import { isAbsent } from "./endpoints.ts";
 import { ApiError, notFound, unprocessable } from "./errors.ts";
 import { Faults, faultsUrl } from "./faults.ts";
@@ -19,6 +20,7 @@ import { domainRoutes } from "./routes/domains.ts";
 import { dropletRoutes } from "./routes/droplets.ts";
 import { firewallRoutes } from "./routes/firewalls.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { monitoringRoutes } from "./routes/monitoring.ts";
 import { reservedIpRoutes } from "./routes/reserved-ips.ts";
 import { tagRoutes } from "./routes/tags.ts";
 import { vpcRoutes } from "./routes/vpcs.ts";
@@ -35,6 +37,8 @@ export interface ApiOptions {
     dropletLimit?: number;
     /** Requests allowed; default: the real service's. */
     budget?: Budget;
+    /** How often droplets' processors are looked at, in seconds; default 60. */
+    cpuSampleSeconds?: number;
     /** Takes one line; default: nothing is logged. Never given a token, user data or a key. */
     log?: (line: string) => void;
 }
@@ -63,8 +67,13 @@ export function createApi(options: ApiOptions): Api {
         // The real API takes 22 for "22" too.
         ajv: { customOptions: { coerceTypes: true } },
     });
-    api.addHook("onReady", () => control.start());
+    const cpu = new CpuMetrics(control, options.cpuSampleSeconds);
+    api.addHook("onReady", async () => {
+        await control.start();
+        cpu.start();
+    });
     api.addHook("preClose", (done) => {
+        cpu.stop();
         control.stop();
         done();
     });
@@ -91,6 +100,7 @@ export function createApi(options: ApiOptions): Api {
     ]) {
         routes(api, control);
     }
+    monitoringRoutes(api, control, cpu);
     return api;
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { CpuSeconds } from "../machines.ts";
 
 /** Processes that a droplet may have; forks fail beyond. Ten times what a busy web server needs. */
 const MAX_PROCESSES = 4096;
@@ -102,6 +103,13 @@ export class Cgroups {
         const file = path.join(this.#v2(droplet), "payload/init.scope/cgroup.procs");
         const pid = Number((await readFile(file, "utf8").catch(() => "")).split("\n")[0]);
         return pid > 0 ? pid : undefined;
+    }
+
+    /** Processor time of all its processes since it was made, also of those that have ended. */
+    async cpuSeconds(droplet: number): Promise<CpuSeconds> {
+        const text = await readFile(path.join(this.#v2(droplet), "cpu.stat"), "utf8");
+        const seconds = (key: string) => Number(new RegExp(`^${key} (\\d+)$`, "m").exec(text)?.[1]) / 1e6;
+        return { user: seconds("user_usec"), system: seconds("system_usec") };
     }
 
     /** Kills every process at once, and resolves when none is left. */

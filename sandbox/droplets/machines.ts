@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { type Log, requireLinuxRoot } from "../host.ts";
 import type { Instance } from "../instance.ts";
-import type { CreateOptions, Machines } from "../machines.ts";
+import type { CpuSeconds, CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { Authority, trustFolder } from "../region/authority.ts";
 import { netnsOf } from "../region/names.ts";
@@ -127,6 +127,10 @@ class BootingMachines implements Machines {
 
     async deleteSnapshot(snapshotId: number): Promise<void> {
         await removeTree(this.#snapshotFolder(snapshotId));
+    }
+
+    async cpuSeconds({ id }: Droplet): Promise<CpuSeconds | undefined> {
+        return (await this.#machine(id).isRunning()) ? this.#cgroups.cpuSeconds(id) : undefined;
     }
 
     async destroy({ id }: Droplet): Promise<void> {

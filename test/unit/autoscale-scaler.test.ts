@@ -130,6 +130,31 @@ describe("the autoscaler's rounds", () => {
         expect(asked).toEqual([]);
     });
 
+    it("goes by CPU, too, where the settings want it and it is known", async () => {
+        let known: number | undefined = 0.9;
+        const asked: (number | undefined)[] = [];
+        const look = (_look: TimedReading, sinceMs?: number) => {
+            asked.push(sinceMs);
+            return known;
+        };
+        const scaler = new Scaler("prod", file(), () => undefined, undefined, { look });
+        const rounds = async () => {
+            for (let i = 0; i < 13; i++) await scaler.round(seen(2, 6), true);
+            return scaler.round(seen(2, 6), true);
+        };
+        expect((await rounds()).reason).toMatch(/^busy 0\.60/);
+        expect(asked).toEqual([]);
+        edit("slots: 10", "slots: 10, cpu: 0.5");
+        expect((await rounds()).reason).toMatch(/^replicas 2 → 4: CPU 0\.90 \(target 0\.50/);
+        known = undefined;
+        expect((await rounds()).reason).toMatch(/^busy 0\.60/);
+        // No change yet since which figures would have to be.
+        expect(asked).toEqual(Array.from({ length: 28 }, () => undefined));
+        edit("replicas: 2", "replicas: 3");
+        for (let i = 0; i < 2; i++) await scaler.round(seen(3, 6), true);
+        expect(asked.at(-1)).toBe(nowMs - 5000);
+    });
+
     it("waits a minute after a refusal, and says it loudly", async () => {
         answer = () => Promise.resolve({ problem: "policy/limits.yaml: at most 3 servers", failed: false });
         const scaler = begin();

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { allScopes, previewScopes, zoneScopes } from "../../account/token-scopes";
+import { allScopes, metricScopes, previewScopes, zoneScopes } from "../../account/token-scopes";
 import { withConfigTable } from "../config-table";
 import { declaredKeys } from "../stack-config";
 
@@ -86,6 +86,9 @@ describe("the docs", () => {
                 .join(" ")} |`;
         const zone = [...zoneScopes].sort().map((scope) => `\`${scope}\``);
         expect(section("docs/security.md", "Token scopes")).toContain(zone.join(" "));
+        expect(section("docs/security.md", "Token scopes")).toContain(
+            `With \`autoscale.cpu\`, the autoscaler's token needs \`${metricScopes.join("` `")}\`, too`,
+        );
         const more = allScopes.filter((scope) => !previewScopes.includes(scope));
         expect(section("docs/security.md", "Token scopes")).toContain(
             [row("`pulumi preview`", previewScopes), row("everything else, too", more)].join("\n"),

@@ -21,6 +21,7 @@ describe("a refused token", () => {
         ["POST", "reserved_ips/203.0.113.7/actions", "the token lacks the scope reserved_ip:update;"],
         ["GET", "reserved_ips/203.0.113.7/actions/1", "the token lacks the scope reserved_ip:read;"],
         ["POST", "domains/example.com/records", "the token lacks the scope domain:create;"],
+        ["GET", "monitoring/metrics/droplet/cpu?host_id=1", "the token lacks the scope monitoring:read;"],
         ["GET", "volumes", "the token lacks a scope;"],
     ])("for %s %s: %s", (method, resource, words) => {
         expect(missingScope(method, resource)).toContain(words);

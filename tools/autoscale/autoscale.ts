@@ -6,6 +6,7 @@ import { useAccountOf } from "../live/api";
 import { conflictWith, type Heartbeat } from "../live/heartbeat";
 import { readHistory } from "../history/read";
 import { StackConfig } from "../pulumi/stack-config";
+import { CpuWatch } from "./cpu";
 import { commitHand, type Hand, upHand } from "./hands";
 import { Looker } from "./looker";
 import type { Decision } from "./model";
@@ -49,10 +50,14 @@ export async function autoscale({
 }: AutoscaleOptions): Promise<number> {
     const config = new StackConfig(stack);
     // What is wrong in the file is said at once.
-    readWanted(config);
+    const { settings } = readWanted(config);
     const hand = { up: () => upHand(stack, config, quiet), commit: () => commitHand(config) };
-    const scaler = new Scaler(stack, config, print, apply && hand[apply]());
-    if (apply === "up") await useAccountOf(stack);
+    const cpu = new CpuWatch(stack, (text) => {
+        print(mask(text));
+    });
+    const scaler = new Scaler(stack, config, print, apply && hand[apply](), cpu);
+    // A dry run asks the account for nothing else; where a pipeline applies, a token in the environment serves for it.
+    if (apply === "up" || (apply === undefined && settings.cpu > 0)) await useAccountOf(stack);
     const other = apply && otherHandAtWork(await readHistory(stack, entriesAsked), apply, Date.now());
     if (other) throw new Error(other);
     const looker = new Looker(stack, { alone: apply !== undefined });

@@ -5,6 +5,7 @@ import { arrow, duration, some } from "../cli/words";
 import { readBackend, projectName } from "../pulumi/stack";
 import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
 import type { StackConfig } from "../pulumi/stack-config";
+import type { CpuWatch } from "./cpu";
 import { backOff, decide } from "./decide";
 import { answeredBefore } from "./guards";
 import { type Change, type Hand, putBack, valuesOf } from "./hands";
@@ -49,12 +50,14 @@ export class Scaler {
     /**
      * @param say Gets how a change ended.
      * @param hand @default a dry run: it only says what it would do
+     * @param cpu @default CPU is not known
      */
     constructor(
         private readonly stack: string,
         private readonly config: StackConfig,
         private readonly say: (text: string) => void,
         private readonly hand?: Hand,
+        private readonly cpu?: Pick<CpuWatch, "look">,
     ) {
         this.file = memoryFile(projectName(), stack, hand === undefined);
         this.memory = readMemory(this.file);
@@ -85,7 +88,9 @@ export class Scaler {
         const now = { replicas, config: JSON.stringify([settings, retired]) };
         const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
-        const last = "reading" in look ? sampleOf(look, this.before) : look;
+        const asksCpu = settings.cpu > 0 && "reading" in look;
+        const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
+        const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
         this.before = "reading" in look ? look : undefined;
         this.memory = forget(
             {

@@ -106,9 +106,13 @@ async function request(method: "GET" | "DELETE" | "POST", resource: string, body
 
 export const apiAddress = (): string => process.env.DIGITALOCEAN_API_URL ?? "https://api.digitalocean.com";
 
+/** `undefined`: there is none in the environment. */
+export const apiToken = (): string | undefined =>
+    process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
+
 /** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
 async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
-    const token = process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
+    const token = apiToken();
     if (!token)
         throw new Error(
             "there is no DIGITALOCEAN_TOKEN in the environment, and no digitalocean:token in the stack's config: set " +

@@ -93,6 +93,8 @@ describe("what is found nowhere", () => {
 
     it.each([
         ["GET", "/load_balancers"],
+        ["GET", "/monitoring/alerts"],
+        ["GET", "/monitoring/metrics/droplet/load_1"],
         ["POST", "/volumes/1/actions"],
         ["GET", "/droplets/autoscale"],
         ["GET", "/droplets/7/destroy_with_associated_resources"],

@@ -9,6 +9,7 @@ import { expect, onTestFinished } from "vitest";
 
 import { undocumented } from "../../api/answer-check.ts";
 import type { DomainRecord } from "../../api/domain-answers.ts";
+import type { Metrics } from "../../api/metrics-answers.ts";
 import { loopbackMachines } from "../../api/loopback.ts";
 import { type ApiOptions, createApi } from "../../api/server.ts";
 import { openStore } from "../../api/store.ts";
@@ -43,6 +44,7 @@ export interface Body {
     request_id: string;
     action: ReturnType<typeof views.actionView>;
     actions: ReturnType<typeof views.actionView>[];
+    data: Static<typeof Metrics>["data"];
     domain: { name: string; ttl: number; zone_file: string | null };
     domains: { name: string }[];
     domain_record: RecordBody;

@@ -40,6 +40,7 @@ describe("a token of some scopes", () => {
         ["DELETE", "/domains/example.com/records/1", {}, "domain:delete domain:read"],
         ["DELETE", "/domains/example.com/records/1", {}, "domain:update domain:read"],
         ["DELETE", "/domains/example.com", {}, "domain:delete domain:read"],
+        ["GET", "/monitoring/metrics/droplet/cpu", {}, `monitoring:read ${droplets}`],
         ["POST", "/vpcs", {}, "vpc:create vpc:read regions:read sizes:read actions:read"],
     ])("may %s %s with its own, and not with any other", async (method, path, body, scopes) => {
         const api = await startApi();

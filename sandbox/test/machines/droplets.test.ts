@@ -9,7 +9,7 @@ import { emptyCloud } from "../../api/cloud.ts";
 import { claimIndex } from "../../claim-index.ts";
 import { createMachines } from "../../droplets/machines.ts";
 import { instance as makeInstance, type Instance } from "../../instance.ts";
-import type { Machines } from "../../machines.ts";
+import type { CpuSeconds, Machines } from "../../machines.ts";
 import type { Cloud, Droplet, SizeSpec, Snapshot } from "../../model.ts";
 
 const SMALL: SizeSpec = { slug: "s-1vcpu-512mb-10gb", vcpus: 1, memoryMiB: 512, diskGiB: 10 };
@@ -195,6 +195,17 @@ describe("droplets that boot", () => {
         expect(await inside(one, 'python3 -c "x = bytearray(700 << 20)"; echo $?')).toMatch(/^137$/m); // killed
     });
 
+    it("have their processor time counted", async () => {
+        const sum = (seconds?: CpuSeconds) => (seconds ? seconds.user + seconds.system : NaN);
+        const before = await machines.cpuSeconds(one);
+        await inside(one, "python3 -c 'import time\nwhile time.process_time() < 1: pass'");
+        const after = await machines.cpuSeconds(one);
+        const taken = sum(after) - sum(before);
+        // A second of Python's, and what SSH and the machine's services took meanwhile.
+        expect(taken).toBeGreaterThan(1);
+        expect(taken).toBeLessThan(3);
+    });
+
     it("reach each other on both networks, and their metadata", async () => {
         expect(await inside(one, `curl -s http://${two.privateIp}/ http://${two.publicIp}/`)).toBe("twotwo");
         expect(await inside(one, "curl -s http://169.254.169.254/metadata/v1/id")).toBe("11");
@@ -217,6 +228,7 @@ describe("droplets that boot", () => {
     it("stop and start when told to, without a word of it", async () => {
         exits = [];
         await machines.powerOff(one);
+        expect(await machines.cpuSeconds(one)).toBeUndefined();
         await expect(
             fetch(`http://${one.publicIp}/`, { signal: AbortSignal.timeout(3000) }),
         ).rejects.toThrow();

@@ -83,8 +83,12 @@ export function secretsTemplate(apply: InstallOptions["apply"]): string {
         ...(apply === "commit"
             ? [
                   "# No DigitalOcean token: the pipeline has it. `git push` must work for this user, by a deploy key.",
+                  "# Only autoscale.cpu wants a DIGITALOCEAN_TOKEN here, of one that may read metrics: monitoring:read.",
               ]
-            : ["# With the scopes of docs/security.md.", "#DIGITALOCEAN_TOKEN="]),
+            : [
+                  "# With the scopes of docs/security.md; with autoscale.cpu, monitoring:read, too.",
+                  "#DIGITALOCEAN_TOKEN=",
+              ]),
         "",
     ].join("\n");
 }

@@ -1,0 +1,74 @@
+import { firstLine } from "../host.ts";
+import type { CpuSeconds } from "../machines.ts";
+import type { Droplet } from "../model.ts";
+import { sizeOf } from "./catalog.ts";
+import type { ControlPlane } from "./control-plane.ts";
+
+/** Seconds of all of a droplet's processors together, since it was looked at first. */
+export interface CpuPoint extends CpuSeconds {
+    atMs: number;
+    idle: number;
+}
+
+/** The real service keeps more; nobody here asks for it. */
+const keptMs = 3_600_000;
+
+/**
+ * What DigitalOcean's metrics agent would report of droplets that have it (`monitoring: true`): read from the machines
+ * once a minute, and kept in memory for an hour.
+ */
+export class CpuMetrics {
+    readonly #control: ControlPlane;
+    readonly #everyMs: number;
+    readonly #points = new Map<number, CpuPoint[]>();
+    #timer: NodeJS.Timeout | undefined;
+
+    constructor(control: ControlPlane, everySeconds = 60) {
+        this.#control = control;
+        this.#everyMs = everySeconds * 1000;
+    }
+
+    start(): void {
+        this.#timer = setInterval(() => void this.#lookAtAll(), this.#everyMs);
+        this.#timer.unref();
+    }
+
+    stop(): void {
+        clearInterval(this.#timer);
+    }
+
+    /** Oldest first; none while it is off, without the agent, or without a machine. */
+    pointsOf({ id }: Droplet): readonly CpuPoint[] {
+        return this.#points.get(id) ?? [];
+    }
+
+    async #lookAtAll(): Promise<void> {
+        const { droplets } = this.#control.cloud;
+        for (const id of this.#points.keys())
+            if (!droplets.some((droplet) => droplet.id === id)) this.#points.delete(id);
+        for (const droplet of droplets.filter(({ features }) => features.includes("monitoring"))) {
+            await this.#lookAt(droplet).catch((error: unknown) => {
+                this.#control.log(`CPU of droplet ${droplet.id}: ${firstLine(error)}`);
+            });
+        }
+    }
+
+    async #lookAt(droplet: Droplet): Promise<void> {
+        const now = await this.#control.machines.cpuSeconds(droplet);
+        if (now === undefined) return;
+        const atMs = Date.now();
+        const points = this.pointsOf(droplet);
+        const idle = idleAfter(points.at(-1), { atMs, ...now }, sizeOf(droplet.size).vcpus);
+        const kept = points.filter((point) => point.atMs > atMs - keptMs);
+        this.#points.set(droplet.id, [...kept, { atMs, ...now, idle }]);
+    }
+}
+
+/** What its processors could have done since `before`, and did not. */
+function idleAfter(before: CpuPoint | undefined, now: Omit<CpuPoint, "idle">, vcpus: number): number {
+    if (before === undefined) return 0;
+    const could = (vcpus * (now.atMs - before.atMs)) / 1000;
+    const did = now.user + now.system - before.user - before.system;
+    // What it did may be a little more: the kernel lets it catch up, and a machine made anew counts from 0.
+    return before.idle + Math.max(0, could - Math.max(0, did));
+}

@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+
+import type { CpuSeconds } from "../../machines.ts";
+import { activeDroplet, startApi, type TestApi, text, until } from "./api-harness.ts";
+
+const path = "/monitoring/metrics/droplet/cpu";
+const nowSeconds = () => Math.floor(Date.now() / 1000);
+const ask = (api: TestApi, id: number | string, start = nowSeconds() - 60, end = nowSeconds() + 60) =>
+    api.request("GET", `${path}?host_id=${id}&start=${start}&end=${end}`);
+
+/** A droplet of two processors, of which each look finds 20 ms more in use than the last one. */
+async function watched(monitoring: boolean, off = false) {
+    let used = 7;
+    const cpuSeconds = (): Promise<CpuSeconds | undefined> =>
+        Promise.resolve(off ? undefined : { user: (used += 0.02), system: 1 });
+    const api = await startApi({ machines: { cpuSeconds }, cpuSampleSeconds: 0.05 });
+    const droplet = await activeDroplet(api, { size: "s-2vcpu-2gb", monitoring });
+    return { api, droplet };
+}
+
+describe("CPU of a droplet", () => {
+    it("is counted by mode from what its machine has used, with the rest of the time as idle", async () => {
+        const { api, droplet } = await watched(true);
+        const { status, body } = await until(
+            () => ask(api, droplet.id),
+            (answer) => (answer.body.data.result[0]?.values.length ?? 0) >= 3,
+        );
+        expect(status).toBe(200);
+        expect(body).toMatchObject({ status: "success", data: { resultType: "matrix" } });
+        const { result } = body.data;
+        expect(result.map(({ metric }) => metric)).toEqual(
+            ["idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"].map((mode) => ({
+                host_id: String(droplet.id),
+                mode,
+            })),
+        );
+        const of = (mode: string) =>
+            result.find(({ metric }) => metric.mode === mode)?.values.map(([, value]) => Number(value)) ?? [];
+        const [first = NaN, second = NaN, third = NaN] = of("user");
+        expect([second - first, third - second]).toEqual([expect.closeTo(0.02), expect.closeTo(0.02)]);
+        expect(of("system").every((value) => value === 1)).toBe(true);
+        const idle = of("idle");
+        expect(idle[0]).toBe(0);
+        // 0.05 s of two processors, less what was used; the timer may be late, never early.
+        expect((idle[2] ?? NaN) - (idle[1] ?? NaN)).toBeGreaterThan(0.06);
+        expect(result[0]?.values[0]?.[0]).toBeCloseTo(nowSeconds(), -2);
+    });
+
+    it("of another time is empty", async () => {
+        const { api, droplet } = await watched(true);
+        await until(
+            () => ask(api, droplet.id),
+            ({ body }) => body.data.result.length > 0,
+        );
+        const { body } = await ask(api, droplet.id, nowSeconds() - 7200, nowSeconds() - 3600);
+        expect(body).toMatchObject({ status: "success", data: { resultType: "matrix", result: [] } });
+    });
+
+    it.each([
+        ["without the agent", false, false],
+        ["that is off", true, true],
+    ])("is empty for one %s", async (_what, monitoring, off) => {
+        const { api, droplet } = await watched(monitoring, off);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        expect((await ask(api, droplet.id)).body.data.result).toEqual([]);
+    });
+
+    it("is empty where there are no machines", async () => {
+        const api = await startApi({ cpuSampleSeconds: 0.05 });
+        const { id } = await activeDroplet(api, { monitoring: true });
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        expect(await ask(api, id)).toMatchObject({ status: 200, body: { data: { result: [] } } });
+    });
+
+    it("is 404 for a droplet that there is not, and for one that was deleted", async () => {
+        const { api, droplet } = await watched(true);
+        expect(await ask(api, 7)).toMatchObject({ status: 404, body: { id: "not_found" } });
+        expect(await ask(api, "nonsense")).toMatchObject({ status: 404 });
+        await api.request("DELETE", `/droplets/${droplet.id}`);
+        const answer = await ask(api, droplet.id);
+        expect(answer.status).toBe(404);
+        expect(answer.headers.get("x-sandbox")).toBeNull();
+    });
+
+    it.each([
+        ["host_id=1&end=5", "start must be a UNIX timestamp in seconds"],
+        ["host_id=1&start=yesterday&end=5", "start must be a UNIX timestamp in seconds"],
+        ["host_id=1&start=1&end=-5", "end must be a UNIX timestamp in seconds"],
+        ["host_id=1&start=6&end=5", "start must not be after end"],
+        ["start=1&end=5", "host_id is required"],
+    ])("is 400 for %s", async (query, message) => {
+        const answer = await (await startApi()).request("GET", `${path}?${query}`);
+        expect(answer).toMatchObject({ status: 400, body: { id: "bad_request", message } });
+    });
+
+    it("is 401 without a token", async () => {
+        const api = await startApi();
+        const answer = await api.request("GET", path, undefined, { authorization: "Bearer none" });
+        expect(answer).toMatchObject({ status: 401, body: { message: text("Unable to authenticate") } });
+    });
+});
