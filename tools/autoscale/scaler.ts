@@ -1,9 +1,6 @@
-import * as path from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { serverName } from "../../lib/identity";
-import { arrow, duration, some } from "../cli/words";
-import { readBackend, projectName } from "../pulumi/stack";
-import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
+import { arrow, duration } from "../cli/words";
+import { projectName } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { backOff, decide } from "./decide";
@@ -12,6 +9,7 @@ import { type Change, type Hand, putBack, valuesOf } from "./hands";
 import { heal, healLoadBalancer } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
+import { type Obstacle, Obstacles } from "./obstacles";
 import { sampleOf, type TimedReading } from "./sample";
 import { floorAt } from "./schedule";
 import { isSample } from "./signals";
@@ -19,12 +17,6 @@ import { difference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
 const refusedSeconds = 60;
-
-/** How often the history is asked who has made other servers, in seconds. */
-const adoptSeconds = 20;
-
-/** How long the servers may differ from the config until a person should know, in seconds, beside `readySeconds`. */
-const catchUpSeconds = 600;
 
 /** A decision, and the change that makes it true; `undefined`: none is to be made. */
 interface Step {
@@ -43,9 +35,7 @@ export class Scaler {
     private before: TimedReading | undefined;
     private acting: { what: string; ended: Promise<void> } | undefined;
     private refused: { problem: string; atMs: number } | undefined;
-    private apartSinceMs: number | undefined;
-    private adoptedAtMs = 0;
-    private backend: ReturnType<typeof readBackend> | undefined;
+    private readonly obstacles: Obstacles;
 
     /**
      * @param say Gets how a change ended.
@@ -53,7 +43,7 @@ export class Scaler {
      * @param cpu @default CPU is not known
      */
     constructor(
-        private readonly stack: string,
+        stack: string,
         private readonly config: StackConfig,
         private readonly say: (text: string) => void,
         private readonly hand?: Hand,
@@ -61,6 +51,7 @@ export class Scaler {
     ) {
         this.file = memoryFile(projectName(), stack, hand === undefined);
         this.memory = readMemory(this.file);
+        this.obstacles = new Obstacles(stack, config, say, hand);
     }
 
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
@@ -113,44 +104,22 @@ export class Scaler {
         look: TimedReading | Blind,
         wanted: Wanted,
     ): Promise<{ pool: Pool; alarming?: boolean }> {
-        const { replicas, hold, readySeconds } = wanted;
-        const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
-        this.apartSinceMs = apart === undefined ? undefined : (this.apartSinceMs ?? look.atMs);
-        const apartSeconds = Math.round((look.atMs - (this.apartSinceMs ?? look.atMs)) / 1000);
-        const occupied = (why: string, alarming = false) => ({ pool: { replicas, occupied: why }, alarming });
-        if (this.acting) return occupied(`under way (${this.acting.what})`);
-        if (this.refused && look.atMs - this.refused.atMs < refusedSeconds * 1000)
-            return occupied(this.refused.problem, true);
-        const strange = await this.hand?.follow().catch((error: unknown) => (error as Error).message);
-        if (strange !== undefined) return occupied(strange, true);
-        if (hold.length > 0)
-            return occupied(
-                `a roll-out holds ${some(
-                    hold.map((slot) => serverName(slot)),
-                    5,
-                )}`,
-            );
-        const [lock] = await this.locks();
-        if (lock) return (await this.isDead(lock)) ? occupied(deadLock(lock), true) : occupied(holder(lock));
-        if ("reading" in look && look.reading.isApplying)
-            return occupied("haproxy.cfg is just being applied");
-        const { begun } = this.memory;
-        if (begun) return occupied(this.goOn(begun, look, apart));
-        if (apart !== undefined) {
-            await this.adopt(look.atMs);
-            return occupied(
-                `the servers are not those of ${this.config.file} (${apart})${apartSeconds >= 60 ? ` for ${duration(apartSeconds)}` : ""}: \`pulumi up\` makes them so`,
-                apartSeconds > readySeconds + catchUpSeconds,
-            );
-        }
-        return { pool: { replicas } };
+        const { replicas } = wanted;
+        const found = await this.obstacle(look, wanted);
+        if (!found) return { pool: { replicas } };
+        return { pool: { replicas, occupied: found.why }, ...(found.isAlarming && { alarming: true }) };
     }
 
-    /** Its run can't be seen here any more, and has not given it back. */
-    private async isDead(lock: Lock): Promise<boolean> {
-        if (isElsewhere(lock) || engineOf(lock, await listProcesses())) return false;
-        // It may have ended just now, and in order.
-        return (await this.locks()).some((now) => isDeepStrictEqual(now, lock));
+    private async obstacle(look: TimedReading | Blind, wanted: Wanted): Promise<Obstacle | undefined> {
+        const { acting, refused } = this;
+        if (acting) return { why: `under way (${acting.what})`, isAlarming: false };
+        if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
+            return { why: refused.problem, isAlarming: true };
+        const byOthers = await this.obstacles.byOthers(look, wanted);
+        if (byOthers) return byOthers;
+        const { begun } = this.memory;
+        if (begun) return { why: this.goOn(begun, look, wanted), isAlarming: false };
+        return this.obstacles.apart(look, wanted);
     }
 
     /**
@@ -162,7 +131,7 @@ export class Scaler {
     private goOn(
         { change, before }: NonNullable<Memory["begun"]>,
         look: TimedReading | Blind,
-        apart: string | undefined,
+        wanted: Wanted,
     ): string {
         const what = "the last change was cut off, since the autoscaler was killed";
         // A load balancer that is dead is not waited for: it is what was being replaced.
@@ -170,7 +139,9 @@ export class Scaler {
             return `${what}: waits for an answer that tells how far it came`;
         const isWritten = isDeepStrictEqual({ ...valuesOf(this.config), ...change }, valuesOf(this.config));
         // What is pushed is the pipeline's to make.
-        const isApplied = this.hand?.name === "commit" || ("reading" in look && apart === undefined);
+        const isApplied =
+            this.hand?.name === "commit" ||
+            ("reading" in look && difference(look.reading, wanted) === undefined);
         const isMade = isWritten && isApplied;
         if (!isMade) putBack(this.config, change, before);
         const { replicas, retired, settings } = readWanted(this.config);
@@ -200,20 +171,6 @@ export class Scaler {
             ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
             ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
         };
-    }
-
-    /** What somebody applied from elsewhere is a person's edit: it wins, and is remembered as one at the next look. */
-    private async adopt(nowMs: number): Promise<void> {
-        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return;
-        this.adoptedAtMs = nowMs;
-        const what = await this.hand.adopt().catch(() => undefined);
-        if (what) this.say(what);
-    }
-
-    private async locks() {
-        const backend = await (this.backend ??= readBackend());
-        if (backend === undefined) return [];
-        return readLocks(backend, projectName(), path.basename(this.stack));
     }
 
     private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
@@ -292,9 +249,3 @@ export class Scaler {
         this.acting = { what: subject, ended: run() };
     }
 }
-
-const holder = ({ username, hostname }: Lock): string =>
-    `another run holds the stack (${username}@${hostname})`;
-
-const deadLock = (lock: Lock): string =>
-    `${holder(lock)}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;

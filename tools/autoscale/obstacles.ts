@@ -1,0 +1,95 @@
+import * as path from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { serverName } from "../../lib/identity";
+import { duration, some } from "../cli/words";
+import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
+import { projectName, readBackend } from "../pulumi/stack";
+import type { StackConfig } from "../pulumi/stack-config";
+import type { Hand } from "./hands";
+import type { Blind } from "./model";
+import type { TimedReading } from "./sample";
+import { difference, type Wanted } from "./wanted";
+
+/** How often the history is asked who has made other servers, in seconds. */
+const adoptSeconds = 20;
+
+/** How long the servers may differ from the config until a person should know, in seconds, beside `readySeconds`. */
+const catchUpSeconds = 600;
+
+/** Why nothing may be changed now. */
+export interface Obstacle {
+    why: string;
+    /** A person should know. */
+    isAlarming: boolean;
+}
+
+const obstacle = (why: string, isAlarming = false): Obstacle => ({ why, isAlarming });
+
+/** What others do to a stack, for which the autoscaler waits. */
+export class Obstacles {
+    private apartSinceMs: number | undefined;
+    private adoptedAtMs = 0;
+    private backend: ReturnType<typeof readBackend> | undefined;
+
+    /** @param say Gets what was taken over. */
+    constructor(
+        private readonly stack: string,
+        private readonly config: StackConfig,
+        private readonly say: (text: string) => void,
+        private readonly hand: Hand | undefined,
+    ) {}
+
+    /** An edit in the repository, a roll-out, another run. */
+    async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
+        const strange = await this.hand?.follow().catch((error: unknown) => (error as Error).message);
+        if (strange !== undefined) return obstacle(strange, true);
+        const held = hold.map((slot) => serverName(slot));
+        if (held.length > 0) return obstacle(`a roll-out holds ${some(held, 5)}`);
+        const [lock] = await this.locks();
+        if (lock) return (await this.isDead(lock)) ? obstacle(deadLock(lock), true) : obstacle(holder(lock));
+        if ("reading" in look && look.reading.isApplying)
+            return obstacle("haproxy.cfg is just being applied");
+        return undefined;
+    }
+
+    /** Servers that are not those of the config. What was applied from elsewhere is taken over, for the next look. */
+    async apart(look: TimedReading | Blind, wanted: Wanted): Promise<Obstacle | undefined> {
+        const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
+        this.apartSinceMs = apart === undefined ? undefined : (this.apartSinceMs ?? look.atMs);
+        if (apart === undefined) return undefined;
+        await this.adopt(look.atMs);
+        const seconds = Math.round((look.atMs - (this.apartSinceMs ?? look.atMs)) / 1000);
+        const since = seconds >= 60 ? ` for ${duration(seconds)}` : "";
+        return obstacle(
+            `the servers are not those of ${this.config.file} (${apart})${since}: \`pulumi up\` makes them so`,
+            seconds > wanted.readySeconds + catchUpSeconds,
+        );
+    }
+
+    /** It is a person's edit: it wins, and is remembered as one at the next look. */
+    private async adopt(nowMs: number): Promise<void> {
+        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return;
+        this.adoptedAtMs = nowMs;
+        const what = await this.hand.adopt().catch(() => undefined);
+        if (what) this.say(what);
+    }
+
+    /** Its run can't be seen here any more, and has not given it back. */
+    private async isDead(lock: Lock): Promise<boolean> {
+        if (isElsewhere(lock) || engineOf(lock, await listProcesses())) return false;
+        // It may have ended just now, and in order.
+        return (await this.locks()).some((now) => isDeepStrictEqual(now, lock));
+    }
+
+    private async locks(): Promise<Lock[]> {
+        const backend = await (this.backend ??= readBackend());
+        if (backend === undefined) return [];
+        return readLocks(backend, projectName(), path.basename(this.stack));
+    }
+}
+
+const holder = ({ username, hostname }: Lock): string =>
+    `another run holds the stack (${username}@${hostname})`;
+
+const deadLock = (lock: Lock): string =>
+    `${holder(lock)}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;
