@@ -131,7 +131,7 @@ export class Scaler {
         const { begun } = this.memory;
         if (begun) return occupied(this.goOn(begun, look, apart));
         if (apart !== undefined) {
-            await this.adopt(look.atMs);
+            if (await this.adopt(look.atMs)) return occupied("has taken over what was applied elsewhere");
             return occupied(
                 `the servers are not those of ${this.config.file} (${apart})${apartSeconds >= 60 ? ` for ${duration(apartSeconds)}` : ""}: \`pulumi up\` makes them so`,
                 apartSeconds > readySeconds + catchUpSeconds,
@@ -188,11 +188,12 @@ export class Scaler {
     }
 
     /** What somebody applied from elsewhere is a person's edit: it wins, and is remembered as one at the next look. */
-    private async adopt(nowMs: number): Promise<void> {
-        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return;
+    private async adopt(nowMs: number): Promise<boolean> {
+        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
         this.adoptedAtMs = nowMs;
         const what = await this.hand.adopt().catch(() => undefined);
         if (what) this.say(what);
+        return what !== undefined;
     }
 
     private async locks() {
