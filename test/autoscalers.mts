@@ -29,10 +29,19 @@ export async function stopAutoscaler(scaler: Running | undefined): Promise<void>
     await scaler.ended;
 }
 
-/** Waits until it has said something. @throws Error with all that it said if it ends before, or the time is over */
-export async function untilSaid(scaler: Running, words: RegExp, timeoutMs = 300_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    while (!words.test(scaler.printed())) {
+/**
+ * Waits until it has said something.
+ *
+ * @param options.after So many characters that it had printed before don't count. @default 0
+ * @throws Error with all that it said if it ends before, or the time is over.
+ */
+export async function untilSaid(
+    scaler: Running,
+    words: RegExp,
+    { seconds = 300, after = 0 }: { seconds?: number; after?: number } = {},
+): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
+    while (!words.test(scaler.printed().slice(after))) {
         if (!scaler.isRunning()) throw new Error(`it ended: ${(await scaler.ended).text}`);
         if (Date.now() > deadline) throw new Error(`it did not say ${String(words)}:\n${scaler.printed()}`);
         await sleep(250);
@@ -60,15 +69,6 @@ export class Crowd {
         this.isBusy = false;
         await Promise.all(this.loops);
     }
-}
-
-export interface Change {
-    started_at: string;
-    ended_at: string;
-    status: string;
-    message: string;
-    current_instance_count: number;
-    desired_instance_count: number;
 }
 
 /** As `make history` tells them, the newest first. */

@@ -11,6 +11,9 @@ export default defineConfig({
                     name: "unit",
                     include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"],
                     sequence: { groupOrder: 1 },
+                    // The whole program under mocks takes seconds where all cores are busy.
+                    testTimeout: 60_000,
+                    hookTimeout: 60_000,
                 },
             },
             {

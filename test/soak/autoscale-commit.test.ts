@@ -50,14 +50,14 @@ describe("the autoscaler's hand that commits", () => {
         git("autoscaler", "config", "user.email", "autoscaler@example.com");
         const env = { ...site.world.env, DIGITALOCEAN_TOKEN: undefined, DIGITALOCEAN_API_URL: undefined };
         scaler = startAutoscaler(site.world, ["--apply", "commit"], { folder: beside("autoscaler"), env });
-        await untilSaid(scaler, /busy 0\.\d\d/, 60_000);
+        await untilSaid(scaler, /busy 0\.\d\d/, { seconds: 60 });
     });
 
     it("commits the servers that a crowd needs, and waits for the pipeline", async () => {
         if (!scaler) throw new Error("it runs");
         crowd = new Crowd(site.url, 24);
         await untilSaid(scaler, /replicas 2 → 4: busy/);
-        await untilSaid(scaler, /pushed in/, 60_000);
+        await untilSaid(scaler, /pushed in/, { seconds: 60 });
         expect(git("site.git", "log", "-1", "--format=%an %s", "main")).toMatch(
             /^autoscaler autoscale: replicas 2 → 4: busy/,
         );

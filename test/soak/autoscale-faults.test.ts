@@ -22,7 +22,7 @@ describe("the autoscaler, when machines fail", () => {
 
     beforeAll(async () => {
         scaler = startAutoscaler(site.world);
-        await untilSaid(scaler, /busy 0\.\d\d/, 60_000);
+        await untilSaid(scaler, /busy 0\.\d\d/, { seconds: 60 });
     });
     afterAll(async () => {
         await crowd?.stop();
@@ -51,7 +51,7 @@ describe("the autoscaler, when machines fail", () => {
         await untilSaid(scaler, /replicas 3 → 5: busy/);
         await expect.poll(dropletCount, { timeout: 120_000 }).toBe(6);
         expect(configured(site.world.folder, "replicas")).toBe(5);
-        await untilSaid(scaler, /waits \d min: the last change failed/, 400_000);
+        await untilSaid(scaler, /waits \d min: the last change failed/, { seconds: 400 });
         expect(configured(site.world.folder, "replicas")).toBe(3);
         expect(await dropletCount()).toBe(4);
         expect(await status()).toMatch(/^autoscaler \(.*\): waits \d min: the last change failed/m);
@@ -66,7 +66,7 @@ describe("the autoscaler, when machines fail", () => {
     it("goes on as soon as a person has edited the config", async () => {
         await onBalancer("nft delete table inet hold");
         await site.world.configure({ autoscale: { ...autoscale, max: 4 } });
-        await untilSaid(scaler, /replicas 3 → 4: busy/, 60_000);
+        await untilSaid(scaler, /replicas 3 → 4: busy/, { seconds: 60 });
         await untilServedBy("web-0", "web-1", "web-2", "web-3");
         await untilSaid(scaler, /replicas 3 → 4(.*\n)*.*done in/);
         await crowd?.stop();
@@ -126,7 +126,7 @@ describe("the autoscaler, when machines fail", () => {
         await sleep(2 * autoscale.heal.downSeconds * 1000);
         await onBalancer("systemctl start ssh");
         const seenAgain = /nothing is seen since(.*\n)*.*busy 0/;
-        await untilSaid(scaler, seenAgain, 120_000);
+        await untilSaid(scaler, seenAgain, { seconds: 120 });
         expect((await dropletNamed(site.world, "load-balancer")).id).toBe(id);
         expect(await historyOf(site.world)).toHaveLength(changes);
         await visitors.stop();

@@ -1,7 +1,7 @@
 import { cpSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { configured, Crowd, historyOf, startAutoscaler, stopAutoscaler, untilSaid } from "../autoscalers.mts";
 import { serversAnswering } from "../e2e/client";
 import { servedSite, visitedThroughout } from "../e2e/served-site";
@@ -23,9 +23,12 @@ describe("the autoscaler among others", () => {
     afterAll(async () => {
         await crowd?.stop();
         await stopAutoscaler(scaler);
-        console.error(scaler?.printed());
     });
 
+    function running(): Running {
+        if (!scaler) throw new Error("no autoscaler has been started");
+        return scaler;
+    }
     const servers = (count: number) => Array.from({ length: count }, (_, slot) => `web-${slot}`);
     async function untilServedBy(count: number): Promise<void> {
         const poll = { timeout: 300_000, interval: 2000 };
@@ -39,7 +42,7 @@ describe("the autoscaler among others", () => {
         expect(first.text).toMatch(/error: an autoscaler is at work on this stack already/);
         scaler = both[1 - first.i];
         if (!scaler) throw new Error("there are two");
-        await untilSaid(scaler, /busy 0\.\d\d/, 60_000);
+        await untilSaid(scaler, /busy 0\.\d\d/, { seconds: 60 });
         expect(scaler.isRunning()).toBe(true);
     });
 
@@ -58,7 +61,7 @@ describe("the autoscaler among others", () => {
 
         it("can be started again at once", async () => {
             scaler = startAutoscaler(site.world);
-            await untilSaid(scaler, /busy 0\.\d\d/, 60_000);
+            await untilSaid(scaler, /busy 0\.\d\d/, { seconds: 60 });
             const { reached } = dropletCreated(site.world);
             crowd = new Crowd(site.url, crowdSize);
             await untilSaid(scaler, /replicas 2 → 4: busy/);
@@ -74,7 +77,7 @@ describe("the autoscaler among others", () => {
             await untilSaid(again, /another run holds the stack .* `make doctor` clears what it left/);
             const { code, text } = await site.world.tool("doctor", ["test", "--yes", "--killed"]);
             expect(code, text).toBe(0);
-            await untilSaid(again, /the autoscaler was killed: decides anew/, 60_000);
+            await untilSaid(again, /the autoscaler was killed: decides anew/, { seconds: 60 });
             await untilServedBy(4);
             await untilSaid(again, /replicas \d → 4: busy(.*\n)*.*done in/);
             await expectConverged(site.world, site.url, servers(4));
@@ -87,12 +90,11 @@ describe("the autoscaler among others", () => {
     describe("when the load is gone", () => {
         it("goes back to the fewest, but not before the window, and stays there", async () => {
             const goneMs = Date.now();
-            if (!scaler) throw new Error("it runs");
-            await untilSaid(scaler, /replicas 4 → 3: busy/);
+            await untilSaid(running(), /replicas 4 → 3: busy/);
             expect((Date.now() - goneMs) / 1000).toBeGreaterThan(inSeconds - 10);
-            await untilSaid(scaler, /replicas 3 → 2: busy/, 600_000);
+            await untilSaid(running(), /replicas 3 → 2: busy/, { seconds: 600 });
             await untilServedBy(2);
-            await untilSaid(scaler, /replicas 3 → 2(.*\n)*.*done in/);
+            await untilSaid(running(), /replicas 3 → 2(.*\n)*.*done in/);
             await expectConverged(site.world, site.url, servers(2));
             const changes = (await historyOf(site.world)).length;
             // Nothing tells earlier that it will not flap.
@@ -103,19 +105,23 @@ describe("the autoscaler among others", () => {
     });
 
     describe("when people scale at the same time", () => {
+        beforeAll(() => {
+            scaler ??= startAutoscaler(site.world);
+        });
+
         it("leaves alone what a person applies in its folder, for the window", async () => {
-            if (!scaler) throw new Error("it runs");
             await site.world.configure({ replicas: 3 });
             await upEndsWell(site.world);
             const doneMs = Date.now();
+            const after = running().printed().length;
             await untilServedBy(3);
-            await untilSaid(scaler, /replicas 3 → 2(.*\n)*.*replicas 3 → 2: busy/, 600_000);
+            await untilSaid(running(), /replicas 3 → 2: busy/, { seconds: 600, after });
             expect((Date.now() - doneMs) / 1000).toBeGreaterThan(inSeconds);
+            await untilSaid(running(), /replicas 3 → 2(.*\n)*.*done in/, { after });
             await untilServedBy(2);
         }, 900_000);
 
         it("takes over what a person applies from another folder, and leaves that alone", async () => {
-            if (!scaler) throw new Error("it runs");
             const folder = path.join(path.dirname(site.world.folder), "colleague");
             cpSync(site.world.folder, folder, {
                 recursive: true,
@@ -131,22 +137,31 @@ describe("the autoscaler among others", () => {
             const { code, text } = await pulumi("up", "--yes", "--skip-preview");
             expect(code, text).toBe(0);
             const doneMs = Date.now();
-            await untilSaid(scaler, /replicas 2 → 4: applied elsewhere, by /, 60_000);
+            await untilSaid(running(), /replicas 2 → 4: applied elsewhere, by /, { seconds: 60 });
             expect(configured(site.world.folder, "replicas")).toBe(4);
             await untilServedBy(4);
-            await untilSaid(scaler, /applied elsewhere(.*\n)*.*replicas 4 → 3: busy/, 600_000);
+            await untilSaid(running(), /applied elsewhere(.*\n)*.*replicas 4 → 3: busy/, { seconds: 600 });
             expect((Date.now() - doneMs) / 1000).toBeGreaterThan(inSeconds);
         }, 900_000);
 
-        it("lets a person's edit win that came while it was at work, and no two runs be at work at once", async () => {
-            if (!scaler) throw new Error("it runs");
-            // Its run of 4 → 3 is under way, or has just ended.
-            await untilSaid(scaler, /replicas 4 → 3: busy(.*\n)*.*done in/);
-            const changes = (await historyOf(site.world)).slice().reverse();
-            const times = changes.map(({ created_at: from, updated_at: to }) => [
-                Date.parse(String(from)),
-                Date.parse(String(to)),
-            ]);
+        it("gives way to an edit that comes just when it has decided", async () => {
+            const began = running().printed().length;
+            await untilSaid(running(), /replicas 3 → 2: busy/, { seconds: 600, after: began });
+            const after = running().printed().length;
+            await site.world.configure({ replicas: 4 });
+            // It may hold the stack already.
+            await vi.waitFor(() => upEndsWell(site.world), { timeout: 120_000, interval: 1000 });
+            await untilServedBy(4);
+            await untilSaid(running(), /but \d of 4 servers have only just come up/, { after });
+            expect(configured(site.world.folder, "replicas")).toBe(4);
+        }, 900_000);
+
+        it("has never been at work at the same time as anybody else", async () => {
+            const times = (await historyOf(site.world))
+                .map((change) =>
+                    [change.created_at, change.updated_at].map((time) => Date.parse(String(time))),
+                )
+                .reverse();
             for (const [i, [from = 0]] of times.entries())
                 expect(from).toBeGreaterThanOrEqual(times[i - 1]?.[1] ?? 0);
         });

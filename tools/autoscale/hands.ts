@@ -27,6 +27,8 @@ export interface Refusal {
     failed: boolean;
 }
 
+const givesWay: Refusal = { problem: "somebody has just changed it: they go first", failed: false };
+
 /** How the autoscaler makes a change. */
 export interface Hand {
     name: "up" | "commit";
@@ -53,6 +55,7 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
             return `replicas ${arrow(replicas, last.replicas.to)}: applied elsewhere, by ${last.who}`;
         },
         apply: async (change, message) => {
+            const before = valuesOf(config);
             const judge = () => config.with(change, (flags) => readPlan(stack, flags));
             const [wasGone, first] = await Promise.all([forgetGone(stack), judge()]);
             const isHalfDone = first.state.leftovers.length + first.state.pending.length > 0;
@@ -68,7 +71,8 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
                         `Take over what others changed (git pull), or run \`pulumi up --stack ${stack}\` yourself`,
                     failed: false,
                 };
-            const before = valuesOf(config);
+            // Judging takes seconds.
+            if (!isDeepStrictEqual(valuesOf(config), before)) return givesWay;
             config.write(change);
             const failure = await upOrClear(stack, { quiet, message });
             if (failure === undefined) return undefined;
@@ -151,11 +155,10 @@ export function commitHand(config: StackConfig): Hand {
         // The repository is what is true; the pipeline will be there soon.
         adopt: () => Promise.resolve(undefined),
         apply: async (change, message) => {
-            const decidedOn = JSON.stringify([config.read("replicas"), config.readSlots("retired")]);
+            const decidedOn = valuesOf(config);
             const problem = await catchUp();
             if (problem) return { problem, failed: false };
-            if (JSON.stringify([config.read("replicas"), config.readSlots("retired")]) !== decidedOn)
-                return { problem: "somebody has just changed it: they go first", failed: false };
+            if (!isDeepStrictEqual(valuesOf(config), decidedOn)) return givesWay;
             config.write(change);
             try {
                 await git("commit", "--quiet", "--message", message, "--", config.file);

@@ -57,7 +57,7 @@ export class Obstacles {
         const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
         this.apartSinceMs = apart === undefined ? undefined : (this.apartSinceMs ?? look.atMs);
         if (apart === undefined) return undefined;
-        await this.adopt(look.atMs);
+        if (await this.adopt(look.atMs)) return obstacle("has taken over what was applied elsewhere");
         const seconds = Math.round((look.atMs - (this.apartSinceMs ?? look.atMs)) / 1000);
         const since = seconds >= 60 ? ` for ${duration(seconds)}` : "";
         return obstacle(
@@ -67,11 +67,12 @@ export class Obstacles {
     }
 
     /** It is a person's edit: it wins, and is remembered as one at the next look. */
-    private async adopt(nowMs: number): Promise<void> {
-        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return;
+    private async adopt(nowMs: number): Promise<boolean> {
+        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
         this.adoptedAtMs = nowMs;
         const what = await this.hand.adopt().catch(() => undefined);
         if (what) this.say(what);
+        return what !== undefined;
     }
 
     /** Its run can't be seen here any more, and has not given it back. */
