@@ -57,10 +57,13 @@ export function runOverSsh(
                 });
                 channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
                 onStart?.(channel);
-                channel.once("close", (code: number) => {
+                channel.once("close", (code?: number) => {
                     client.end();
                     if (code === 0) resolve(stdout);
-                    else fail(new Error(`\`${command}\` ended with ${code}: ${stderr.trim()}`));
+                    else
+                        fail(
+                            new Error([describeEnd(command, code), stderr.trim()].filter(Boolean).join(": ")),
+                        );
                 });
             });
         });
@@ -77,6 +80,12 @@ export function runOverSsh(
             },
         });
     });
+}
+
+/** A whole script would hide what is said after it. @param code `undefined` where a signal or a broken connection ended it. */
+function describeEnd(command: string, code: number | undefined): string {
+    const what = command.includes("\n") ? "the command" : `\`${command}\``;
+    return `${what} ${code === undefined ? "was cut off" : `ended with ${code}`}`;
 }
 
 /** Runs a shell command as root on the load balancer; what it printed. */
