@@ -49,7 +49,9 @@ function cellsOf(entry: HistoryEntry): string[] {
         errorReason ?? status.replace("_", " "),
         tookSeconds(entry) === undefined ? "-" : duration(tookSeconds(entry) ?? 0),
         settings.join("\n") || "-",
-        entry.message || (entry.kind === "destroy" ? "destroy" : "-"),
+        // The other columns say the rest of it.
+        entry.message.replace(/^autoscale: (replicas \d+ (?:→|->) \d+: )?/, "") ||
+            (entry.kind === "destroy" ? "destroy" : "-"),
     ];
 }
 
