@@ -203,9 +203,7 @@ describe("what is printed", () => {
 
     it("is a table, in colours only where they are wanted", () => {
         const text = historyText("prod", entries, pc.createColors(false));
-        expect(text).toMatch(
-            /2026-01-02 01:00:00 │ autoscaler +│ 0 → 5 +│ success +│ 9 s +│ - +│ busy/,
-        );
+        expect(text).toMatch(/2026-01-02 01:00:00 │ autoscaler +│ 0 → 5 +│ success +│ 9 s +│ - +│ busy/);
         expect(text).toMatch(/2026-01-02 00:00:00 │ not recorded │ 0 → 3 +│ in progress │ - /);
         expect(text).not.toContain("\u001b");
         expect(historyText("prod", entries, pc.createColors(true))).toContain("\u001b[33min progress");
