@@ -159,7 +159,7 @@ describe("the autoscaler's rounds", () => {
         answer = () => Promise.resolve({ problem: "policy/limits.yaml: at most 3 servers", failed: false });
         const scaler = begin();
         await whileFull(scaler);
-        await scaler.settle();
+        expect(await scaler.settle()).toBe("policy/limits.yaml: at most 3 servers");
         const next = await scaler.round(seen(2, 12), true);
         expect(next).toMatchObject({
             reason: "waits: policy/limits.yaml: at most 3 servers",

@@ -77,7 +77,7 @@ export async function autoscale({
         if (conflict) throw new Error(conflict);
         for (let looks = 1; ; looks++) {
             const isLast = once && looks >= onceLooks;
-            const decision = await scaler.round(look, !once || isLast);
+            const decision: Told = await scaler.round(look, !once || isLast).catch(unreadable);
             say(decision);
             const { action, reason, alarming = false } = decision;
             const everySeconds = once ? timerSeconds : lookSeconds;
@@ -90,8 +90,9 @@ export async function autoscale({
             const heartbeat: Heartbeat = { ...who, action, reason: mask(reason), alarming };
             if (apply) looker.heartbeat = JSON.stringify(heartbeat);
             if (isLast) {
-                await looker.look();
-                return decision.alarming ? 2 : 0;
+                const problem = await lookUntil(scaler.settle(), looker);
+                if (problem !== undefined) print(mask(problem));
+                return decision.alarming || problem !== undefined ? 2 : 0;
             }
             await sleep(lookSeconds * 1000, undefined, { signal: stop.signal }).catch(() => undefined);
             if (stop.signal.aborted) return 0;
@@ -104,13 +105,31 @@ export async function autoscale({
     }
 }
 
+/** What is told of a decision. */
+type Told = Pick<Decision, "action" | "reason" | "alarming">;
+
+/** A file that somebody is just editing, say: it is looked at again. */
+const unreadable = (error: unknown): Told => ({
+    action: "none",
+    reason: `nothing is changed: ${(error as Error).message}`,
+    alarming: true,
+});
+
+/** Who does not look for a minute has no lock on the load balancer any more. */
+async function lookUntil<T>(ended: Promise<T>, looker: Looker): Promise<T> {
+    const hasEnded = ended.then(() => true);
+    do await looker.look();
+    while (!(await Promise.race([hasEnded, sleep(lookSeconds * 1000, false)])));
+    return ended;
+}
+
 function print(text: string): void {
     const { dim } = coloursFor(process.stdout);
     console.log(`${dim(new Date().toTimeString().slice(0, 8))}  ${text}`);
 }
 
 /** Prints each decision that says something new; figures alone are nothing new. */
-function speaker(): (decision: Decision) => void {
+function speaker(): (decision: Told) => void {
     const { yellow, bold } = coloursFor(process.stdout);
     let said = { words: "", atMs: 0 };
     return ({ action, reason, alarming }) => {

@@ -33,7 +33,7 @@ export class Scaler {
     private readonly file: string;
     private memory: Memory;
     private before: TimedReading | undefined;
-    private acting: { what: string; ended: Promise<void> } | undefined;
+    private acting: { what: string; ended: Promise<string | undefined> } | undefined;
     private refused: { problem: string; atMs: number } | undefined;
     private readonly obstacles: Obstacles;
 
@@ -67,9 +67,9 @@ export class Scaler {
         return { ...decision, reason: sentence(decision, wanted) };
     }
 
-    /** Waits for the change that is under way. */
-    async settle(): Promise<void> {
-        await this.acting?.ended;
+    /** Waits for the change that is under way. @returns Why it was not made; `undefined` where it was, or there is none. */
+    async settle(): Promise<string | undefined> {
+        return this.acting?.ended;
     }
 
     private remember(look: TimedReading | Blind, { replicas, retired, settings }: Wanted): void {
@@ -244,6 +244,7 @@ export class Scaler {
                     this.memory = { ...this.memory, failures: failures + 1, failedAtMs: Date.now() };
             }
             writeMemory(this.file, this.memory);
+            return refusal?.problem;
         };
         const [subject = ""] = what.split(": ");
         this.acting = { what: subject, ended: run() };
