@@ -127,6 +127,7 @@ export function haproxyAnswers({ host, text, generation }: FakeLoadBalancer): st
         servers: JSON.stringify(servers),
         draining: "",
         applying: "",
+        heartbeat: "",
         end: "",
     };
     return Object.entries(parts)

@@ -31,8 +31,9 @@ export class StackConfig {
 
     /** A list of slots. @throws Error if it is none. */
     readSlots(key: "hold" | "retired"): number[] {
+        const found = this.read(key);
         try {
-            return slotList(key, this.read(key));
+            return slotList(key, found);
         } catch (error) {
             throw new Error(`${this.file}: ${(error as Error).message}`, { cause: error });
         }
