@@ -4,9 +4,8 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Change, type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
 import type { Blind } from "../../tools/autoscale/model";
-import type { TimedReading } from "../../tools/autoscale/sample";
 import { Scaler } from "../../tools/autoscale/scaler";
-import type { ServerReading } from "../../tools/live/reading";
+import type { ServerReading, TimedReading } from "../../tools/live/reading";
 import { StackConfig } from "../../tools/pulumi/stack-config";
 
 const config = `config:

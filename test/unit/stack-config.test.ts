@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { slotList, valueIn, withValues } from "../../tools/pulumi/stack-config";
+import { configIn, slotList, withValues } from "../../tools/pulumi/stack-config";
 
-const readHold = (text: string) => slotList("hold", valueIn(text, "Pulumi.dev.yaml", "dropscale:hold"));
+const readHold = (text: string) => slotList("hold", configIn(text, "Pulumi.dev.yaml")["dropscale:hold"]);
 const withHold = (text: string, hold: readonly number[]) => withValues(text, "dropscale", { hold });
 
 const text = `# The shop's stack.

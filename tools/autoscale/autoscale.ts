@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mask } from "../cli/mask";
-import { coloursFor } from "../cli/terminal";
+import { clock, coloursFor, rest, stopOn } from "../cli/terminal";
 import { useAccountOf } from "../live/api";
 import { conflictWith, type Heartbeat } from "../live/heartbeat";
 import { readHistory } from "../history/read";
@@ -61,12 +61,7 @@ export async function autoscale({
     const other = apply && otherHandAtWork(await readHistory(stack, entriesAsked), apply, Date.now());
     if (other) throw new Error(other);
     const looker = new Looker(stack, { alone: apply !== undefined });
-    const stop = new AbortController();
-    const onSignal = () => {
-        stop.abort();
-    };
-    const signals = ["SIGINT", "SIGTERM"] as const;
-    for (const signal of signals) process.on(signal, onSignal);
+    const stop = stopOn("SIGINT", "SIGTERM");
     const say = speaker();
     try {
         let look = await looker.begin();
@@ -94,18 +89,17 @@ export async function autoscale({
                 if (problem !== undefined) print(mask(problem));
                 return decision.alarming || problem !== undefined ? 2 : 0;
             }
-            await sleep(lookSeconds * 1000, undefined, { signal: stop.signal }).catch(() => undefined);
+            await rest(lookSeconds * 1000, stop.signal);
             if (stop.signal.aborted) return 0;
             look = await looker.look();
         }
     } finally {
         await scaler.settle();
         looker.close();
-        for (const signal of signals) process.off(signal, onSignal);
     }
 }
 
-/** What is told of a decision. */
+/** What people are told of a decision. */
 type Told = Pick<Decision, "action" | "reason" | "alarming">;
 
 /** A file that somebody is just editing, say: it is looked at again. */
@@ -125,7 +119,7 @@ async function lookUntil<T>(ended: Promise<T>, looker: Looker): Promise<T> {
 
 function print(text: string): void {
     const { dim } = coloursFor(process.stdout);
-    console.log(`${dim(new Date().toTimeString().slice(0, 8))}  ${text}`);
+    console.log(`${dim(clock())}  ${text}`);
 }
 
 /** Prints each decision that says something new; figures alone are nothing new. */

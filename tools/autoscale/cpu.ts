@@ -1,7 +1,7 @@
 import { apiToken } from "../live/api";
 import { type CpuReading, readCpu } from "../live/cpu";
 import { readOutputs, type StackServer } from "../pulumi/run";
-import type { TimedReading } from "./sample";
+import type { TimedReading } from "../live/reading";
 
 /** There is a new figure a minute. */
 const askMs = 60_000;

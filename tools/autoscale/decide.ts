@@ -33,7 +33,7 @@ export function decide(
     const verdict =
         heldBack(known) ??
         outsideRange(known, seen) ??
-        (seen && wanted !== undefined && failedLooks(past.looks) < mostFailedLooks
+        (seen && wanted !== undefined && failedLooks(past.looks).length < mostFailedLooks
             ? byMetrics(known, seen, wanted)
             : blind(known, seen));
     return {
@@ -84,7 +84,7 @@ export function backOff(past: Past, nowMs: number): { reason: string; isFinal: b
     return { reason: `waits ${minutes} min: ${which} failed`, isFinal: false };
 }
 
-/** What the settings rule out is put right whatever is measured; but a pool is made smaller only in sight of it. */
+/** Brings `replicas` back into the allowed range whatever the metrics say, but never shrinks a pool that can't be seen. */
 function outsideRange(facts: Facts, seen: Seen | undefined): Verdict | undefined {
     const { pool, past, settings, low, floor, nowMs } = facts;
     const { replicas } = pool;
@@ -104,7 +104,7 @@ function outsideRange(facts: Facts, seen: Seen | undefined): Verdict | undefined
 
 function blind(facts: Facts, seen: Seen | undefined): Verdict {
     const { past } = facts;
-    const failed = failedLooks(past.looks);
+    const failed = failedLooks(past.looks).length;
     const last = past.looks.at(-1);
     const why = last && "problem" in last ? last.problem : "HAProxy has not been asked lately";
     if (failed >= mostFailedLooks)

@@ -27,7 +27,7 @@ export function shortOf({ failing = 0 }: Seen): string[] {
 
 /** Why nothing may be taken away now, whatever the load; `undefined`: it may. Completes "…, but ". */
 export function whyNotIn({ past, pool }: Facts, seen: Seen | undefined): string | undefined {
-    if (!seen || failedLooks(past.looks) > 0) return "nothing is seen just now";
+    if (!seen || failedLooks(past.looks).length > 0) return "nothing is seen just now";
     const { now, failing, unknown } = seen;
     if (now.down > 0) return `${now.down} of ${now.up + now.down} servers are not UP`;
     if (now.up !== pool.replicas) return `${now.up} of ${pool.replicas} servers are there`;

@@ -57,7 +57,8 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
         apply: async (change, message) => {
             const before = valuesOf(config);
             const judge = () => config.with(change, (flags) => readPlan(stack, flags));
-            const [wasGone, first] = await Promise.all([forgetGone(stack), judge()]);
+            const first = await judge();
+            const wasGone = await forgetGone(stack, first.state);
             const isHalfDone = first.state.leftovers.length + first.state.pending.length > 0;
             const unfit = isHalfDone ? await requireOrder(stack) : undefined;
             if (unfit) return { problem: unfit.problem, failed: false };
@@ -84,10 +85,11 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
 
 /** What a {@link Change} may change, as the config has it. */
 export function valuesOf(config: StackConfig): Required<Change> {
+    const values = config.readAll();
     return {
-        loadBalancerGeneration: String(config.read("loadBalancerGeneration")),
-        replicas: Number(config.read("replicas")),
-        retired: config.readSlots("retired"),
+        loadBalancerGeneration: String(values.loadBalancerGeneration),
+        replicas: Number(values.replicas),
+        retired: config.readSlots("retired", values),
     };
 }
 

@@ -1,7 +1,7 @@
 import { AlreadyWatched, Watch } from "../live/watch";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import type { Blind } from "./model";
-import type { TimedReading } from "./sample";
+import type { TimedReading } from "../live/reading";
 
 /** How long the site may take to answer when it is asked whether anything does, in seconds. */
 const siteSeconds = 5;

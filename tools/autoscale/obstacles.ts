@@ -1,16 +1,15 @@
-import * as path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { serverName } from "../../lib/identity";
 import { duration, some } from "../cli/words";
-import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
-import { projectName, readBackend } from "../pulumi/stack";
+import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs";
+import { locksOf, projectName, readBackend } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { Hand } from "./hands";
 import type { Blind } from "./model";
-import type { TimedReading } from "./sample";
+import type { TimedReading } from "../live/reading";
 import { difference, type Wanted } from "./wanted";
 
-/** How often the history is asked who has made other servers, in seconds. */
+/** How often the history is read, at most, for a change that was applied elsewhere, in seconds. */
 const adoptSeconds = 20;
 
 /** How long the servers may differ from the config until a person should know, in seconds, beside `readySeconds`. */
@@ -84,8 +83,7 @@ export class Obstacles {
 
     private async locks(): Promise<Lock[]> {
         const backend = await (this.backend ??= readBackend());
-        if (backend === undefined) return [];
-        return readLocks(backend, projectName(), path.basename(this.stack));
+        return locksOf({ name: this.stack, project: projectName(), backend });
     }
 }
 

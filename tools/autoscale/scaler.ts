@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { arrow, duration } from "../cli/words";
+import { autoscalePrefix } from "../history/who";
+import type { TimedReading } from "../live/reading";
 import { projectName } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
@@ -10,9 +12,9 @@ import { heal, healLoadBalancer } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
-import { sampleOf, type TimedReading } from "./sample";
+import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
-import { isSample } from "./signals";
+import { failedLooks } from "./signals";
 import { difference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
@@ -27,6 +29,18 @@ interface Step {
 /** What is done, and why: for people, and for the stack's history. */
 const sentence = ({ replicas, reason }: Decision, now: Wanted): string =>
     replicas === now.replicas ? reason : `replicas ${arrow(now.replicas, replicas)}: ${reason}`;
+
+/** What tells a person's edit: {@link Memory}. */
+const seenIn = ({
+    replicas,
+    settings,
+    retired,
+}: Pick<Wanted, "replicas" | "settings"> & Pick<Required<Change>, "retired">): NonNullable<
+    Memory["seen"]
+> => ({
+    replicas,
+    config: JSON.stringify([settings, retired]),
+});
 
 /** The autoscaler of one stack: takes a look, decides, and has its hand make the change while it goes on looking. */
 export class Scaler {
@@ -72,11 +86,12 @@ export class Scaler {
         return this.acting?.ended;
     }
 
-    private remember(look: TimedReading | Blind, { replicas, retired, settings }: Wanted): void {
+    private remember(look: TimedReading | Blind, wanted: Wanted): void {
+        const { replicas, settings } = wanted;
         const { looks, seen, ...rest } = this.memory;
         // While it acts, or was killed as it did, the file has what may have to be taken back.
         const isOwn = this.acting !== undefined || rest.begun !== undefined;
-        const now = { replicas, config: JSON.stringify([settings, retired]) };
+        const now = seenIn(wanted);
         const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
         const asksCpu = settings.cpu > 0 && "reading" in look;
@@ -137,19 +152,19 @@ export class Scaler {
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
             return `${what}: waits for an answer that tells how far it came`;
-        const isWritten = isDeepStrictEqual({ ...valuesOf(this.config), ...change }, valuesOf(this.config));
+        const written = valuesOf(this.config);
+        const isWritten = isDeepStrictEqual({ ...written, ...change }, written);
         // What is pushed is the pipeline's to make.
         const isApplied =
             this.hand?.name === "commit" ||
             ("reading" in look && difference(look.reading, wanted) === undefined);
         const isMade = isWritten && isApplied;
         if (!isMade) putBack(this.config, change, before);
-        const { replicas, retired, settings } = readWanted(this.config);
         this.memory = {
             ...this.memory,
             ...(isMade && this.made(change, before.replicas, look.atMs)),
             begun: undefined,
-            seen: { replicas, config: JSON.stringify([settings, retired]) },
+            seen: seenIn(readWanted(this.config)),
         };
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
@@ -199,7 +214,6 @@ export class Scaler {
         const nowMs = look.atMs;
         if (!settings.heal || settings.paused || backOff(this.memory, nowMs)) return undefined;
         const { looks, healedAtMs, frontsHealedAtMs } = this.memory;
-        const blind = looks.slice(looks.findLastIndex(isSample) + 1) as Blind[];
         const {
             slot,
             isDead,
@@ -207,7 +221,10 @@ export class Scaler {
             alarming,
         } = "reading" in look
             ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
-            : { ...healLoadBalancer(blind, settings.heal, frontsHealedAtMs, nowMs), slot: undefined };
+            : {
+                  ...healLoadBalancer(failedLooks(looks), settings.heal, frontsHealedAtMs, nowMs),
+                  slot: undefined,
+              };
         const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
         if (isDead) {
             const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
@@ -225,15 +242,14 @@ export class Scaler {
         writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
-                .apply(change, `autoscale: ${what}`)
+                .apply(change, `${autoscalePrefix}${what}`)
                 .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
             const { failures } = this.memory;
             this.acting = undefined;
             this.memory = { ...this.memory, begun: undefined };
             if (refusal === undefined) {
                 // Not what the file has by now: a person may have edited it meanwhile.
-                const { replicas, retired, settings } = { ...wanted, ...change };
-                const seen = { replicas, config: JSON.stringify([settings, retired]) };
+                const seen = seenIn({ ...wanted, ...change });
                 const made = this.made(change, wanted.replicas, Date.now(), answered);
                 this.memory = { ...this.memory, ...made, failures: 0, seen };
                 const seconds = Math.round((Date.now() - startedMs) / 1000);

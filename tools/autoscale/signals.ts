@@ -1,5 +1,5 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import type { Look, Past, Sample } from "./model";
+import type { Blind, Look, Past, Sample } from "./model";
 
 /** What one kind of figure says of the pool. */
 export interface Signal {
@@ -45,9 +45,9 @@ const cpuLateMs = 180_000;
 
 export const isSample = (look: Look): look is Sample => !("problem" in look);
 
-/** How many looks in a row were in vain just now. */
-export function failedLooks(looks: readonly Look[]): number {
-    return looks.length - 1 - looks.findLastIndex(isSample);
+/** The looks since the last one that saw anything, oldest first. */
+export function failedLooks(looks: readonly Look[]): Blind[] {
+    return looks.slice(looks.findLastIndex(isSample) + 1).filter((look): look is Blind => !isSample(look));
 }
 
 /** What was seen in the last `outSeconds`; `undefined`: nothing. */

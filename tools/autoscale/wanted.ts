@@ -1,4 +1,4 @@
-import { type AutoscaleSettings, readAutoscale } from "../../lib/autoscale-settings";
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { serverName } from "../../lib/identity";
 import { slots } from "../../lib/slots";
 import { some } from "../cli/words";
@@ -15,26 +15,22 @@ export interface Wanted {
 
 /** Read anew for each look: a person's edit counts at once. @throws Error for what is wrong in the file */
 export function readWanted(config: StackConfig): Wanted {
-    const given = config.read("autoscale") ?? {};
-    const settings = readSettings(config.file, typeof given === "string" ? given : JSON.stringify(given));
-    const [replicas, readySeconds] = [Number(config.read("replicas")), Number(config.read("readySeconds"))];
+    const values = config.readAll();
+    const settings = config.readAutoscale(values);
+    if (!settings)
+        throw new Error(
+            `${config.file} has no autoscale in it: pulumi config set --path autoscale.min 2, and the same with .max and .slots`,
+        );
+    const [replicas, readySeconds] = [Number(values.replicas), Number(values.readySeconds)];
     if (!Number.isInteger(replicas))
         throw new Error(
-            `${config.file}: 'replicas' should be a whole number, got ${String(config.read("replicas"))}`,
+            `${config.file}: 'replicas' should be a whole number, got ${String(values.replicas)}`,
         );
     return {
         ...{ replicas, readySeconds, settings },
-        retired: config.readSlots("retired"),
-        hold: config.readSlots("hold"),
+        retired: config.readSlots("retired", values),
+        hold: config.readSlots("hold", values),
     };
-}
-
-function readSettings(file: string, raw: string): AutoscaleSettings {
-    const settings = readAutoscale(raw);
-    if (settings) return settings;
-    throw new Error(
-        `${file} has no autoscale in it: pulumi config set --path autoscale.min 2, and the same with .max and .slots`,
-    );
 }
 
 /** Names of the servers of haproxy.cfg against those of the config; `undefined`: they are the same. */

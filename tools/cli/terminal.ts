@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import pc from "picocolors";
 import type { Colors } from "picocolors/types";
 
@@ -26,3 +27,21 @@ export async function confirm(question: string): Promise<boolean> {
     terminal.close();
     return /^y(es)?$/i.test(answer.trim());
 }
+
+/** For a command that runs until it is stopped: these signals abort it, and end it no more. */
+export function stopOn(...signals: NodeJS.Signals[]): AbortController {
+    const stop = new AbortController();
+    for (const signal of signals)
+        process.on(signal, () => {
+            stop.abort();
+        });
+    return stop;
+}
+
+/** Waits so many milliseconds, or until `signal` is aborted. */
+export async function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
+    await sleep(Math.max(0, milliseconds), undefined, { signal }).catch(() => undefined);
+}
+
+/** The time of day, `13:04:59`, for a line of a log. */
+export const clock = (): string => new Date().toTimeString().slice(0, 8);

@@ -1,8 +1,7 @@
-import * as path from "node:path";
 import { compareTexts } from "../cli/words";
-import { engineOf, isElsewhere, listProcesses, type Lock, readLocks } from "../pulumi/runs";
+import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs";
 import { readPulumi } from "../pulumi/run";
-import { projectName, readBackend } from "../pulumi/stack";
+import { locksOf, projectName, readBackend } from "../pulumi/stack";
 import { endedWell, type HistoryEntry, isChange, replicasOf, scalingHistory } from "./entries";
 import { readUpdates, type Update } from "./updates";
 
@@ -25,8 +24,7 @@ export async function readHistory(stack: string, limit = Infinity): Promise<Hist
  * @returns `undefined` where none does.
  */
 export async function readRunning(stack: string, replicas: number): Promise<HistoryEntry | undefined> {
-    const backend = await readBackend();
-    const locks = backend === undefined ? [] : await readLocks(backend, projectName(), path.basename(stack));
+    const locks = await locksOf({ name: stack, project: projectName(), backend: await readBackend() });
     const [lock] = locks.toSorted((a, b) => compareTexts(a.timestamp, b.timestamp));
     if (lock === undefined) return undefined;
     const [config, processes] = await Promise.all([

@@ -96,7 +96,10 @@ export function knownTo({ resources = [] }: Deployment): ReadonlySet<string> {
  * Why the account can't be the one that a state is of: it knows none of the state's droplets. A token of another account
  * would have all of this one's things taken for orphans, and a refresh would drop all that the state knows.
  */
-export function strangeAccount(deployment: Deployment, { droplets }: Inventory): string | undefined {
+export function strangeAccount(
+    deployment: Deployment,
+    { droplets }: Pick<Inventory, "droplets">,
+): string | undefined {
     const leaving = new Set(
         (deployment.pending_operations ?? [])
             .filter(({ type }) => type === "deleting")

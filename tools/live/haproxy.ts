@@ -34,6 +34,9 @@ export interface LiveHaproxy {
     heartbeat: Heard | undefined;
 }
 
+/** apply.sh holds it while it applies a text. */
+export const applyLock = "/run/dropscale-haproxy.lock";
+
 const separator = (name: string): string => `-- dropscale: ${name}`;
 
 /** In the order in which {@link question} prints them, each up to a blank line of its own. */
@@ -51,7 +54,7 @@ part draining
 for pid in $(master 'show proc' | awk '/^#/ { old = $2 == "old" } old && $2 == "worker" { print $1 }'); do
     master "@!$pid show servers state"
 done
-part applying; flock --nonblock /run/dropscale-haproxy.lock true || echo yes
+part applying; flock --nonblock ${applyLock} true || echo yes
 part heartbeat; ${printHeartbeat}
 part end`;
 

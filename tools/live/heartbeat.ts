@@ -49,7 +49,7 @@ function parseHeartbeat(text: string): Heartbeat | undefined {
 /** One that was not heard for so many of its intervals, and longer than an `up` may hold a timer's next run, is dead. */
 const missedIntervals = 3;
 
-/** What a person is told of it, and whether it is wrong; `undefined`: there has been none since the host was started. */
+/** One line for people, and whether it is an alarm; `undefined`: no autoscaler has spoken since the host was started. */
 export function describeHeartbeat(
     heartbeat: Heard | undefined,
 ): { text: string; isAlarming: boolean } | undefined {

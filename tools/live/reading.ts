@@ -54,6 +54,27 @@ export interface PoolReading {
     failures: number;
 }
 
+/** A look, and when it was. */
+export interface TimedReading {
+    atMs: number;
+    reading: PoolReading;
+}
+
+/**
+ * How fast a counter grew from one look to the next, a second.
+ *
+ * @returns `undefined` where that is not known: without a look before, or across a reload, where counters begin at 0.
+ */
+export function ratePerSecond(
+    now: TimedReading,
+    before: TimedReading | undefined,
+    counter: (reading: PoolReading) => number,
+): number | undefined {
+    if (before?.reading.pid !== now.reading.pid) return undefined;
+    const seconds = (now.atMs - before.atMs) / 1000;
+    return seconds > 0 ? Math.max(0, counter(now.reading) - counter(before.reading)) / seconds : undefined;
+}
+
 type Row = Readonly<Record<string, string | undefined>>;
 
 /** @throws Error where that is not HAProxy's answer to `show info` and `show stat`. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { StackOutputs } from "../pulumi/run";
 import { plain } from "../cli/words";
+import { applyLock } from "./haproxy";
 import { heartbeatFile, keepHeartbeat, printHeartbeat } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
 import { runOverSsh } from "./ssh";
@@ -11,7 +12,7 @@ const lockFile = "/run/dropscale-autoscaler.lock";
 const end = "-- dropscale: end";
 const taken = "-- dropscale: taken";
 
-/** Longest silence of the one who asks: whoever died without a word keeps no lock. */
+/** After this long without a question the host ends the watch, so that a client that died keeps no lock. */
 const silenceSeconds = 60;
 /** HAProxy answers within 5 s, or not at all. */
 const answerSeconds = 15;
@@ -27,7 +28,7 @@ while IFS= read -r -t ${silenceSeconds} line; do
     if [ -n "$line" ]; then ${keepHeartbeat}; fi
     printf '%s\\n' 'show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1' |
         socat -t 5 -T 5 - UNIX-CONNECT:/run/haproxy/admin.sock
-    exec 8>>/run/dropscale-haproxy.lock
+    exec 8>>${applyLock}
     flock --nonblock 8 || echo 'applying: yes'
     exec 8>&-
     echo '${end}'

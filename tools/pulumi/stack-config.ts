@@ -2,10 +2,14 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { isCollection, parseDocument } from "yaml";
+import { type AutoscaleSettings, readAutoscale } from "../../lib/autoscale-settings";
 import { projectName, readProjectFile } from "./stack";
 
 /** Values by key, without the project's name before it. An empty list takes the key out. */
 export type ConfigChanges = Readonly<Record<string, string | number | readonly number[] | undefined>>;
+
+/** By key, without the project's name before it. */
+type ConfigValues = Readonly<Record<string, unknown>>;
 
 /** Pulumi.<stack>.yaml in the current folder, for commands that change it. */
 export class StackConfig {
@@ -18,25 +22,41 @@ export class StackConfig {
         this.project = projectName();
     }
 
-    /** As the file has it, or else Pulumi.yaml's default. @throws Error if there is no such file, or it is no YAML. */
-    read(key: string): unknown {
-        const name = `${this.project}:${key}`;
-        const found = valueIn(readProjectFile(this.file), this.file, name);
-        if (found !== undefined) return found;
-        const project = parse(readProjectFile("Pulumi.yaml"), "Pulumi.yaml") as {
+    /**
+     * All keys, as the file has them, or else Pulumi.yaml's defaults. Both files are read anew each time: who needs several
+     * keys asks once.
+     *
+     * @throws Error if there is no such file, or it is no YAML.
+     */
+    readAll(): ConfigValues {
+        const prefix = `${this.project}:`;
+        const { config: declared = {} } = parse(readProjectFile("Pulumi.yaml"), "Pulumi.yaml") as {
             config?: Record<string, { default?: unknown }>;
         };
-        return project.config?.[name]?.default;
+        const defaults = Object.entries(declared).map(([name, key]) => [name, key.default] as const);
+        const given = Object.entries(configIn(readProjectFile(this.file), this.file));
+        const own = [...defaults, ...given].filter(([name]) => name.startsWith(prefix));
+        return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
     }
 
-    /** A list of slots. @throws Error if it is none. */
-    readSlots(key: "hold" | "retired"): number[] {
-        const found = this.read(key);
+    /** One of them. @throws as {@link readAll} */
+    read(key: string): unknown {
+        return this.readAll()[key];
+    }
+
+    /** A list of slots. @throws Error if it is none, and as {@link readAll} */
+    readSlots(key: "hold" | "retired", values: ConfigValues = this.readAll()): number[] {
         try {
-            return slotList(key, found);
+            return slotList(key, values[key]);
         } catch (error) {
             throw new Error(`${this.file}: ${(error as Error).message}`, { cause: error });
         }
+    }
+
+    /** `undefined` where it is off. @throws Mistakes with all that is wrong in it, and as {@link readAll} */
+    readAutoscale(values: ConfigValues = this.readAll()): AutoscaleSettings | undefined {
+        const given = values.autoscale ?? {};
+        return readAutoscale(typeof given === "string" ? given : JSON.stringify(given));
     }
 
     /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */
@@ -70,9 +90,9 @@ function parse(text: string, file: string): unknown {
     return (document.toJS() as unknown) ?? {};
 }
 
-/** What the text of a stack's config has under a whole name. @throws Error for a text that is no YAML. */
-export function valueIn(text: string, file: string, name: string): unknown {
-    return (parse(text, file) as { config?: Record<string, unknown> }).config?.[name];
+/** What the text of a stack's config has, by whole names. @throws Error for a text that is no YAML. */
+export function configIn(text: string, file: string): Record<string, unknown> {
+    return (parse(text, file) as { config?: Record<string, unknown> }).config ?? {};
 }
 
 /** @param value As YAML has it, or the text that `pulumi config set hold '[1]'` makes of a list. @throws Error if it is no list of slot numbers. */

@@ -87,23 +87,28 @@ async function repairState(
     await rm(file);
 }
 
+/** Those that runs hold, or have left; none for a backend whose locks can't be read. @throws as {@link readLocks} */
+export async function locksOf({
+    name,
+    project,
+    backend,
+}: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
+    return backend === undefined ? [] : readLocks(backend, project, path.basename(name));
+}
+
 /**
  * Locks of this host whose runs can't be seen from here; none for a backend whose locks can't be read. Such a run is dead,
  * or lives in a container with this host's name, or, seen from a container, outside of it: who knows has to say so.
  *
  * @throws Error if one belongs to a run that lives, or to another host's.
  */
-export async function readUnseenLocks({
-    name,
-    project,
-    backend,
-}: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
-    const locks = backend === undefined ? [] : await readLocks(backend, project, path.basename(name));
+export async function readUnseenLocks(stack: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
+    const locks = await locksOf(stack);
     // Only now: a run that began between the two would not be seen.
     const processes = locks.length > 0 ? await listProcesses() : [];
     for (const lock of locks) {
         const engine = engineOf(lock, processes);
-        if (engine || isElsewhere(lock)) throw new Error(refusalFor(lock, engine, name));
+        if (engine || isElsewhere(lock)) throw new Error(refusalFor(lock, engine, stack.name));
     }
     return locks;
 }

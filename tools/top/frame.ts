@@ -2,7 +2,7 @@ import type { Colors } from "picocolors/types";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { count, duration, plain } from "../cli/words";
 import { describeHeartbeat } from "../live/heartbeat";
-import type { PoolReading, ServerReading } from "../live/reading";
+import { type PoolReading, ratePerSecond, type ServerReading, type TimedReading } from "../live/reading";
 
 /** What a frame shows, newest look last. */
 export interface Scene {
@@ -14,7 +14,7 @@ export interface Scene {
     wanted: number;
     /** `undefined`: the stack does not scale itself. */
     autoscale: AutoscaleSettings | undefined;
-    looks: readonly { atMs: number; reading: PoolReading }[];
+    looks: readonly TimedReading[];
     /** Why the newest look shows nothing new; `undefined`: it does. */
     problem: string | undefined;
 }
@@ -97,17 +97,12 @@ const bar = (share: number): string => {
     return "█".repeat(full) + "░".repeat(10 - full);
 };
 
-/** Requests a second between two looks of the same worker, oldest first. */
+/** From each look to the next, oldest first. */
 function ratesOf(
     { looks }: Scene,
-    of: (reading: PoolReading) => number = ({ requests }) => requests,
+    counter: (reading: PoolReading) => number = ({ requests }) => requests,
 ): number[] {
-    return looks.flatMap((look, i) => {
-        const before = looks[i - 1];
-        if (before?.reading.pid !== look.reading.pid) return [];
-        const seconds = (look.atMs - before.atMs) / 1000;
-        return seconds > 0 ? [Math.max(0, of(look.reading) - of(before.reading)) / seconds] : [];
-    });
+    return looks.flatMap((look, i) => ratePerSecond(look, looks[i - 1], counter) ?? []);
 }
 
 const rateOf = (scene: Scene): number => ratesOf(scene).at(-1) ?? 0;

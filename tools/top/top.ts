@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { type AutoscaleSettings, readAutoscale } from "../../lib/autoscale-settings";
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { mask } from "../cli/mask";
-import { coloursFor, isInteractive } from "../cli/terminal";
+import { clock, coloursFor, isInteractive, rest, stopOn } from "../cli/terminal";
 import { Watch } from "../live/watch";
-import { readOutputs } from "../pulumi/run";
+import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { StackConfig } from "../pulumi/stack-config";
 import { frame, logLine, type Scene, sparkSeconds } from "./frame";
 
@@ -17,22 +16,22 @@ const leave = "\x1b[?25h\x1b[?1049l";
 
 /** A stack's pool as HAProxy sees it, live; without a terminal, a line for each change. Ends with q or Ctrl-C. */
 export async function top(stack: string): Promise<void> {
-    let scene: Scene = { ...(await about(stack)), looks: [], problem: undefined };
+    // Before the terminal is taken: there may be no such stack.
+    let outputs: StackOutputs | undefined = await readOutputs(stack);
+    let scene: Scene = { ...about(stack, outputs), looks: [], problem: undefined };
     let watch: Watch | undefined;
     const isTerminal = isInteractive();
-    const stop = new AbortController();
-    const end = () => {
-        stop.abort();
-    };
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
-    if (isTerminal) open(end);
+    const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
+    if (isTerminal) open(stop);
     try {
         for (let said = ""; !stop.signal.aborted;) {
             const startedMs = Date.now();
             try {
                 if (!watch) {
-                    scene = { ...scene, ...(await about(stack)) };
-                    watch = new Watch(await readOutputs(stack));
+                    // Each time anew: the load balancer or its key may be another one since the connection broke.
+                    outputs ??= await readOutputs(stack);
+                    scene = { ...scene, ...about(stack, outputs) };
+                    watch = new Watch(outputs);
                 }
                 const reading = await watch.look();
                 const since = startedMs - sparkSeconds * 1000;
@@ -42,14 +41,13 @@ export async function top(stack: string): Promise<void> {
                 scene = { ...scene, looks, problem: undefined };
             } catch (error) {
                 watch?.close();
-                watch = undefined;
+                watch = outputs = undefined;
                 scene = { ...scene, problem: mask((error as Error).message) };
             }
             if (isTerminal) draw(scene);
             else said = log(scene, said);
             const seconds = isTerminal ? terminalSeconds : logSeconds;
-            const restMs = Math.max(0, startedMs + seconds * 1000 - Date.now());
-            await sleep(restMs, undefined, { signal: stop.signal }).catch(() => undefined);
+            await rest(startedMs + seconds * 1000 - Date.now(), stop.signal);
         }
     } finally {
         watch?.close();
@@ -57,17 +55,15 @@ export async function top(stack: string): Promise<void> {
     }
 }
 
-/** What HAProxy does not know. @throws Error where there is no such stack. */
-async function about(stack: string): Promise<Omit<Scene, "looks" | "problem">> {
-    const { url, monthlyCost, servers } = await readOutputs(stack);
+/** What HAProxy does not know. */
+function about(stack: string, { url, monthlyCost, servers }: StackOutputs): Omit<Scene, "looks" | "problem"> {
     return { stack, url, monthlyCost, wanted: servers.length, autoscale: settingsOf(stack) };
 }
 
 /** None where the folder has no config of the stack, or a wrong one: a preview says what is wrong. */
 function settingsOf(stack: string): AutoscaleSettings | undefined {
     try {
-        const given = new StackConfig(stack).read("autoscale") ?? {};
-        return readAutoscale(typeof given === "string" ? given : JSON.stringify(given));
+        return new StackConfig(stack).readAutoscale();
     } catch {
         return undefined;
     }
@@ -77,7 +73,7 @@ function settingsOf(stack: string): AutoscaleSettings | undefined {
 const quitKeys = ["q", "\u0003", "\u0004"];
 
 /** However this process ends, the terminal is as it was. */
-function open(end: () => void): void {
+function open(stop: AbortController): void {
     process.stdout.write(enter);
     process.once("exit", () => {
         if (process.stdin.isTTY) process.stdin.setRawMode(false);
@@ -85,7 +81,7 @@ function open(end: () => void): void {
     });
     process.stdin.setRawMode(true);
     process.stdin.on("data", (keys: Buffer) => {
-        if (quitKeys.some((key) => keys.includes(key))) end();
+        if (quitKeys.some((key) => keys.includes(key))) stop.abort();
     });
 }
 
@@ -98,6 +94,6 @@ function draw(scene: Scene): void {
 
 function log(scene: Scene, said: string): string {
     const { text, key } = logLine(scene);
-    if (key !== said) console.log(`${new Date().toTimeString().slice(0, 8)}  ${text}`);
+    if (key !== said) console.log(`${clock()}  ${text}`);
     return key;
 }
