@@ -61,8 +61,6 @@ export interface World extends Stack {
     env: NodeJS.ProcessEnv;
     /** Runs one of the commands of tools/main.ts in the environment of `make env`. */
     tool: (name: string, args: string[], env?: Record<string, string>) => Promise<Outcome>;
-    /** The same, but as a process that the caller may end. */
-    startTool: (name: string, args: string[]) => Running;
     /** GET of the API, its body; waits where the rate limit says so. */
     api: (path: string) => Promise<Record<string, unknown>>;
     /** Removes all of it; rejects if an answer of the sandbox was not as documented. */
@@ -138,10 +136,6 @@ async function worldIn(
     const adminCidrs = [`${where.addresses.uplinkHost}/32`];
     const addStack: World["addStack"] = (name, more) =>
         initStack(name, { folder, env }, { adminCidrs, ...more });
-    const startTool = (name: string, args: string[], more: Record<string, string> = {}) => {
-        const command = [path.join(root, "tools/main.ts"), name, ...args];
-        return start("tsx", command, { cwd: folder, env: { ...env, ...more } });
-    };
     return {
         instance: where,
         sandbox,
@@ -149,8 +143,10 @@ async function worldIn(
         ...(await addStack("test", config)),
         addStack,
         env,
-        tool: (name, args, more = {}) => startTool(name, args, more).ended,
-        startTool,
+        tool: (name, args, more = {}) => {
+            const command = [path.join(root, "tools/main.ts"), name, ...args];
+            return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
+        },
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };
             for (;;) {

@@ -3,6 +3,7 @@ import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { names } from "../../lib/identity.ts";
 import type { Progress } from "../../sandbox/progress.ts";
+import { startAutoscaler, stopAutoscaler } from "../autoscalers.mts";
 import { makeWorld, type Running, upEndsWell, type World } from "../world.mts";
 import { installApp } from "./app.mts";
 
@@ -54,7 +55,7 @@ export async function benchAutoscale(say: Progress): Promise<AutoscaleFigures> {
 async function measure(world: World, say: Progress): Promise<AutoscaleFigures> {
     const { url } = await world.outputs();
     const idleShare = await say.step("its load balancer, watched by nobody", () => cpuShare(world));
-    const scaler = world.startTool("autoscale", ["--stack", "test", "--apply", "up", "--quiet"]);
+    const scaler = startAutoscaler(world);
     const crowd = new Crowd(`${url}/work?seconds=${workSeconds}`);
     try {
         const watchedShare = await say.step("watched", () => cpuShare(world));
@@ -102,8 +103,7 @@ async function measure(world: World, say: Progress): Promise<AutoscaleFigures> {
         };
     } finally {
         await crowd.stop();
-        if (scaler.isRunning()) process.kill(scaler.pid, "SIGINT");
-        await scaler.ended;
+        await stopAutoscaler(scaler);
     }
 }
 

@@ -8,7 +8,7 @@ import { connects } from "../e2e/client.ts";
 
 /** HAProxies on loopback, until {@link stop}. */
 export class Proxies {
-    /** For their files. HAProxy gives up its rights to a user of its own, who has to come in here. */
+    /** For their files. HAProxy drops its privileges, and its own user has to be able to enter. */
     readonly folder = mkdtempSync(path.join(tmpdir(), "dropscale-throughput-"));
     /** A socket that somebody reads, as journald would. */
     readonly logSocket = path.join(this.folder, "log");
@@ -47,6 +47,20 @@ defaults
 frontend web
     bind :${port}
     http-request return status 200 content-type text/plain string "${"x".repeat(600)}"
+`;
+
+/** What ours is measured against. @param onBind What follows the address that it listens at. @default nothing */
+export const tenLines = ({ port, behind }: { port: number; behind: number }, onBind = "") => `\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend web
+    bind 127.0.0.1:${port}${onBind}
+    default_backend pool
+backend pool
+    server web-0 127.0.0.1:${behind}
 `;
 
 /** User and system time of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */

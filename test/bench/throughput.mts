@@ -5,7 +5,7 @@ import type { HttpsOptions } from "../../components/haproxy/https.ts";
 import { renderHaproxyConfig } from "../../components/haproxy/render.ts";
 import type { Progress } from "../../sandbox/progress.ts";
 import { declaredKeys } from "../stack-config.ts";
-import { cpuSeconds, freePort, median, Proxies, serverConfig } from "./proxies.mts";
+import { cpuSeconds, freePort, median, Proxies, serverConfig, tenLines } from "./proxies.mts";
 
 /** One configuration under as much load as wrk can make. */
 export interface Throughput {
@@ -119,20 +119,7 @@ const browserHeaders = [
 
 /** By name; the first one is what the others are measured against. */
 const configurations: Record<string, Configuration> = {
-    "ten lines": {
-        render: ({ port, behind }) => `\
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend web
-    bind 127.0.0.1:${port}
-    default_backend pool
-backend pool
-    server web-0 127.0.0.1:${behind}
-`,
-    },
+    "ten lines": { render: (place) => tenLines(place) },
     ours: { render: (place) => ours(place) },
     "ours, a browser's headers": { render: (place) => ours(place), headers: browserHeaders },
     "ours, without its log": { render: (place) => ours(place).replace(/^ {4}log .*\n/m, "") },

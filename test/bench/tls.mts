@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { certificateFile, certifiedFile } from "../../components/haproxy/https.ts";
 import type { Progress } from "../../sandbox/progress.ts";
 import { httpsConfig } from "../certificates.ts";
-import { cpuSeconds, freePort, median, Proxies, serverConfig } from "./proxies.mts";
+import { cpuSeconds, freePort, median, Proxies, serverConfig, tenLines } from "./proxies.mts";
 import { ours, type Place } from "./throughput.mts";
 
 /** One kind of load over TLS, on our haproxy.cfg and on ten lines with the same certificate. */
@@ -136,18 +136,7 @@ async function measured({ port, pid }: { port: number; pid: number }, load: Load
     return { rate, cpu: ((cpuSeconds(pid) - before) * 1e6) / (rate * seconds) };
 }
 
-const plain = ({ port, behind, folder }: Place): string => `\
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend web
-    bind 127.0.0.1:${port} ssl crt ${folder}/site.pem alpn h2,http/1.1
-    default_backend pool
-backend pool
-    server web-0 127.0.0.1:${behind}
-`;
+const plain = (place: Place): string => tenLines(place, ` ssl crt ${place.folder}/site.pem alpn h2,http/1.1`);
 
 /** Ours with HTTPS on the port, and HTTP on another. */
 async function oursOverTls(): Promise<(place: Place) => string> {

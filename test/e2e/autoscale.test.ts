@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Crowd, historyOf, startAutoscaler, stopAutoscaler } from "../autoscalers.mts";
 import { makeWorld, type Running, upEndsWell, type World } from "../world.mts";
-import { get, serversAnswering, slowPath, Visitors } from "./client";
+import { serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
 
 /** A pool of two that may have four, and the autoscaler beside it, with the hand that runs `pulumi up`. */
@@ -9,9 +10,8 @@ describe("the autoscaler", () => {
     let made: World | undefined;
     let url: string;
     let scaler: Running;
-    let visitors: Visitors;
-    let isBusy = true;
-    let crowd: Promise<void>[] = [];
+    let visitors: Visitors | undefined;
+    let crowd: Crowd | undefined;
 
     beforeAll(async () => {
         world = made = await makeWorld("nspawn", {
@@ -23,13 +23,10 @@ describe("the autoscaler", () => {
         await upEndsWell(world);
         ({ url } = await world.outputs());
         visitors = new Visitors(url);
-        scaler = world.startTool("autoscale", ["--stack", "test", "--apply", "up", "--quiet"]);
+        scaler = startAutoscaler(world);
     });
     afterAll(async () => {
-        isBusy = false;
-        await visitors.stop();
-        await Promise.all(crowd);
-        if (scaler.isRunning()) process.kill(scaler.pid, "SIGINT");
+        await Promise.all([visitors?.stop(), crowd?.stop(), stopAutoscaler(scaler)]);
         await made?.close();
     });
     const status = async () => (await world.tool("status", ["test"])).stdout;
@@ -53,9 +50,7 @@ describe("the autoscaler", () => {
     });
 
     it("adds the servers that a crowd needs, and no visitor notices", async () => {
-        crowd = Array.from({ length: 24 }, async () => {
-            while (isBusy) await get(`${url}${slowPath}`);
-        });
+        crowd = new Crowd(url, 24);
         const asked = Date.now();
         const poll = { timeout: 180_000, interval: 1000 };
         await expect.poll(async () => serversAnswering(url, 4), poll).toHaveLength(4);
@@ -63,13 +58,12 @@ describe("the autoscaler", () => {
             `six times the load: served by four after ${Math.round((Date.now() - asked) / 1000)} s`,
         );
         expect(scaler.printed()).toMatch(/replicas \d → \d: busy \d\.\d\d \(target 0\.60/);
-        expect(visitors.failures).toEqual([]);
+        expect(visitors?.failures).toEqual([]);
     });
 
     it("leaves its reason in the history, and its number in the config", async () => {
         await expect.poll(scaler.printed, { timeout: 60_000 }).toMatch(/→ 4: .*\n(.*\n)*.*done in/);
-        const { stdout } = await world.tool("history", ["test", "--json", "-"]);
-        const [last] = (JSON.parse(stdout) as { history: Record<string, unknown>[] }).history;
+        const [last] = await historyOf(world);
         expect(last).toMatchObject({
             ...{
                 reason: "SCALE_UP",

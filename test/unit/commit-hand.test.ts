@@ -66,7 +66,7 @@ describe("the autoscaler's hand that commits", () => {
         expect(fileOf("autoscaler")).toContain("ams3");
     });
 
-    it("gives way to a person who has just changed the same", async () => {
+    it("gives way to a person who has just changed the same value", async () => {
         edit("colleague", "replicas: 3", "replicas: 8");
         push("colleague", "sale begins");
         expect(await hand().apply({ replicas: 5 }, "autoscale: more")).toEqual({
