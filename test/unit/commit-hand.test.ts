@@ -88,6 +88,16 @@ describe("the autoscaler's hand that commits", () => {
         expect(await hand().apply({ replicas: 5 }, "autoscale: more")).toBeUndefined();
     });
 
+    it("leaves alone what somebody begins to edit while it pushes", async () => {
+        const hook = at("origin.git/hooks/pre-receive");
+        const file = at("autoscaler/Pulumi.yaml");
+        writeFileSync(hook, `#!/bin/sh\necho "# mine" >>${file}; exit 1\n`);
+        chmodSync(hook, 0o755);
+        expect((await hand().apply({ replicas: 5 }, "autoscale: more"))?.problem).toMatch(/^git push: /);
+        expect(readFileSync(file, "utf8")).toMatch(/# mine\n$/);
+        expect(fileOf("autoscaler")).toBe(prod);
+    });
+
     it("takes its edit back where the commit is refused", async () => {
         const hook = at("autoscaler/.git/hooks/pre-commit");
         writeFileSync(hook, "#!/bin/sh\necho not by robots >&2; exit 1\n");

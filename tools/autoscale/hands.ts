@@ -172,7 +172,8 @@ export function commitHand(config: StackConfig): Hand {
                 await git("push", "--quiet");
                 return undefined;
             } catch (error) {
-                await git("reset", "--quiet", "--hard", "HEAD~1");
+                // Unlike --hard, it leaves alone what somebody has begun to edit meanwhile.
+                await git("reset", "--quiet", "--keep", "HEAD~1");
                 return { problem: (error as Error).message, failed: false };
             }
         },
