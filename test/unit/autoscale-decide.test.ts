@@ -107,7 +107,7 @@ describe("a second signal", () => {
     it("makes the pool grow if any wants it", () => {
         expect(rps(270)).toMatchObject({
             replicas: 5,
-            reason: "of the 100 requests a second that a server bears 0.90 (target 0.60, mean of 60 s)",
+            reason: "requests a second, of 100 a server: 0.90 (target 0.60, mean of 60 s)",
         });
         expect(cpu(0.8, 0.3)).toMatchObject({ replicas: 5, reason: "CPU 0.80 (target 0.50, mean of 60 s)" });
         expect(cpu(0.1, 0.9).replicas).toBe(5);

@@ -142,7 +142,7 @@ function requests(window: readonly Sample[], { up }: Sample, settings: Autoscale
     const { requestsPerSecond: bears, target, outSeconds } = settings;
     const rate = mean(window.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
     if (rate === undefined) return "requests a second";
-    const name = `of the ${bears} requests a second that a server bears`;
+    const name = `requests a second, of ${bears} a server:`;
     return signal(name, rate / (up * bears), target, up, `mean of ${outSeconds} s`);
 }
 
