@@ -13,6 +13,11 @@ export class ApiError extends Error {
     }
 }
 
+/** 400: what was sent can't be read. */
+export function badRequest(message: string): ApiError {
+    return new ApiError(400, "bad_request", message);
+}
+
 /** 422: the request is well formed, but what it asks for cannot be. */
 export function unprocessable(message: string): ApiError {
     return new ApiError(422, "unprocessable_entity", message);

@@ -11,7 +11,7 @@ import { RootCauses } from "./answers.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { CpuMetrics } from "./cpu-metrics.ts";
 import { isAbsent } from "./endpoints.ts";
-import { ApiError, notFound, unprocessable } from "./errors.ts";
+import { ApiError, badRequest, notFound, unprocessable } from "./errors.ts";
 import { Faults, faultsUrl } from "./faults.ts";
 import type { Api } from "./http.ts";
 import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
@@ -114,7 +114,7 @@ function acceptEmptyBodies(api: Api): void {
         try {
             done(null, JSON.parse(body.toString()));
         } catch {
-            done(new ApiError(400, "bad_request", "The request body is not valid JSON."));
+            done(badRequest("The request body is not valid JSON."));
         }
     });
 }

@@ -3,7 +3,7 @@ import { Type } from "@fastify/type-provider-typebox";
 import type { Droplet, Firewall } from "../../model.ts";
 import { CreatedDroplets, Neighbors, Nothing, One, Page, StartedActions } from "../answers.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { ApiError, found, unprocessable } from "../errors.ts";
+import { badRequest, found, unprocessable } from "../errors.ts";
 import { type Api, link, list, listUnder, Params } from "../http.ts";
 import { actionView, dropletView, firewallView, snapshotImageView } from "../views.ts";
 import { ActionBody, bulkTypes, startActions } from "./droplet-actions.ts";
@@ -18,7 +18,7 @@ export function dropletRoutes(api: Api, control: ControlPlane): void {
 
     list(api, "/v2/droplets", Page.droplets, ({ tag_name: tag, name, type }) => {
         if (tag !== undefined && (name !== undefined || type !== undefined)) {
-            throw new ApiError(400, "bad_request", "tag_name can not be combined with name or type");
+            throw badRequest("tag_name can not be combined with name or type");
         }
         return (tag === undefined ? cloud.droplets : tagged(tag))
             .filter(() => type !== "gpus")

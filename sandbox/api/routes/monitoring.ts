@@ -2,7 +2,7 @@ import { Type } from "@fastify/type-provider-typebox";
 
 import type { ControlPlane } from "../control-plane.ts";
 import type { CpuMetrics, CpuPoint } from "../cpu-metrics.ts";
-import { ApiError, found } from "../errors.ts";
+import { badRequest, found } from "../errors.ts";
 import type { Api } from "../http.ts";
 import { Metrics } from "../metrics-answers.ts";
 
@@ -50,8 +50,4 @@ function timeOf(name: string, text: string | undefined): number {
     if (text === undefined || !/^\d{1,12}$/.test(text))
         throw badRequest(`${name} must be a UNIX timestamp in seconds`);
     return Number(text);
-}
-
-function badRequest(message: string): ApiError {
-    return new ApiError(400, "bad_request", message);
 }

@@ -4,7 +4,7 @@ import type { Static } from "typebox";
 import type { Cloud } from "../../model.ts";
 import { Nothing, One, Page, RootCauses, type Tag } from "../answers.ts";
 import type { ControlPlane } from "../control-plane.ts";
-import { ApiError, found, lacking, unprocessable } from "../errors.ts";
+import { badRequest, found, lacking, unprocessable } from "../errors.ts";
 import { type Api, Deletion, Params, resource } from "../http.ts";
 
 /** https://docs.digitalocean.com/reference/api/reference/tags/ */
@@ -19,9 +19,7 @@ export function tagNamed({ tags }: Pick<Cloud, "tags">, name: string): string | 
 export function ensureTags({ cloud }: ControlPlane, names: readonly string[]): Set<string> {
     for (const name of names) {
         if (!tagPattern.test(name)) {
-            throw new ApiError(
-                400,
-                "bad_request",
+            throw badRequest(
                 `Error validating resource tag: "tag-name ${JSON.stringify(name)} contains invalid characters"`,
             );
         }
