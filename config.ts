@@ -22,6 +22,7 @@ import { drainMargin, openAccess, shortDrain, unlikely } from "./lib/config-toge
 import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-settings";
 import { prefixOf } from "./lib/identity";
 import { listenersFor } from "./lib/listeners";
+import { readMetricsSources } from "./lib/metrics";
 import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
@@ -77,6 +78,7 @@ const rules = {
     httpsRedirect: yesOrNo,
     hsts: wholeNumber(0, 2 * 63_072_000),
     backendSources: (raw) => readBackendSources(jsonList(raw)),
+    metricsSources: (raw) => readMetricsSources(jsonList(raw)),
     adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
     adminHost: yesOrNo,
@@ -129,14 +131,15 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 }
 
 function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, https } = values;
+    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources, https } =
+        values;
     const { replicas, retired, hold, autoscale, generation, appPort, healthPath, healthHost } = values;
     const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
     return {
         prefix,
         region,
         vpcId,
-        access: { adminCidrs, sshFromAnywhere, backendSources, adminHost: values.adminHost },
+        access: { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost: values.adminHost },
         scale: { replicas, retired, hold, autoscale },
         backend: { image: values.image, size: values.size, userData: values.userdata, generation },
         loadBalancer: {
@@ -158,6 +161,7 @@ function grouped(values: Values) {
             ...{ appPort, healthPath, healthHost },
             ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
             ...(https && { https: { redirect: https.redirect, hsts: https.hsts } }),
+            ...(metricsSources.length > 0 && { metrics: true }),
         },
         readySeconds,
     };

@@ -10,7 +10,7 @@ import {
     isServer,
     resourceOf,
 } from "../../lib/identity";
-import { listenersFor } from "../../lib/listeners";
+import { listenersFor, metricsListener } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
@@ -39,9 +39,12 @@ export function doubtFirewall(prefix: string, firewall: Firewall): Doubt {
     return hasOurRules(prefix, firewall) ? undefined : "its rules are none that this program makes";
 }
 
+/** Kinds of whom a rule names, where the config may name them. */
+const anyPeers = /^(addresses|tags|addresses tags)$/;
+
 const publicPorts = listenersFor(true).map(({ port }) => String(port));
 
-/** As components/network.ts makes them. What `adminCidrs` and `backendSources` name may be any. */
+/** As components/network.ts makes them. What `adminCidrs`, `backendSources` and `metricsSources` name may be any. */
 function hasOurRules(prefix: string, firewall: Firewall): boolean {
     const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
     const inbound = (firewall.inbound_rules ?? []).map(({ protocol, ports = "", sources }) => {
@@ -62,7 +65,9 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
             ports === "22"
                 ? kinds === "addresses" ||
                   (kinds === "addresses tags" && sources.tags?.join() === adminHostTag)
-                : publicPorts.includes(ports) && kinds === "addresses";
+                : ports === String(metricsListener.port)
+                  ? anyPeers.test(kinds)
+                  : publicPorts.includes(ports) && kinds === "addresses";
         return inbound.every(mayEnter) && inbound.length >= 2;
     }
     const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
@@ -71,7 +76,7 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
         own?.ports === "0" &&
         own.kinds === "tags" &&
         own.sources.tags?.join() === loadBalancerTag &&
-        more.every(({ ports, kinds }) => ports !== "0" && /^(addresses|tags|addresses tags)$/.test(kinds))
+        more.every(({ ports, kinds }) => ports !== "0" && anyPeers.test(kinds))
     );
 }
 

@@ -187,6 +187,7 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         drainSeconds: Number(raw.drainSeconds),
         trustedProxies: list("trustedProxies").map(String),
         logOneIn: Number(raw.logOneIn),
+        metrics: list("metricsSources").length > 0,
         ...(list("domains").length > 0 && {
             https: {
                 ...{ redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
