@@ -32,6 +32,8 @@ export interface Machines {
     deleteSnapshot(snapshotId: number): Promise<void>;
     /** Processor time that it has taken since it was made; undefined: it is off, or there is no machine. */
     cpuSeconds(droplet: Droplet): Promise<CpuSeconds | undefined>;
+    /** Whether a site (a URL) answers visitors from outside; undefined: nobody can tell, as there are no machines. */
+    answers(target: string): Promise<boolean | undefined>;
     /** Ends it, and removes its namespace, interfaces, mounts, cgroups and files. */
     destroy(droplet: Droplet): Promise<void>;
 

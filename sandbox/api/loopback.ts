@@ -18,6 +18,7 @@ export function loopbackMachines(): Machines {
         snapshot: () => Promise.resolve({ sizeGiB: 0.64 }),
         deleteSnapshot: nothing,
         cpuSeconds: () => Promise.resolve(undefined),
+        answers: () => Promise.resolve(undefined),
         destroy: nothing,
         onExit: () => undefined,
         detach: nothing,

@@ -10,6 +10,7 @@ import type { CpuSeconds, CreateOptions, Machines } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { Authority, trustFolder } from "../region/authority.ts";
 import { netnsOf } from "../region/names.ts";
+import { answersOutside } from "../region/outside.ts";
 import { Region } from "../region/region.ts";
 import { MIRROR_FOLDER } from "../region/services.ts";
 import { defaultImage, releaseOf } from "../releases.ts";
@@ -131,6 +132,10 @@ class BootingMachines implements Machines {
 
     async cpuSeconds({ id }: Droplet): Promise<CpuSeconds | undefined> {
         return (await this.#machine(id).isRunning()) ? this.#cgroups.cpuSeconds(id) : undefined;
+    }
+
+    answers(target: string): Promise<boolean> {
+        return answersOutside(this.#instance, target);
     }
 
     async destroy({ id }: Droplet): Promise<void> {
