@@ -268,7 +268,7 @@ describe("a plan", () => {
             ),
         );
         expect(plan).toMatch(
-            /^ {2}~ alerts-cpu {15}alert, changed: CPU of a server over 95 % for 5 minutes, tells others$/m,
+            /^ {2}~ alerts-cpu {15}alert, changed: CPU of a server over 95 % for 5 minutes, other receivers$/m,
         );
         expect(plan).toContain("  config    alerts.cpuPercent 85 → 95\n");
         expect(plan).toContain("prod: 3 servers, $25 a month, no request lost");

@@ -98,7 +98,7 @@ function alertDifference({ type, action, before, after, reasons }: Change): stri
         ...(type === types.uptimeCheck && action !== "update" ? site : []),
         ...(action === "update" && reasons.includes("target") ? [String(target)] : []),
         ...(action === "update" && reasons.some((key) => ["alerts", "notifications"].includes(key))
-            ? ["tells others"]
+            ? ["other receivers"]
             : []),
     ].filter((text) => text !== "" && text !== unknownValue);
 }
