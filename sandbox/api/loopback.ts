@@ -17,7 +17,7 @@ export function loopbackMachines(): Machines {
         resize: nothing,
         snapshot: () => Promise.resolve({ sizeGiB: 0.64 }),
         deleteSnapshot: nothing,
-        cpuSeconds: () => Promise.resolve(undefined),
+        usage: () => Promise.resolve(undefined),
         answers: () => Promise.resolve(undefined),
         destroy: nothing,
         onExit: () => undefined,

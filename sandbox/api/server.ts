@@ -9,7 +9,7 @@ import type { Machines } from "../machines.ts";
 import { checkAnswers } from "./answer-check.ts";
 import { RootCauses } from "./answers.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { CpuMetrics } from "./cpu-metrics.ts";
+import { DropletMetrics } from "./droplet-metrics.ts";
 import { isAbsent } from "./endpoints.ts";
 import { ApiError, badRequest, notFound, unprocessable } from "./errors.ts";
 import { Faults, faultsUrl } from "./faults.ts";
@@ -40,8 +40,8 @@ export interface ApiOptions {
     dropletLimit?: number;
     /** Requests allowed; default: the real service's. */
     budget?: Budget;
-    /** How often droplets' processors are looked at, in seconds; default 60. */
-    cpuSampleSeconds?: number;
+    /** How often droplets are looked at for their metrics, in seconds; default 60. */
+    metricSeconds?: number;
     /** How often sites with an uptime check are asked, in seconds; default 60. */
     uptimeSeconds?: number;
     /** Takes one line; default: nothing is logged. Never given a token, user data or a key. */
@@ -72,15 +72,15 @@ export function createApi(options: ApiOptions): Api {
         // The real API takes 22 for "22" too.
         ajv: { customOptions: { coerceTypes: true } },
     });
-    const cpu = new CpuMetrics(control, options.cpuSampleSeconds);
+    const metrics = new DropletMetrics(control, options.metricSeconds);
     const uptime = new UptimeProber(control, options.uptimeSeconds);
     api.addHook("onReady", async () => {
         await control.start();
-        cpu.start();
+        metrics.start();
         uptime.start();
     });
     api.addHook("preClose", (done) => {
-        cpu.stop();
+        metrics.stop();
         uptime.stop();
         control.stop();
         done();
@@ -109,7 +109,7 @@ export function createApi(options: ApiOptions): Api {
     ]) {
         routes(api, control);
     }
-    monitoringRoutes(api, control, cpu);
+    monitoringRoutes(api, control, metrics);
     uptimeRoutes(api, control, uptime);
     return api;
 }
