@@ -5,10 +5,12 @@ import { maxDrainSeconds } from "./components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "./components/haproxy/render";
 import { refusal } from "./components/refusal";
 import { acmeServer } from "./lib/acme";
+import { readAlerts, setSlackUrl, slackUrlKey } from "./lib/alert-settings";
 import { readBackendSources } from "./lib/backend-sources";
 import { readAutoscale } from "./lib/autoscale-settings";
 import {
     adminRanges,
+    emailForm,
     ipv4Ranges,
     jsonList,
     matching,
@@ -69,7 +71,7 @@ const rules = {
     tlsCertificate: (raw) => raw,
     tlsKey: (raw) => raw,
     acmeEmail: matching(
-        /^([\w.+-]+@[a-z\d-]+(\.[a-z\d-]+)+)?$/i,
+        new RegExp(`^$|${emailForm.source}`, "i"),
         "an e-mail address, or empty for a certificate of your own",
     ),
     acmeServer,
@@ -84,6 +86,7 @@ const rules = {
     adminHost: yesOrNo,
     adminHostImage: imageSlug,
     adminHostSize: sizeSlug,
+    alerts: readAlerts,
 } satisfies Record<string, Rule<unknown>>;
 
 type Key = keyof typeof rules;
@@ -120,9 +123,10 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
         if (config.problems.length === 0) throw error;
         return { problems: [(error as Error).message] };
     });
-    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), [
-        "tlsKey",
-    ]);
+    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), {
+        tlsKey: "pulumi config set --secret tlsKey < FILE.pem",
+        [slackUrlKey]: setSlackUrl,
+    });
     const problems = [...config.problems, ...readable, ...account.problems];
     if (problems.length > 0 || !("ownVpc" in account))
         throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
@@ -131,8 +135,8 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 }
 
 function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources, https } =
-        values;
+    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources } = values;
+    const { https, alerts } = values;
     const { replicas, retired, hold, autoscale, generation, appPort, healthPath, healthHost } = values;
     const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
     return {
@@ -151,6 +155,10 @@ function grouped(values: Values) {
         adminHost: values.adminHost
             ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
             : undefined,
+        alerts: alerts && {
+            ...alerts,
+            slack: alerts.slack && { ...alerts.slack, url: pulumi.secret(alerts.slack.url) },
+        },
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
         https: https && {

@@ -128,7 +128,12 @@ async function findOwnVpc({ region, prefix }: Wanted): Promise<FoundVpc> {
     return found({ isRegionDefault: true, existingId: regionDefault.id });
 }
 
-/** What droplets of these sizes cost together in USD a month, to the cent. */
-export function monthlyCost(sizes: readonly string[], { monthlyPrices }: Account): number {
-    return Math.round(sizes.reduce((sum, slug) => sum + (monthlyPrices.get(slug) ?? 0), 0) * 100) / 100;
+/**
+ * What droplets of these sizes cost together in USD a month, to the cent.
+ *
+ * @param beside What else costs. @default 0
+ */
+export function monthlyCost(sizes: readonly string[], { monthlyPrices }: Account, beside = 0): number {
+    const sum = sizes.reduce((total, slug) => total + (monthlyPrices.get(slug) ?? 0), beside);
+    return Math.round(sum * 100) / 100;
 }

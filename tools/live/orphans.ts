@@ -2,12 +2,22 @@ import { dropletTags, identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
-import { carriesTagOf, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
+import {
+    carriesTagOf,
+    doubtAlert,
+    doubtCheck,
+    doubtDroplet,
+    doubtFirewall,
+    doubtKey,
+    doubtVpc,
+} from "./ownership";
 
 export interface Orphan {
     kind: keyof typeof kinds;
     name: string;
     id: string;
+    /** Of an uptime alert: the check that it hangs on. */
+    check?: string;
     /** RFC 3339, where the API knows it. */
     created?: string;
     /**
@@ -72,7 +82,8 @@ export function findOrphans(of: Case): Orphan[] {
         );
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
-    return [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+    const own = [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+    return [...own, ...judgeAlerts(of)];
 }
 
 /** None for what the state knows. */
@@ -162,6 +173,28 @@ function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
         .map(({ id, name, created_at: created }) => {
             return { kind: "firewall", name, id, created, verdict: "delete", why };
         });
+}
+
+/** Nobody needs them, and they would go on to tell people. What hangs on a check goes with it. */
+function judgeAlerts(of: Case): Orphan[] {
+    const { prefix, inventory, known } = of;
+    const own = identityOf(prefix).alertName("");
+    const unknown = () => unlessYoung(undefined, "not in the state", of);
+    const alerts = inventory.alerts
+        .filter(({ description }) => description.startsWith(own))
+        .flatMap((alert) => {
+            const thing = { id: alert.uuid, name: alert.description };
+            return orphan("alert", thing, of, () => told(doubtAlert(prefix, alert)) ?? unknown());
+        });
+    const checks = inventory.uptimeChecks.flatMap((check) =>
+        orphan("uptime check", check, of, () => told(doubtCheck(prefix, check)) ?? unknown()),
+    );
+    const ofChecks = inventory.uptimeAlerts
+        .filter(({ check }) => known.has(`uptime check ${check}`))
+        .flatMap(({ check, ...alert }) =>
+            orphan("uptime alert", alert, of, unknown).map((found) => ({ ...found, check })),
+        );
+    return [...alerts, ...checks, ...ofChecks];
 }
 
 /** They have no names: one of ours is only known while it points at a droplet. */

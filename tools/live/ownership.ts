@@ -10,6 +10,7 @@ import {
     isServer,
     resourceOf,
 } from "../../lib/identity";
+import { uptimeNames, uptimeWords } from "../../lib/alert-policies";
 import { listenersFor, metricsListener } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 
@@ -99,4 +100,18 @@ export function doubtKey(prefix: string, { public_key: key }: Inventory["keys"][
 export function doubtVpc(prefix: string, { description }: Inventory["vpcs"][number]): Doubt {
     const { vpcDescription } = identityOf(prefix);
     return description === vpcDescription ? undefined : `its description is not '${vpcDescription}'`;
+}
+
+/** Of an alert whose description begins as ours do: ours is for machines with tags of ours, and no other. */
+export function doubtAlert(prefix: string, { tags }: Inventory["alerts"][number]): Doubt {
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const others = (tags ?? []).filter((tag) => tag !== backendTag && tag !== loadBalancerTag);
+    if (others.length > 0) return `it is for other tags, too: ${others.join(", ")}`;
+    return tags?.length ? undefined : "it is for no tag of this stack";
+}
+
+/** Of a check whose name begins as ours does. */
+export function doubtCheck(prefix: string, { name }: Inventory["uptimeChecks"][number]): Doubt {
+    const own = identityOf(prefix).alertName(uptimeWords[uptimeNames.check]);
+    return name === own ? undefined : `its name is not '${own}'`;
 }
