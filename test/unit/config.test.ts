@@ -243,7 +243,7 @@ describe("settings", () => {
     it("refuse a key that there is not, and a stack's name that the API would refuse", () => {
         expect(refusal({ replica: 5 })).toBe("'replica' is no key of this program; did you mean 'replicas'?");
         expect(refusal({ colour: "blue" })).toMatch(
-            /^'colour' is no key of this program; the keys are replicas, .*, adminHostSize$/,
+            /^'colour' is no key of this program; the keys are replicas, .*, adminHostSize\b/,
         );
         for (const stack of ["my_stack", "Prod", ""]) {
             expect(refusal({}, stack)).toContain(
