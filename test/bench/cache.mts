@@ -138,8 +138,8 @@ export function cacheTable(figures: readonly CacheFigure[]): string {
             Math.round(requestsPerSecond).toLocaleString("en-US"),
             p99Ms.toFixed(1),
             cpuMsPerRequest.toFixed(2),
-            `${(ratios?.requests ?? NaN).toFixed(1)}`,
-            `${(ratios?.cpu ?? NaN).toFixed(1)}`,
+            (ratios?.requests ?? NaN).toFixed(1),
+            (ratios?.cpu ?? NaN).toFixed(1),
         ];
     });
     const head = ["page", "way", "requests/s", "p99 ms", "CPU ms a request", "× requests/s", "× less CPU"];

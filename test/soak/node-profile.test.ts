@@ -1,7 +1,8 @@
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { get, serversAnswering, slowPath, Visitors } from "../e2e/client";
 import { servedSite } from "../e2e/served-site";
-import { dropletNamed, inDroplet } from "../faults.mts";
+import { callApi, dropletNamed, inDroplet } from "../faults.mts";
+import { eventually } from "../php-site.mts";
 
 /** The example with an answer that takes two seconds, in the one folder of a tarball, as GitHub makes them. */
 const tarball = `mkdir -p /tmp/t/app-1.0 && cd /tmp/t &&
@@ -37,7 +38,9 @@ describe.each(["debian-12-x64", "debian-13-x64"])("userdata/node.yaml on %s", (i
         for (const server of [0, 1])
             await inside(server, `${tarball} && ${source("file:///root/app.tar.gz")}`);
         for (const server of [0, 1]) await inside(server, "systemctl restart app");
-        await vi.waitFor(async () => expect((await get(site.url + slowPath)).body).toBe("<h1>slow</h1>"));
+        await eventually(async () => {
+            expect((await get(site.url + slowPath)).body).toBe("<h1>slow</h1>");
+        });
         const visitors = new Visitors(site.url);
         await new Promise((resolve) => setTimeout(resolve, 1000));
         for (const server of [0, 1]) {
@@ -60,13 +63,23 @@ describe.each(["debian-12-x64", "debian-13-x64"])("userdata/node.yaml on %s", (i
         await expect(inside(0, source("file:///nowhere.tar.gz"))).rejects.toThrow("curl: (37)");
         expect(await inside(0, "ls /srv")).toBe("app\napp.old\n");
         await inside(0, "systemctl restart app");
-        await vi.waitFor(async () => expect(await inside(0, "curl -s localhost/healthz")).toBe("ok\n"));
+        await eventually(async () => {
+            expect(await inside(0, "curl -s localhost/healthz")).toBe("ok\n");
+        });
     });
 
     it("starts again by itself, and after a reboot", async () => {
+        const answers = () =>
+            eventually(async () => {
+                expect(await inside(1, "curl -s localhost/healthz")).toBe("ok\n");
+            });
         await inside(1, "systemctl kill --signal KILL app");
-        await vi.waitFor(async () => expect(await inside(1, "curl -s localhost/healthz")).toBe("ok\n"), {
-            timeout: 10_000,
+        await answers();
+        await inside(1, "touch /run/before");
+        await callApi(site.world, "POST", `/v2/droplets/${ids[1]}/actions`, { type: "reboot" });
+        await eventually(async () => {
+            expect(await inside(1, "ls /run")).not.toContain("before");
         });
+        await answers();
     });
 });
