@@ -6,18 +6,8 @@ import { parseDocument } from "yaml";
 import { Cgroups } from "../../sandbox/droplets/cgroups.ts";
 import type { Progress } from "../../sandbox/progress.ts";
 import { netnsOf } from "../../sandbox/region/names.ts";
+import { type CacheFigure, cacheTable, pagesMs, type Way } from "./cache-figures.mts";
 import { makeWorld, upEndsWell, type World } from "../world.mts";
-
-/** One page by one way, under full load. */
-export interface CacheFigure {
-    /** What the page costs PHP, in milliseconds of CPU. */
-    pageMs: number;
-    way: Way;
-    requestsPerSecond: number;
-    p99Ms: number;
-    /** CPU of the whole server, in milliseconds. */
-    cpuMsPerRequest: number;
-}
 
 const ways = {
     /** As without Varnish. */
@@ -26,11 +16,8 @@ const ways = {
     "past the cache, with a cookie": { url: "http://127.0.0.1", headers: ["-H", "Cookie: session=1"] },
     "from the cache": { url: "http://127.0.0.1", headers: [] },
     "from the cache, over the load balancer": { url: undefined, headers: [] },
-} satisfies Record<string, { url: string | undefined; headers: string[] }>;
-export type Way = keyof typeof ways;
+} satisfies Record<Way, { url: string | undefined; headers: string[] }>;
 
-/** From a page that does next to nothing to the article's: 22.25 requests a second are 45 ms each. */
-export const pagesMs = [1, 10, 45];
 const secondsEach = 8;
 
 /** 20 KB for which PHP has worked as long as it is told, by its own CPU clock: the same on any machine. */
@@ -113,35 +100,4 @@ function addPage(file: string): void {
     const document = parseDocument(readFileSync(file, "utf8"));
     document.addIn(["write_files"], { path: "/var/www/app/page.php", content: page });
     writeFileSync(file, document.toString({ lineWidth: 0 }));
-}
-
-/** How many times more requests, and how many times less CPU, than the same page by nginx and PHP-FPM. */
-export function cacheRatios(figures: readonly CacheFigure[], { pageMs, way }: { pageMs: number; way: Way }) {
-    const of = (wanted: Way) => figures.find((one) => one.pageMs === pageMs && one.way === wanted);
-    const [plain, other] = [of("nginx and PHP-FPM"), of(way)];
-    if (!plain || !other) return undefined;
-    return {
-        requests: other.requestsPerSecond / plain.requestsPerSecond,
-        cpu: plain.cpuMsPerRequest / other.cpuMsPerRequest,
-        plain,
-        other,
-    };
-}
-
-/** In Markdown. */
-export function cacheTable(figures: readonly CacheFigure[]): string {
-    const rows = figures.map(({ pageMs, way, requestsPerSecond, cpuMsPerRequest, p99Ms }) => {
-        const ratios = cacheRatios(figures, { pageMs, way });
-        return [
-            `${pageMs} ms`,
-            way,
-            Math.round(requestsPerSecond).toLocaleString("en-US"),
-            p99Ms.toFixed(1),
-            cpuMsPerRequest.toFixed(2),
-            (ratios?.requests ?? NaN).toFixed(1),
-            (ratios?.cpu ?? NaN).toFixed(1),
-        ];
-    });
-    const head = ["page", "way", "requests/s", "p99 ms", "CPU ms a request", "× requests/s", "× less CPU"];
-    return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

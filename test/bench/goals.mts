@@ -1,4 +1,4 @@
-import { cacheRatios, pagesMs } from "./cache.mts";
+import { cacheRatios, pagesMs } from "./cache-figures.mts";
 import { type Row, totals } from "./measure.mts";
 import type { Measured } from "./scenarios.mts";
 

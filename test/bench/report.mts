@@ -1,5 +1,5 @@
 import Table from "cli-table3";
-import { cacheTable } from "./cache.mts";
+import { cacheTable } from "./cache-figures.mts";
 import type { Goal } from "./goals.mts";
 import { failures, type Row, totals } from "./measure.mts";
 import type { Measured } from "./scenarios.mts";

@@ -3,7 +3,7 @@ import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
 import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
-import type { CacheFigure } from "./cache.mts";
+import type { CacheFigure } from "./cache-figures.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
 import type { Preview } from "./previews.mts";
 import { reloadTenTimes } from "./reloads.mts";
