@@ -10,6 +10,7 @@ import { ensureHostPackages, requireLinuxRoot } from "../../sandbox/host.ts";
 import { purgeAbandoned } from "../../sandbox/process.ts";
 import { progress } from "../../sandbox/progress.ts";
 import { benchAutoscale } from "./autoscale.mts";
+import { benchCache } from "./cache.mts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
 import { totals } from "./measure.mts";
@@ -41,6 +42,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     },
     autoscale: async (measured) => {
         measured.autoscale = await benchAutoscale(say);
+    },
+    cache: async (measured) => {
+        measured.cache = await benchCache(say);
     },
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);

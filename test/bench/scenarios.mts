@@ -3,6 +3,7 @@ import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
 import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
+import type { CacheFigure } from "./cache-figures.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
 import type { Preview } from "./previews.mts";
 import { reloadTenTimes } from "./reloads.mts";
@@ -19,6 +20,7 @@ export interface Measured {
     throughput?: Throughput[];
     tls?: TlsFigures;
     autoscale?: AutoscaleFigures;
+    cache?: CacheFigure[];
     previews?: Preview[];
     /** A table in Markdown. */
     traces?: string;

@@ -137,9 +137,9 @@ describe("settings", () => {
         [
             "userdata",
             "apache",
-            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are nginx), got apache",
+            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are nginx, node, varnish), got apache",
         ],
-        ["userdata", "../config", "there are nginx"],
+        ["userdata", "../config", "there are nginx, node, varnish"],
         ["appPort", 0, "'appPort' should be a whole number from 1 to 65535, got 0"],
         ["appPort", 65536, "got 65536"],
         ["healthPath", "healthz", "'healthPath' should be a path that starts with /"],
