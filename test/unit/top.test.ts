@@ -20,13 +20,18 @@ const reading = (servers: ServerReading[], more: Partial<PoolReading> = {}): Poo
         running: 2 * servers.length,
     },
     ...{ queued: 0, streams: 3, requests: 1000, failures: 0 },
+    ...{ errors: 0, retries: 0 },
     ...more,
 });
 const sick = server(1, { status: "DOWN", isUp: false, check: "L4CON", running: 0, requestsPerSecond: 0 });
 const scene = (...readings: PoolReading[]): Scene => ({
     ...{ stack: "prod", url: "http://192.0.2.1", monthlyCost: 24, wanted: 2, problem: undefined },
     autoscale: readAutoscale('{"min":2,"max":6,"slots":4}'),
-    looks: readings.map((one, i) => ({ atMs: 1000 * i, reading: one })),
+    ...{
+        looks: readings.map((one, i) => ({ atMs: 1000 * i, reading: one })),
+        events: [],
+        nowMs: 1000 * readings.length,
+    },
 });
 const show = (of: Scene, columns = 120, rows = 24) => frame(of, plain, columns, rows);
 

@@ -52,6 +52,9 @@ export interface PoolReading {
     /** Since HAProxy was reloaded last: requests, and answers of 5xx to visitors. */
     requests: number;
     failures: number;
+    /** Likewise, of all servers: connections refused or cut and answers that were none, and requests sent again. */
+    errors: number;
+    retries: number;
 }
 
 /** A look, and when it was. */
@@ -111,6 +114,8 @@ export function parseReading(answer: string): PoolReading {
         ),
         requests: sum(backends, (row) => number(row, "req_tot")),
         failures: sum(backends, (row) => number(row, "hrsp_5xx")),
+        errors: sum(backends, (row) => number(row, "econ") + number(row, "eresp")),
+        retries: sum(backends, (row) => number(row, "wretr")),
     };
 }
 
