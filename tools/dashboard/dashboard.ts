@@ -94,7 +94,7 @@ class Teller {
             .filter(({ event, line }) => this.printed.get(keyOf(event)) !== line);
         for (const { event, line } of fresh) this.printed.set(keyOf(event), line);
         for (const { event, line } of (isFirst ? fresh.slice(0, shownAtFirst) : fresh).reverse()) {
-            const isBad = event.hasFailed || (event.kind === "down" && event.endMs === undefined);
+            const isBad = event.hasFailed ?? (event.kind === "down" && event.endMs === undefined);
             const at = event.endMs ?? event.atMs;
             console.log(`${isFirst ? clockAt(at) : clock()}  ${isBad ? red(line) : line}`);
         }

@@ -53,7 +53,10 @@ export class Points {
     add(point: Point): void {
         this.whole.push(point);
         const bound = point.atMs - wholeSeconds * 1000;
-        while ((this.whole[0]?.atMs ?? Infinity) < bound) this.leave(this.whole.shift() as Point);
+        for (let [oldest] = this.whole; oldest && oldest.atMs < bound; [oldest] = this.whole) {
+            this.leave(oldest);
+            this.whole.shift();
+        }
         const since = point.atMs - keptSeconds * 1000;
         const first = this.means.findIndex(({ atMs }) => atMs >= since);
         if (first > 0) this.means.splice(0, first);

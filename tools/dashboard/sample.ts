@@ -31,9 +31,14 @@ function responseMsOf(servers: readonly ServerReading[]): number | undefined {
 }
 
 /** Without what is not known, and with three digits after the point: it is sent to browsers, a thousand at a time. */
-function known(point: { [K in keyof Point]: Point[K] | undefined }): Point {
-    const entries = Object.entries(point).flatMap(([field, value]) =>
-        value === undefined ? [] : [[field, Math.round(value * 1000) / 1000]],
-    );
-    return Object.fromEntries(entries) as unknown as Point;
+function known({
+    atMs,
+    wanted,
+    ...rest
+}: Pick<Point, "atMs" | "wanted"> & { [K in keyof Point]: Point[K] | undefined }): Point {
+    const point: Point = { atMs, wanted };
+    const entries: [string, number | undefined][] = Object.entries(rest);
+    for (const [field, value] of entries)
+        if (value !== undefined) point[field as keyof typeof rest] = Math.round(value * 1000) / 1000;
+    return point;
 }

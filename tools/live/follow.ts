@@ -61,7 +61,7 @@ export async function* follow(
                 pause = Math.min(2 * pause, Math.max(longestPause, everySeconds));
                 look = { atMs: Date.now(), problem: mask((error as Error).message) };
             }
-            if (signal.aborted) return;
+            if (hasEnded(signal)) return;
             yield { outputs, look };
             // Beside the looks; what can't be read just now is read the next time.
             if (Date.now() - readAtMs > outputsSeconds * 1000) void read().catch(() => undefined);
@@ -72,3 +72,6 @@ export async function* follow(
         close();
     }
 }
+
+/** A function: that it was false before the look says nothing of now. */
+const hasEnded = ({ aborted }: AbortSignal): boolean => aborted;

@@ -1,5 +1,5 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import { count, duration, some } from "../cli/words";
+import { capital, count, duration, some } from "../cli/words";
 import { type PoolEvent, sayCheck, sayUp } from "./events";
 import { describeHeartbeat } from "./heartbeat";
 import { type PoolReading, ratePerSecond, type TimedReading } from "./reading";
@@ -56,7 +56,7 @@ export function sayHeadline({ title, event, level, also }: Headline, nowMs: numb
     if (!event) return `${title}${others}`;
     const ago = duration(Math.max(0, Math.round((nowMs - (event.endMs ?? event.atMs)) / 1000)));
     const why = event.why ? `: ${event.why}` : "";
-    if (level === "ok") return `${title}. ${event.what}, ${ago} ago${why}${others}`;
+    if (level === "ok") return `${title}. ${capital(event.what)}, ${ago} ago${why}${others}`;
     return `${title}, ${event.endMs === undefined ? `for ${ago}` : `${ago} ago`}${why}${others}`;
 }
 
@@ -205,7 +205,9 @@ function crowded(now: Situation): Judged {
     return {
         level: "note",
         title:
-            last.queued > 0 ? `${count(last.queued, "request")} wait for a server` : "the servers are busy",
+            last.queued > 0
+                ? `${count(last.queued, "request")} ${last.queued === 1 ? "waits" : "wait"} for a server`
+                : "the servers are busy",
         event: {
             what: "the servers have more to do than they should",
             atMs: now.looks[calm + 1]?.atMs ?? now.nowMs,

@@ -187,10 +187,11 @@ export class Chart {
     }
 
     /** Behind the lines; their numbers above, as in the list. */
-    private drawMarks({ ctx, bbox, valToPos }: uPlot): void {
+    private drawMarks(plot: uPlot): void {
+        const { ctx, bbox } = plot;
         const { devicePixelRatio: ratio } = window;
         const place = (atMs: number) =>
-            Math.min(bbox.left + bbox.width, Math.max(bbox.left, valToPos(atMs / 1000, "x", true)));
+            Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(atMs / 1000, "x", true)));
         const ground = colourOf("card");
         ctx.save();
         ctx.font = `700 ${10 * ratio}px system-ui, sans-serif`;

@@ -1,5 +1,5 @@
 /** The parts of the page that are text. Whatever comes from elsewhere is put in as text, never as HTML. */
-import { count } from "../../cli/words";
+import { capital, count } from "../../cli/words";
 import type { PoolEvent } from "../../live/events";
 import type { Point } from "../points";
 import type { ServerView, View } from "../view";
@@ -66,8 +66,6 @@ export function showHeadline({ headline: { level, title, event, over, also } }: 
     if (others.textContent !== also.map(capital).join(""))
         others.replaceChildren(...also.map((text) => make("li", capital(text))));
 }
-
-const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 export function showFigures({ wanted, servers, autoscale, haproxy }: View, newest: Point | undefined): void {
     const up = servers.filter(({ isUp }) => isUp).length;
