@@ -10,6 +10,7 @@ import { slowKinds } from "./slow-clients.mts";
 import type { Stage } from "./stage.mts";
 import type { Throughput } from "./throughput.mts";
 import type { TlsFigures } from "./tls.mts";
+import type { WatchingFigures } from "./watching.mts";
 
 /** What scenarios leave. */
 export interface Measured {
@@ -20,6 +21,7 @@ export interface Measured {
     tls?: TlsFigures;
     autoscale?: AutoscaleFigures;
     previews?: Preview[];
+    watching?: WatchingFigures;
     /** A table in Markdown. */
     traces?: string;
 }

@@ -274,8 +274,8 @@ describe("the dashboard's server", () => {
         watched.state = "UP";
         const { newest } = await listen(titled("all 2 servers are UP"));
         expect(newest.events.find(({ kind }) => kind === "down")?.endMs).toBeTypeOf("number");
-        expect(board.printed()).toMatch(/^\d\d:\d\d:\d\d {2}web-1 DOWN; connection refused/m);
-        expect(board.printed()).toMatch(/^\d\d:\d\d:\d\d {2}web-1 DOWN, over/m);
+        expect(board.printed()).toMatch(/^\d\d:\d\d:\d\d {2}web-1 went DOWN; connection refused/m);
+        expect(board.printed()).toMatch(/^\d\d:\d\d:\d\d {2}web-1 went DOWN, over/m);
     });
 
     it("says that the load balancer can't be asked, since when and why, and comes back by itself", async () => {

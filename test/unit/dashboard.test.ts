@@ -102,6 +102,14 @@ describe("Pulumi's history as events", () => {
         expect(say({ ...config, who: "Ann", settings: ["generation v1 → v2"], message: "patches" })).toBe(
             "changed generation v1 → v2, over after 22 seconds; by Ann: patches",
         );
+        const step = (hold: string) => say({ ...config, who: "Ann", settings: ["generation v1 → v2", hold] });
+        expect(step("hold [] → [2,3]")).toMatch(
+            /^changed generation v1 → v2; roll-out: 2 servers held back, /,
+        );
+        expect(step("hold [2,3] → []")).toMatch(/^changed generation v1 → v2; roll-out: the last servers, /);
+        expect(
+            say({ ...config, who: "Ann", status: "error", errorReason: "failed, nothing was changed" }),
+        ).toBe("`pulumi up` failed after 22 seconds; by Ann: failed, nothing was changed");
         expect(say({ ...config, who: "not recorded" })).toBe(
             "`pulumi up`, the settings as before, over after 22 seconds; who did it is not recorded",
         );

@@ -31,11 +31,11 @@ describe("what looks at a pool tell", () => {
         const still = [serverReading(0), downReading(1, 63, "L7STS")];
         const back = [serverReading(0), serverReading(1, { statusSeconds: 2 })];
         expect(told(look(20, up), look(23, sick))).toEqual([
-            "20 to … web-1 DOWN: connection refused, or no way there (L4CON)",
+            "20 to … web-1 went DOWN: connection refused, or no way there (L4CON)",
             applied,
         ]);
         expect(told(look(20, up), look(23, sick), look(83, still), look(93, back))[0]).toBe(
-            "20 to 91 web-1 DOWN: connection refused, or no way there (L4CON)",
+            "20 to 91 web-1 went DOWN: connection refused, or no way there (L4CON)",
         );
     });
 
@@ -44,7 +44,7 @@ describe("what looks at a pool tell", () => {
         const next = look(40, [serverReading(0)], { pid: 8, uptimeSeconds: 0, generation: "0".repeat(16) });
         expect(told(look(23, sick), next)).toEqual([
             "40 haproxy.cfg 0000000000000000 applied: web-1 left",
-            "20 to 40 web-1 DOWN: connection refused, or no way there (L4CON); it has left",
+            "20 to 40 web-1 went DOWN: connection refused, or no way there (L4CON); it has left",
             applied,
         ]);
     });

@@ -17,18 +17,30 @@ export function runEvent(entry: HistoryEntry): PoolEvent {
 }
 
 function whatOf({ kind, replicas: { from, to }, settings, status }: HistoryEntry): string {
-    const servers = `${arrow(from, to)} ${to === 1 ? "server" : "servers"}`;
-    const others = settings.length > 0 ? settings.join(", ") : "no other setting";
-    if (status === "error")
-        return `\`pulumi ${kind === "destroy" ? "destroy" : "up"}\` failed: ${from === to ? others : servers}`;
+    const servers = from === to ? [] : [`${arrow(from, to)} ${to === 1 ? "server" : "servers"}`];
+    const hold = settings.find((setting) => setting.startsWith("hold "));
+    const others = settings.filter((setting) => setting !== hold);
+    const step = hold === undefined ? "" : stepOf(hold);
     const isGoingOn = status === "in_progress";
-    if (kind === "destroy") return isGoingOn ? "destroying" : "destroyed";
-    if (from !== to) {
-        const more = settings.length > 0 ? ` (${others})` : "";
-        return `${isGoingOn ? "scaling" : "scaled"} ${servers}${more}`;
+    if (status === "error") {
+        const asked = [...servers, ...others].join(", ");
+        return `\`pulumi ${kind === "destroy" ? "destroy" : "up"}\` failed${asked && `: ${asked}`}`;
     }
-    if (isGoingOn) return "`pulumi up` is under way";
-    return settings.length > 0 ? `changed ${others}` : "`pulumi up`, the settings as before";
+    if (kind === "destroy") return isGoingOn ? "destroying" : "destroyed";
+    const all = [
+        ...servers.map((text) => `${isGoingOn ? "scaling" : "scaled"} ${text}`),
+        ...(others.length > 0 ? [`changed ${others.join(", ")}`] : []),
+        ...(step ? [step] : []),
+    ];
+    if (all.length > 0) return all.join("; ");
+    return isGoingOn ? "`pulumi up` is under way" : "`pulumi up`, the settings as before";
+}
+
+/** Of a roll-out in batches, or a canary: what `hold [] → [2,3]` means. */
+function stepOf(hold: string): string {
+    const [, now = ""] = hold.split(" → ");
+    const held = now.match(/\d+/g)?.length ?? 0;
+    return held === 0 ? "roll-out: the last servers" : `roll-out: ${count(held, "server")} held back`;
 }
 
 /** HAProxy's times are of whole seconds, and so are the history's. */

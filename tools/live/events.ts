@@ -47,8 +47,8 @@ export function sayCheck({ status, check }: Pick<ServerReading, "status" | "chec
     return words ? `${words} (${check})` : check || status;
 }
 
-/** A server's name and state: `web-2 DOWN`. */
-const sayState = ({ name, status }: ServerReading): string => `${name} ${status.split(" ")[0] ?? ""}`;
+/** What became of a server: `web-2 went DOWN`. */
+const sayState = ({ name, status }: ServerReading): string => `${name} went ${status.split(" ")[0] ?? ""}`;
 
 /**
  * Adds to what is known what one look tells.

@@ -44,7 +44,7 @@ const addServers = "`pulumi config set replicas` and `pulumi up` add servers";
 
 /** The worst that there is to say of a pool. A pure function: `make dashboard` and `make top` begin with it. */
 export function headline(now: Situation): Headline {
-    const [worst, ...others] = [blindness, outage, down, failing, failedRun, silentScaler, running, crowded]
+    const [worst, ...others] = [blindness, outage, down, failing, failedRun, running, silentScaler, crowded]
         .map((judge) => judge(now))
         .filter((found) => found !== undefined);
     return { ...(worst ?? fine(now)), also: others.map(({ title }) => title) };

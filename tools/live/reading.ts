@@ -119,8 +119,18 @@ export function parseReading(answer: string): PoolReading {
     };
 }
 
+/** Of some 130 columns these are read: the others cost more time than all else, with 200 servers. */
+const columns = [
+    ...["pxname", "svname", "qcur", "scur", "stot", "econ", "eresp", "wretr", "status", "lastchg"],
+    ...["check_status", "rate", "rtime", "hrsp_5xx", "req_tot", "addr"],
+];
+
 /** HAProxy ends each line with a comma, and quotes what has one in it. */
-const tableOptions = { columns: true, relax_column_count: true, skip_empty_lines: true } as const;
+const tableOptions = {
+    columns: (names: string[]) => names.map((name) => columns.includes(name) && name),
+    relax_column_count: true,
+    skip_empty_lines: true,
+};
 
 /** A server stands in each backend: its state is that of `pool`, which has the checks; requests are those of all. */
 function serversOf(rows: readonly Row[]): ServerReading[] {

@@ -160,6 +160,7 @@ export class Chart {
             axes: [
                 {
                     ...axis,
+                    grid: { show: false },
                     size: 26,
                     incrs: timeSteps,
                     space: 60,

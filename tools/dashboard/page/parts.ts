@@ -44,7 +44,7 @@ export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
 /** The four questions: what happened, when, why, is it over? */
 export function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
     byId("headline").className = level;
-    setText(byId("title"), capital(title));
+    setCode(byId("title"), capital(title));
     const answers: [string, string][] = event
         ? [
               ["What", capital(event.what)],
@@ -63,8 +63,8 @@ export function showHeadline({ headline: { level, title, event, over, also } }: 
     });
     while (list.children.length > 2 * answers.length) list.lastElementChild?.remove();
     const others = byId("also");
-    if (others.textContent !== also.map(capital).join(""))
-        others.replaceChildren(...also.map((text) => make("li", capital(text))));
+    if (others.textContent !== also.map(capital).join("").replaceAll("`", ""))
+        others.replaceChildren(...also.map((text) => setCode(make("li", ""), capital(text))));
 }
 
 export function showFigures({ wanted, servers, autoscale, haproxy }: View, newest: Point | undefined): void {
