@@ -146,13 +146,16 @@ describe("the dashboard's server", () => {
     });
 
     /** One request as it stands; Node's fetch would not let a test say another Host. */
-    const ask = (at: string, options: { method?: string; host?: string } = {}) =>
+    const ask = (
+        at: string,
+        options: { method?: string; host?: string; more?: Record<string, string> } = {},
+    ) =>
         new Promise<{ code: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
-            const { method = "GET", host } = options;
+            const { method = "GET", host, more } = options;
             const call = request(new URL(at, url), {
                 method,
                 agent: false,
-                ...(host && { headers: { host } }),
+                headers: { ...(host && { host }), ...more },
             });
             call.once("error", reject).once("response", (response) => {
                 let body = "";
@@ -221,6 +224,13 @@ describe("the dashboard's server", () => {
             expect([host, (await ask("/stream", { host })).code]).toEqual([host, 403]);
         for (const host of ["localhost", "LOCALHOST:9000", "127.0.0.1:1", "[::1]:8414"])
             expect([host, (await ask("/", { host })).code]).toEqual([host, 200]);
+        const from = (site: string, mode: string) =>
+            ask("/stream", { method: "POST", more: { "sec-fetch-site": site, "sec-fetch-mode": mode } });
+        // Who is let in hears that it should be a GET.
+        expect((await from("cross-site", "cors")).code).toBe(403);
+        expect((await from("same-site", "no-cors")).code).toBe(403);
+        expect((await from("cross-site", "navigate")).code).toBe(405);
+        expect((await from("same-origin", "cors")).code).toBe(405);
         const { port } = new URL(url);
         const noHost = await new Promise<string>((resolve) => {
             const socket = connect(Number(port), "127.0.0.1", () => socket.write("GET / HTTP/1.0\r\n\r\n"));

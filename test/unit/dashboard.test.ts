@@ -165,6 +165,8 @@ describe("the board", () => {
             ],
             headline: { title: "web-1 is DOWN: 1 of 2 servers UP" },
         });
+        board.history(new Error("error: incorrect passphrase"));
+        expect(board.view()).toMatchObject({ wanted: 5, historyProblem: "error: incorrect passphrase" });
         expect(board.allPoints().map(({ requests }) => requests)).toEqual([undefined, 10]);
     });
 

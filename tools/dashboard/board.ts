@@ -30,6 +30,7 @@ export class Board {
     private seen: PoolEvent[] = [];
     private runs: readonly HistoryEntry[] = [];
     private merged: readonly PoolEvent[] = [];
+    private historyProblem: string | undefined;
     private nowMs = Date.now();
 
     constructor(private about: About) {}
@@ -54,8 +55,10 @@ export class Board {
         this.merge();
     }
 
-    /** @param entries Newest first, with the run that is under way. */
-    history(entries: readonly HistoryEntry[]): void {
+    /** @param entries Newest first, with the run that is under way; or why they can't be read. */
+    history(entries: readonly HistoryEntry[] | Error): void {
+        this.historyProblem = entries instanceof Error ? entries.message : undefined;
+        if (entries instanceof Error) return;
         this.runs = entries;
         this.merge();
     }
@@ -85,6 +88,7 @@ export class Board {
                 ...{ target: autoscale.target, slots: autoscale.slots },
             },
             headline: headline(this.situation()),
+            historyProblem: this.historyProblem,
             autoscaler: heard && { text: heard.text, isAlarming: heard.isAlarming },
             haproxy: newest && haproxyView(newest),
             servers: newest ? serverViews(newest.reading.servers, newest.atMs) : [],

@@ -30,10 +30,10 @@ export class Past {
         return running ? [running, ...ended] : ended;
     }
 
-    /** @param tell Gets it each time; what can't be read just now is read the next time. */
-    async follow(tell: (entries: HistoryEntry[]) => void, signal: AbortSignal): Promise<void> {
+    /** @param tell Gets it each time, or why it can't be read just now. */
+    async follow(tell: (entries: HistoryEntry[] | Error) => void, signal: AbortSignal): Promise<void> {
         while (!signal.aborted) {
-            await this.read().then(tell, () => undefined);
+            tell(await this.read().catch((error: unknown) => error as Error));
             if (this.isBusy) {
                 await rest(busySeconds * 1000, signal);
                 continue;

@@ -94,11 +94,11 @@ export class PageServer {
             if (refusal.code === 405) response.setHeader("Allow", "GET");
             end(response, refusal.code, { type: "text/plain; charset=utf-8", text: `${refusal.why}\n` });
         } else if (file) end(response, 200, file);
-        else this.listen_(response);
+        else this.greet(response);
     }
 
     /** https://html.spec.whatwg.org/multipage/server-sent-events.html */
-    private listen_(response: ServerResponse): void {
+    private greet(response: ServerResponse): void {
         const [oldest] = this.listeners;
         if (oldest && this.listeners.size >= mostListeners) oldest.destroy();
         response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8" });
@@ -111,6 +111,10 @@ export class PageServer {
 function refusalOf(request: IncomingMessage, isThere: boolean): { code: number; why: string } | undefined {
     if (!ownHost.test(request.headers.host ?? ""))
         return { code: 403, why: "this is served to http://127.0.0.1 and http://localhost alone" };
+    const { "sec-fetch-site": site, "sec-fetch-mode": mode } = request.headers;
+    // Another site's page may lead here by a link, and not load anything from here: it would take others' place.
+    if (site !== undefined && !["same-origin", "none"].includes(String(site)) && mode !== "navigate")
+        return { code: 403, why: "this is for its own page alone" };
     if (request.method !== "GET") return { code: 405, why: "this is read only" };
     return isThere ? undefined : { code: 404, why: "there is nothing here; the page is at /" };
 }

@@ -14,6 +14,8 @@ export interface View {
     /** `undefined`: the stack does not scale itself. */
     autoscale: { min: number; max: number; target: number; slots: number } | undefined;
     headline: Headline;
+    /** Why Pulumi's history can't be read just now, so that events may be missing; `undefined`: it can. */
+    historyProblem: string | undefined;
     /** What the autoscaler says; `undefined`: none is at work. */
     autoscaler: { text: string; isAlarming: boolean } | undefined;
     /** As HAProxy had it in the newest look; `undefined`: it has not answered yet. */

@@ -4,7 +4,16 @@ import { type Point, Points, thinned } from "../points";
 import { streamPath } from "../paths";
 import type { Messages, View } from "../view";
 import { Chart, type ChartSpec, type Mark } from "./chart";
-import { byId, setText, showEvents, showFigures, showHeader, showHeadline, showServers } from "./parts";
+import {
+    byId,
+    setCode,
+    setText,
+    showEvents,
+    showFigures,
+    showHeader,
+    showHeadline,
+    showServers,
+} from "./parts";
 import { clock, percent, span } from "./words";
 
 let points = new Points();
@@ -172,14 +181,14 @@ function showLive({ haproxy, stack, headline }: View, now: number): void {
     const isSilent = silentSinceMs !== undefined;
     live.className = isSilent || now - lookedMs > staleMs ? "lost" : "";
     if (isSilent)
-        setText(
+        setCode(
             live,
             `▲ the dashboard has ended, ${span(Date.now() - (silentSinceMs ?? 0))} ago: \`make dashboard\` again, and this goes on`,
         );
     else if (now - lookedMs > staleMs)
         setText(live, `▲ last look ${span(now - lookedMs)} ago, at ${clock(lookedMs, now)}`);
     else setText(live, `● live, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
-    document.title = `${{ ok: "✓", note: "●", bad: "▲" }[headline.level]} ${stack}: ${headline.title}`;
+    document.title = `${{ ok: "✓", note: "●", bad: "▲" }[headline.level]} ${stack}: ${headline.title.replaceAll("`", "")}`;
 }
 
 function listen(): void {

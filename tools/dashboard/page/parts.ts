@@ -17,7 +17,7 @@ export function setText(element: HTMLElement, text: string): void {
 }
 
 /** The same; what stands between backticks is a command. */
-function setCode(element: HTMLElement, text: string): HTMLElement {
+export function setCode(element: HTMLElement, text: string): HTMLElement {
     if (element.textContent !== text.replaceAll("`", ""))
         element.replaceChildren(
             ...text.split("`").map((part, i) => (i % 2 === 0 ? part : make("code", part))),
@@ -98,7 +98,11 @@ export function showFigures({ wanted, servers, autoscale, haproxy }: View, newes
     });
 }
 
-export function showServers({ servers, haproxy, autoscaler, autoscale }: View, nowMs: number): void {
+export function showServers(view: View, nowMs: number): void {
+    const { servers, haproxy, autoscaler, autoscale, historyProblem } = view;
+    const missing =
+        historyProblem && `Pulumi's history can't be read, and its events may be missing: ${historyProblem}`;
+    setText(byId("history-problem"), missing ?? "");
     const slots = autoscale ? ` of ${autoscale.slots}` : "";
     byId("servers").replaceChildren(...servers.map((server) => row(server, slots, nowMs)));
     if (haproxy) {
