@@ -141,7 +141,7 @@ export class Browser {
 
     async lookAs({ width, height, isPhone = false, isDark = false }: Look): Promise<void> {
         await this.call("Emulation.setDeviceMetricsOverride", {
-            ...{ width, height, deviceScaleFactor: isPhone ? 2 : 1, mobile: isPhone },
+            ...{ width, height, deviceScaleFactor: isPhone ? 1.5 : 1, mobile: isPhone },
         });
         await this.call("Emulation.setEmulatedMedia", {
             features: [{ name: "prefers-color-scheme", value: isDark ? "dark" : "light" }],

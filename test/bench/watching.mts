@@ -98,7 +98,7 @@ const scrape: Watcher = (world) => {
     const stop = new AbortController();
     const loop = async () => {
         const [address = ""] =
-            (await onLoadBalancer(world, "ip -4 -o addr show eth1")).match(/10\.[\d.]+/) ?? [];
+            /10\.[\d.]+/.exec(await onLoadBalancer(world, "ip -4 -o addr show eth1")) ?? [];
         const { id } = await dropletNamed(world, "web-0");
         const ask = `exec 3<>/dev/tcp/${address}/8405; printf 'GET /metrics HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3`;
         while (!stop.signal.aborted) {

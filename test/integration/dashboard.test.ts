@@ -177,7 +177,7 @@ describe("the dashboard's server", () => {
         const decoder = new TextDecoder();
         let text = "";
         for await (const part of response.body ?? []) {
-            text += decoder.decode(part as Uint8Array, { stream: true });
+            text += decoder.decode(part, { stream: true });
             const newest = Object.fromEntries(
                 [...text.matchAll(/^event: (\w+)\ndata: (.*)\n\n/gm)].map(([, name, data = ""]) => [
                     name,
@@ -259,8 +259,14 @@ describe("the dashboard's server", () => {
             },
         });
         expect(first.newest.point).toMatchObject({ wanted: 2, servers: 2, up: 2, responseMs: 12 });
-        const later = await listen(({ points }) => (points ?? []).length >= 3);
-        expect(later.newest.points[1]?.requests).toBeGreaterThan(0);
+        // Who comes later is told of all that was seen before.
+        const points = async () => (await listen(({ points }) => points !== undefined)).newest.points;
+        await vi.waitFor(
+            async () => {
+                expect((await points())[2]?.requests).toBeGreaterThan(0);
+            },
+            { timeout: 60_000, interval: 500 },
+        );
     });
 
     it("shows no secret, and markup of others as the text that it is", async () => {

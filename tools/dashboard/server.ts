@@ -113,7 +113,7 @@ function refusalOf(request: IncomingMessage, isThere: boolean): { code: number; 
         return { code: 403, why: "this is served to http://127.0.0.1 and http://localhost alone" };
     const { "sec-fetch-site": site, "sec-fetch-mode": mode } = request.headers;
     // Another site's page may lead here by a link, and not load anything from here: it would take others' place.
-    if (site !== undefined && !["same-origin", "none"].includes(String(site)) && mode !== "navigate")
+    if (site !== undefined && !["same-origin", "none"].includes(site) && mode !== "navigate")
         return { code: 403, why: "this is for its own page alone" };
     if (request.method !== "GET") return { code: 405, why: "this is read only" };
     return isThere ? undefined : { code: 404, why: "there is nothing here; the page is at /" };
