@@ -10,13 +10,21 @@ import { servedSite } from "../e2e/served-site";
 import { dropletNamed, inDroplet } from "../faults.mts";
 import { type Running, start, up } from "../world.mts";
 
-/** Where pictures go; empty: none are kept. `npm run docs:screenshots` makes those of the docs. */
+/** Where all pictures go; empty: none are kept. */
 const folder = process.env.SCREENSHOTS ?? "";
+/** Those of the docs, by the picture's name: `npm run docs:screenshots` makes them. */
+const ofDocs: Record<string, string> = {
+    "load-desktop": "dashboard-load",
+    "dead-desktop-dark": "dashboard-dead",
+    "failed-phone": "dashboard-failed",
+    "rollout-phone-dark": "dashboard-rollout",
+};
+const docs = process.env.DOCS_SCREENSHOTS === undefined ? "" : path.resolve(__dirname, "../../docs/images");
 const looks: Record<string, Look> = {
     desktop: { width: 1280, height: 960 },
     "desktop-dark": { width: 1280, height: 960, isDark: true },
-    phone: { width: 390, height: 1100, isPhone: true },
-    "phone-dark": { width: 390, height: 1100, isPhone: true, isDark: true },
+    phone: { width: 390, height: 980, isPhone: true },
+    "phone-dark": { width: 390, height: 980, isPhone: true, isDark: true },
 };
 
 /** What happens to a pool, as a person reads it in a real browser; every step builds on the last. */
@@ -58,6 +66,8 @@ describe("the dashboard", () => {
             const width = await browser.evaluate("document.documentElement.scrollWidth");
             expect(width, look).toBeLessThanOrEqual(how.width);
             const png = await browser.screenshot();
+            const file = ofDocs[`${name}-${look}`];
+            if (docs !== "" && file !== undefined) writeFileSync(path.join(docs, `${file}.png`), png);
             if (folder === "") continue;
             mkdirSync(folder, { recursive: true });
             writeFileSync(path.join(folder, `${name}-${look}.png`), png);
