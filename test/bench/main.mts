@@ -21,6 +21,7 @@ import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
 import { benchTls } from "./tls.mts";
 import { historyOfDay, replayTraces, tracesTable } from "./traces/table.mts";
+import { benchWatching } from "./watching.mts";
 
 const say = progress();
 /** Needs no machine, nor root. */
@@ -54,6 +55,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     },
     previews: async (measured) => {
         measured.previews = await benchPreviews(say);
+    },
+    watching: async (measured) => {
+        measured.watching = await benchWatching(say);
     },
 };
 

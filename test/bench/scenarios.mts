@@ -11,6 +11,7 @@ import { slowKinds } from "./slow-clients.mts";
 import type { Stage } from "./stage.mts";
 import type { Throughput } from "./throughput.mts";
 import type { TlsFigures } from "./tls.mts";
+import type { WatchingFigures } from "./watching.mts";
 
 /** What scenarios leave. */
 export interface Measured {
@@ -22,6 +23,7 @@ export interface Measured {
     autoscale?: AutoscaleFigures;
     cache?: CacheFigure[];
     previews?: Preview[];
+    watching?: WatchingFigures;
     /** A table in Markdown. */
     traces?: string;
 }
