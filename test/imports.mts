@@ -23,7 +23,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/main.ts": [
         ...[
             ...["plan", "status", "top", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
-            ...["admit", "publish"],
+            ...["admit", "bake", "publish"],
         ].map((command) => `tools/${command}`),
         "tools/cli",
     ],
@@ -37,6 +37,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/history": shared,
     "tools/doctor": shared,
     "tools/admit": shared,
+    "tools/bake": shared,
     "tools/publish": shared,
     "tools/live": ["tools/pulumi", "tools/cli", "policy", ...program.slice(1)],
     "tools/pulumi": ["tools/cli", "policy", ...program.slice(1)],

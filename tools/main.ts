@@ -9,6 +9,7 @@ import { mask } from "./cli/mask";
 import type { ReportOptions } from "./cli/reports";
 import type { AutoscaleOptions } from "./autoscale/autoscale";
 import type { InstallOptions } from "./autoscale/systemd/install";
+import type { BakeOptions } from "./bake/bake";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
 import type { HistoryOptions } from "./history/history";
@@ -168,6 +169,24 @@ program
             (await import("./autoscale/systemd/install.ts")).install(options),
         ),
     );
+
+program
+    .command("bake")
+    .description("Makes an image with the user data's packages on it, so that new servers are there sooner.")
+    .option("--userdata <name>", "a file in userdata/, without its ending (default: the config's)", word)
+    .option("--stack <name>", "whose region, base image and account", word, "dev")
+    .option(
+        "--image <slug>",
+        "what it is baked on (default: the config's, or what that one was baked on)",
+        word,
+    )
+    .option("--size <slug>", "of the droplet that is set up (default: the smallest)", word)
+    .option("--minutes <number>", "how long the set-up may take", wholeNumber(1, 240), 20)
+    .option("--renew", "only if the stack's image is a baked one: for a pipeline, once a month")
+    .option("--write", "write the number into the stack's config, in place of printing the command")
+    .option("--markdown <file>", "write the text of a pull request", word)
+    .addHelpText("after", "\nExit code 0: there is a new image. 1: there is none. 130: interrupted.")
+    .action(ending(async (options: BakeOptions) => (await import("./bake/bake.ts")).bake(options)));
 
 withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))
     .description(

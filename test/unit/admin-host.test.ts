@@ -173,7 +173,7 @@ describe("an admin host in the account", () => {
                         droplets: [seen],
                         firewalls: [firewall(tag, [ssh22({ addresses: ["198.51.100.7/32"] })])],
                     },
-                    ...{ keys: [], vpcs: [], reservedIps: [] },
+                    ...{ keys: [], vpcs: [], reservedIps: [], tags: [] },
                 },
                 ...more,
             }).map(({ kind, verdict, why }) => `${kind} ${verdict}: ${why}`);

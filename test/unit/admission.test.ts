@@ -49,7 +49,7 @@ describe("the admission of one address", () => {
 
     it("is nothing to the doctor while it holds, and deleted by him after that", () => {
         const inventory = {
-            ...{ droplets: [], keys: [], vpcs: [], reservedIps: [] },
+            ...{ droplets: [], keys: [], vpcs: [], reservedIps: [], tags: [] },
             firewalls: [
                 {
                     ...{

@@ -26,6 +26,8 @@ export interface Inventory {
     keys: { id: number; name: string; public_key: string }[];
     vpcs: { id: string; name: string; description: string; created_at: string; default: boolean }[];
     reservedIps: { ip: string; droplet: { id: number } | null }[];
+    /** The API does not say when one was made. */
+    tags: { name: string }[];
 }
 
 export type Droplet = Inventory["droplets"][number];
@@ -65,14 +67,15 @@ export async function readTaggedDroplets(prefix: string, adminHost = false): Pro
 
 /** @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for */
 export async function readInventory(all: Promise<Droplet[]> = readDroplets()): Promise<Inventory> {
-    const [droplets, firewalls, keys, vpcs, reservedIps] = await Promise.all([
+    const [droplets, firewalls, keys, vpcs, reservedIps, tags] = await Promise.all([
         all,
         listAll<Firewall>("firewalls", "firewalls"),
         listAll<Inventory["keys"][number]>("account/keys", "ssh_keys"),
         listAll<Inventory["vpcs"][number]>("vpcs", "vpcs"),
         listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
+        listAll<Inventory["tags"][number]>("tags", "tags"),
     ]);
-    return { droplets, firewalls, keys, vpcs, reservedIps };
+    return { droplets, firewalls, keys, vpcs, reservedIps, tags };
 }
 
 /** A kind of thing: in a table, in a state, and in the API, with the answers there that only mean "not yet". */
@@ -84,6 +87,7 @@ export const kinds = {
     // As the provider does: https://github.com/digitalocean/terraform-provider-digitalocean (vpc/resource_vpc.go)
     VPC: { type: types.vpc, route: "vpcs", pending: [403, 409] },
     "reserved IP": { type: types.reservedIp, route: "reserved_ips", pending: [] },
+    tag: { type: types.tag, route: "tags", pending: [] },
 } as const;
 
 /** Kind and id of all that a state knows, what is marked for deletion too. */

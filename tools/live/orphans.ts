@@ -1,8 +1,9 @@
+import { readBuilder } from "../../lib/baked-images";
 import { dropletTags, identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
 import { type Answers, frontsOf, type Known } from "./in-service";
-import { carriesTagOf, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
+import { carriesTagOf, doubtBuilder, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
 
 export interface Orphan {
     kind: keyof typeof kinds;
@@ -20,6 +21,8 @@ export interface Orphan {
 
 /** Younger than this, a run that can't be seen from here may still be making it; in hours. */
 const youngHours = 1;
+/** The same of what `bake` makes: user data may take four hours, and a snapshot one. */
+const youngBuilderHours = 6;
 
 /** What {@link findOrphans} has to know. */
 export interface Case extends Known {
@@ -72,7 +75,8 @@ export function findOrphans(of: Case): Orphan[] {
         );
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
-    return [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+    const rest = [...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+    return [...droplets, ...rest, ...leftByBakes(of)];
 }
 
 /** None for what the state knows. */
@@ -111,10 +115,12 @@ function unlessYoung(
     created: string | undefined,
     why: string,
     { noRunLives, now = Date.now() }: Case,
+    hours = youngHours,
 ): Judgement {
     const age = now - Date.parse(created ?? "");
-    if (noRunLives || age >= youngHours * 3_600_000) return { verdict: "delete", why };
-    const since = created === undefined ? "and nothing tells since when it is there" : "and not an hour old";
+    if (noRunLives || age >= hours * 3_600_000) return { verdict: "delete", why };
+    const young = hours === 1 ? "and not an hour old" : `and not ${hours} hours old`;
+    const since = created === undefined ? "and nothing tells since when it is there" : young;
     return { verdict: "wait", why: `${why}, ${since}: a run that can't be seen from here may be making it` };
 }
 
@@ -162,6 +168,49 @@ function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
         .map(({ id, name, created_at: created }) => {
             return { kind: "firewall", name, id, created, verdict: "delete", why };
         });
+}
+
+/** Of bakes that were killed: a droplet, its firewall and its tag, each with the name of the three. */
+function leftByBakes(of: Case): Orphan[] {
+    const { prefix, inventory } = of;
+    const judge = (tag: string, doubt: string | undefined): Judgement[] => {
+        const builder = readBuilder(prefix, tag);
+        if (!builder) return [];
+        const created = builder.startedAt.toISOString();
+        return [told(doubt) ?? unlessYoung(created, "left by a bake", of, youngBuilderHours)];
+    };
+    const droplets = inventory.droplets.flatMap((droplet) => {
+        const tag = droplet.tags.find((name) => readBuilder(prefix, name)) ?? "";
+        const { id, name, created_at: created } = droplet;
+        return judge(tag, doubtBuilder(droplet, readBuilder(prefix, tag))).map((judged): Orphan => ({
+            kind: "droplet",
+            name,
+            id: String(id),
+            created,
+            ...judged,
+        }));
+    });
+    const leaving = new Set(droplets.flatMap(({ id, verdict }) => (verdict === "delete" ? [id] : [])));
+    /** Without its firewall, or its tag, a droplet would be open. */
+    const guarded = (tag: string) => {
+        const other = inventory.droplets.find(
+            ({ id, tags }) => tags.includes(tag) && !leaving.has(String(id)),
+        );
+        return other && `${other.name} (${other.id}) has its tag, and stays`;
+    };
+    const firewalls = inventory.firewalls.flatMap(({ id, name, created_at: created }) =>
+        judge(name, guarded(name)).map((judged): Orphan => ({
+            kind: "firewall",
+            name,
+            id,
+            created,
+            ...judged,
+        })),
+    );
+    const tags = inventory.tags.flatMap(({ name }) =>
+        judge(name, guarded(name)).map((judged): Orphan => ({ kind: "tag", name, id: name, ...judged })),
+    );
+    return [...droplets, ...firewalls, ...tags];
 }
 
 /** They have no names: one of ours is only known while it points at a droplet. */
