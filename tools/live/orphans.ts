@@ -173,16 +173,18 @@ function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
 /** Of bakes that were killed: a droplet, its firewall and its tag, each with the name of the three. */
 function leftByBakes(of: Case): Orphan[] {
     const { prefix, inventory } = of;
-    const judge = (tag: string, doubt: string | undefined): Judgement[] => {
+    const judge = (tag: string, other?: Judgement): Judgement[] => {
         const builder = readBuilder(prefix, tag);
         if (!builder) return [];
-        const created = builder.startedAt.toISOString();
-        return [told(doubt) ?? unlessYoung(created, "left by a bake", of, youngBuilderHours)];
+        return [
+            other ?? unlessYoung(builder.startedAt.toISOString(), "left by a bake", of, youngBuilderHours),
+        ];
     };
     const droplets = inventory.droplets.flatMap((droplet) => {
         const tag = droplet.tags.find((name) => readBuilder(prefix, name)) ?? "";
         const { id, name, created_at: created } = droplet;
-        return judge(tag, doubtBuilder(droplet, readBuilder(prefix, tag))).map((judged): Orphan => ({
+        const doubt = told(doubtBuilder(droplet, readBuilder(prefix, tag)));
+        return judge(tag, doubt).map((judged): Orphan => ({
             kind: "droplet",
             name,
             id: String(id),
@@ -190,16 +192,16 @@ function leftByBakes(of: Case): Orphan[] {
             ...judged,
         }));
     });
-    const leaving = new Set(droplets.flatMap(({ id, verdict }) => (verdict === "delete" ? [id] : [])));
     /** Without its firewall, or its tag, a droplet would be open. */
-    const guarded = (tag: string) => {
-        const other = inventory.droplets.find(
-            ({ id, tags }) => tags.includes(tag) && !leaving.has(String(id)),
+    const needed = (tag: string): Judgement | undefined => {
+        const guards = inventory.droplets.filter(({ tags }) => tags.includes(tag));
+        const stays = droplets.find(
+            ({ id, verdict }) => verdict !== "delete" && guards.some((one) => String(one.id) === id),
         );
-        return other && `${other.name} (${other.id}) has its tag, and stays`;
+        return stays && { verdict: stays.verdict, why: `${stays.name} (${stays.id}) needs it, ${stays.why}` };
     };
     const firewalls = inventory.firewalls.flatMap(({ id, name, created_at: created }) =>
-        judge(name, guarded(name)).map((judged): Orphan => ({
+        judge(name, needed(name)).map((judged): Orphan => ({
             kind: "firewall",
             name,
             id,
@@ -208,7 +210,7 @@ function leftByBakes(of: Case): Orphan[] {
         })),
     );
     const tags = inventory.tags.flatMap(({ name }) =>
-        judge(name, guarded(name)).map((judged): Orphan => ({ kind: "tag", name, id: name, ...judged })),
+        judge(name, needed(name)).map((judged): Orphan => ({ kind: "tag", name, id: name, ...judged })),
     );
     return [...droplets, ...firewalls, ...tags];
 }
