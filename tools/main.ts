@@ -223,13 +223,14 @@ program
 
 program
     .command("publish")
-    .addArgument(new Argument("<what>", "where to").choices(["comment", "issue"]))
-    .argument("<file>", "what `plan` or `drift` wrote; one text for each stack, edited in place")
+    .addArgument(new Argument("<what>", "where to").choices(["comment", "issue", "pull-request"]))
+    .argument("<file>", "what `plan`, `drift` or `bake` wrote; one text for each stack, edited in place")
     .description("Puts a report on the pull request whose pipeline this runs in, or into an issue.")
     .option("--close", "the issue has been dealt with: close it, and open none")
+    .option("--change <file>", "of a pull request: the file of the repository that it changes", word)
     .action(
-        ending(async (what: PublishOptions["what"], file: string, { close }: PublishOptions) =>
-            (await import("./publish/publish.ts")).publishFile(file, { what, close }),
+        ending(async (what: PublishOptions["what"], file: string, options: PublishOptions) =>
+            (await import("./publish/publish.ts")).publishFile(file, { ...options, what }),
         ),
     );
 
