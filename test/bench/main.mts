@@ -12,6 +12,7 @@ import { progress } from "../../sandbox/progress.ts";
 import { benchAutoscale } from "./autoscale.mts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
+import { benchImage } from "./image.mts";
 import { totals } from "./measure.mts";
 import { benchPreviews } from "./previews.mts";
 import { goalLines, type Machine, resultsPage, terminalTable } from "./report.mts";
@@ -38,6 +39,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     },
     autoscale: async (measured) => {
         measured.autoscale = await benchAutoscale(say);
+    },
+    image: async (measured) => {
+        measured.images = await benchImage(say);
     },
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);

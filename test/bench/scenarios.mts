@@ -4,6 +4,7 @@ import { awaitGone } from "./api.mts";
 import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
+import type { ImageFigures } from "./image.mts";
 import type { Preview } from "./previews.mts";
 import { reloadTenTimes } from "./reloads.mts";
 import { slowKinds } from "./slow-clients.mts";
@@ -19,6 +20,7 @@ export interface Measured {
     throughput?: Throughput[];
     tls?: TlsFigures;
     autoscale?: AutoscaleFigures;
+    images?: ImageFigures[];
     previews?: Preview[];
     /** A table in Markdown. */
     traces?: string;

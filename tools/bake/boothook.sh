@@ -71,6 +71,8 @@ systemctl --quiet enable dropscale-closed dropscale-open
 # User data, which may have secrets, results, and every sign that this disk was set up: what boots of it is new.
 cloud-init clean --logs
 rm -f /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init /var/lib/dhcp/*.leases
+sed -i "s/\\b$(hostname)\\b/localhost/g" /etc/hosts
+rm -f /etc/hostname
 # Emptied, not deleted: else systemd takes it for a first boot, with questions. machine-id(5)
 truncate --size 0 /etc/machine-id
 if [ -e /var/lib/dbus/machine-id ]; then ln -sf /etc/machine-id /var/lib/dbus/machine-id; fi
@@ -81,7 +83,8 @@ chage --lastday -1 root
 # Stopped first, or it would be saved again. systemd-random-seed.service(8)
 systemctl stop systemd-random-seed.service
 rm -f /var/lib/systemd/random-seed
-find /var/log -type f \( -name '*.gz' -o -name '*.[0-9]' -o -path '*/journal/*' \) -delete
+rm -rf /var/log/journal/*
+find /var/log -type f \( -name '*.gz' -o -name '*.[0-9]' \) -delete
 find /var/log -type f -exec truncate --size 0 {} +
 find /tmp /var/tmp -mindepth 1 -delete || true
 fstrim --all || true
