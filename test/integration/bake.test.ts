@@ -106,9 +106,9 @@ describe("baking an image", () => {
             new RegExp(
                 `^image ${made?.id}: nginx, baked [\\d-]+ on debian-12-x64, user data sha256 [0-9a-f]{12}\n` +
                     "0.64 GB, \\$0.04 a month; for sizes with a disk of 10 GB and more\n" +
-                    "deleted 1 older image: \\d+\n" +
                     `next: pulumi config set image ${made?.id} --stack test && pulumi up --stack test\n` +
-                    "to go back: pulumi config set image debian-12-x64 --stack test\n$",
+                    "to go back: pulumi config set image debian-12-x64 --stack test\n" +
+                    "deleted 1 older image: \\d+\n$",
             ),
         );
         expect(await usedScopes(world.sandbox, token)).toEqual([...bakeScopes].sort());

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { serversAnswering } from "../e2e/client";
 import { callApi, inDroplet, onLoadBalancer } from "../faults.mts";
 import { makeWorld, upEndsWell, type World } from "../world.mts";
@@ -58,7 +58,18 @@ describe("a golden image on droplets that boot", () => {
             user_data: readFileSync(path.join(world.folder, "userdata/nginx.yaml"), "utf8"),
         };
         const { droplet } = (await callApi(world, "POST", "/v2/droplets", body)) as { droplet: Droplet };
-        const address = droplet.networks.v4.find(({ type }) => type === "private")?.ip_address ?? "";
+        // It has its addresses from the moment at which it is switched on.
+        const address = await vi.waitFor(
+            async () => {
+                const { droplet: now } = (await world.api(`droplets/${droplet.id}`)) as unknown as {
+                    droplet: Droplet;
+                };
+                const found = now.networks.v4.find(({ type }) => type === "private")?.ip_address;
+                expect(found).toBeDefined();
+                return found ?? "";
+            },
+            { timeout: 120_000, interval: 300 },
+        );
         // On the load balancer, who alone may ask: each answer and how often it came, until the page is the droplet's own.
         const ask = `while [ $SECONDS -lt 300 ]; do
             page=$(curl --silent --max-time 1 http://${address}/ | grep -o '<h1>.*</h1>')

@@ -32,6 +32,11 @@ export interface BakeOptions extends Wish {
     markdown?: string;
 }
 
+interface Made {
+    image: AccountImage;
+    baked: BakedImage;
+}
+
 const interrupted = 130;
 
 /**
@@ -48,7 +53,11 @@ export async function bake(options: BakeOptions): Promise<number> {
     const values = config.readAll();
     const { prefix } = await readStack(stack, () => Promise.resolve(false));
     await useAccountOf(stack);
-    const of = (key: string) => String(values[key] ?? "");
+    // A number may stand there without quotes.
+    const of = (key: string): string => {
+        const value = values[key];
+        return typeof value === "string" || typeof value === "number" ? `${value}` : "";
+    };
     const own: StackValues = { prefix, region: of("region"), image: of("image"), userdata: of("userdata") };
     if (renew && !(await isBaked(own.image))) {
         console.log(`stack ${stack} has no baked image (image: ${own.image}): there is none to renew`);
@@ -59,16 +68,14 @@ export async function bake(options: BakeOptions): Promise<number> {
         `userdata/${order.name} on ${order.image}, ${order.size} in ${order.region}, for stack ${stack}`,
     );
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
-    try {
-        const { image, baked } = await make(order, prefix, options, stop);
-        if (options.write) config.write({ image: String(image.id) });
-        await tell(image, baked, own, options);
-        return 0;
-    } catch (error) {
+    const made = await make(order, prefix, options, stop).catch((error: unknown) => {
         if (!stop.signal.aborted) throw error;
         console.error("interrupted: there is no new image");
-        return interrupted;
-    }
+    });
+    if (!made) return interrupted;
+    if (options.write) config.write({ image: String(made.image.id) });
+    await tell(made, own, options);
+    return 0;
 }
 
 async function isBaked(image: string): Promise<boolean> {
@@ -81,7 +88,7 @@ async function make(
     prefix: string,
     { stack, minutes }: BakeOptions,
     { signal }: AbortController,
-): Promise<{ image: AccountImage; baked: BakedImage }> {
+): Promise<Made> {
     const builder: Builder = { startedAt: new Date(), run: randomBytes(4).toString("hex") };
     const baked: BakedImage = {
         ...{ prefix, userData: order.name, base: order.image },
@@ -118,9 +125,8 @@ async function make(
             .catch((error: unknown) => {
                 console.error(
                     `error: ${builderTag(prefix, builder)} could not be deleted: ${(error as Error).message}\n` +
-                        `next: \`make doctor STACK=${stack}\` deletes it, in an hour at the latest`,
+                        `next: \`make doctor STACK=${stack}\``,
                 );
-                process.exitCode = 1;
             });
     }
 }
@@ -134,51 +140,36 @@ function notSetUp({ name, image, size }: Order, minutes: number): string {
     );
 }
 
-async function tell(
-    image: AccountImage,
-    baked: BakedImage,
-    own: StackValues,
-    options: BakeOptions,
-): Promise<void> {
+/** Says what there is and how it is used, on stdout, and deletes what it has made superfluous. */
+async function tell({ image, baked }: Made, own: StackValues, options: BakeOptions): Promise<void> {
     const { stack, write, markdown } = options;
-    const what = `image ${image.id}: ${describeBakedImage(baked)}`;
-    const cost = `${image.size_gigabytes} GB, ${dollars(imageCost(image))} a month; for sizes with a disk of ${image.min_disk_size} GB and more`;
-    // Only now: it has its successor.
-    const deleted = await deleteSurplus(baked);
-    const gone =
-        deleted.length > 0
-            ? [`deleted ${count(deleted.length, "older image")}: ${deleted.map(({ id }) => id).join(", ")}`]
-            : [];
-    const use = `pulumi config set image ${image.id} --stack ${stack}`;
-    const back = `to go back: pulumi config set image ${own.image} --stack ${stack}`;
+    const about = [
+        `image ${image.id}: ${describeBakedImage(baked)}`,
+        `${image.size_gigabytes} GB, ${dollars(imageCost(image))} a month; for sizes with a disk of ${image.min_disk_size} GB and more`,
+    ];
+    const set = (key: string, value: string | number) => `pulumi config set ${key} ${value} --stack ${stack}`;
+    const isOther = baked.userData !== own.userdata;
+    const use = [set("image", image.id), ...(isOther ? [set("userdata", baked.userData)] : [])].join(" && ");
     const next = write
-        ? `written to Pulumi.${stack}.yaml; next: make plan STACK=${stack}`
+        ? `written to Pulumi.${stack}.yaml; next: ${isOther ? `${set("userdata", baked.userData)} && ` : ""}make plan STACK=${stack}`
         : `next: ${use} && pulumi up --stack ${stack}`;
-    console.log(
-        [
-            what,
-            cost,
-            ...gone,
-            next,
-            ...(options.userdata === undefined || options.userdata === own.userdata
-                ? []
-                : [
-                      `its servers need it, too: pulumi config set userdata ${baked.userData} --stack ${stack}`,
-                  ]),
-            back,
-        ].join("\n"),
-    );
-    if (markdown !== undefined)
-        writeFileSync(
-            markdown,
-            [
-                `<!-- dropscale bake: ${stack} -->`,
-                `A new image for \`${stack}\`, of the packages of today.`,
-                "",
-                ...[what, cost, ...gone].map((line) => `- ${line}`),
-                "",
-                "Merging this replaces every server, new before old; the plan is in the comment. To go back, revert it.",
-                "",
-            ].join("\n"),
-        );
+    console.log([...about, next, `to go back: ${set("image", own.image)}`].join("\n"));
+    const deleted = await deleteSurplus(baked).catch((error: unknown) => {
+        console.error(`warning: older images are left: ${(error as Error).message}`);
+        return [];
+    });
+    const ids = deleted.map(({ id }) => id).join(", ");
+    const gone = deleted.length > 0 ? [`deleted ${count(deleted.length, "older image")}: ${ids}`] : [];
+    if (gone.length > 0) console.log(gone.join());
+    if (markdown === undefined) return;
+    const text = [
+        `<!-- dropscale bake: ${stack} -->`,
+        `A new image for \`${stack}\`, of the packages of today.`,
+        "",
+        ...[...about, ...gone].map((line) => `- ${line}`),
+        "",
+        "Merging this replaces every server, new before old; the plan is in the comment. To go back, revert it.",
+        "",
+    ];
+    writeFileSync(markdown, text.join("\n"));
 }
