@@ -5,10 +5,12 @@ import { maxDrainSeconds } from "./components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "./components/haproxy/render";
 import { refusal } from "./components/refusal";
 import { acmeServer } from "./lib/acme";
+import { readAlerts, setSlackUrl, slackUrlKey } from "./lib/alert-settings";
 import { readBackendSources } from "./lib/backend-sources";
 import { readAutoscale } from "./lib/autoscale-settings";
 import {
     adminRanges,
+    emailForm,
     ipv4Ranges,
     jsonList,
     matching,
@@ -22,6 +24,7 @@ import { drainMargin, openAccess, shortDrain, unlikely } from "./lib/config-toge
 import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-settings";
 import { prefixOf } from "./lib/identity";
 import { listenersFor } from "./lib/listeners";
+import { readMetricsSources } from "./lib/metrics";
 import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
@@ -68,7 +71,7 @@ const rules = {
     tlsCertificate: (raw) => raw,
     tlsKey: (raw) => raw,
     acmeEmail: matching(
-        /^([\w.+-]+@[a-z\d-]+(\.[a-z\d-]+)+)?$/i,
+        new RegExp(`^$|${emailForm.source}`, "i"),
         "an e-mail address, or empty for a certificate of your own",
     ),
     acmeServer,
@@ -77,11 +80,13 @@ const rules = {
     httpsRedirect: yesOrNo,
     hsts: wholeNumber(0, 2 * 63_072_000),
     backendSources: (raw) => readBackendSources(jsonList(raw)),
+    metricsSources: (raw) => readMetricsSources(jsonList(raw)),
     adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
     adminHost: yesOrNo,
     adminHostImage: imageSlug,
     adminHostSize: sizeSlug,
+    alerts: readAlerts,
 } satisfies Record<string, Rule<unknown>>;
 
 type Key = keyof typeof rules;
@@ -118,9 +123,10 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
         if (config.problems.length === 0) throw error;
         return { problems: [(error as Error).message] };
     });
-    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), [
-        "tlsKey",
-    ]);
+    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), {
+        tlsKey: "pulumi config set --secret tlsKey < FILE.pem",
+        [slackUrlKey]: setSlackUrl,
+    });
     const problems = [...config.problems, ...readable, ...account.problems];
     if (problems.length > 0 || !("ownVpc" in account))
         throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
@@ -129,14 +135,15 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 }
 
 function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, https } = values;
+    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources } = values;
+    const { https, alerts } = values;
     const { replicas, retired, hold, autoscale, generation, appPort, healthPath, healthHost } = values;
     const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
     return {
         prefix,
         region,
         vpcId,
-        access: { adminCidrs, sshFromAnywhere, backendSources, adminHost: values.adminHost },
+        access: { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost: values.adminHost },
         scale: { replicas, retired, hold, autoscale },
         backend: { image: values.image, size: values.size, userData: values.userdata, generation },
         loadBalancer: {
@@ -148,6 +155,10 @@ function grouped(values: Values) {
         adminHost: values.adminHost
             ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
             : undefined,
+        alerts: alerts && {
+            ...alerts,
+            slack: alerts.slack && { ...alerts.slack, url: pulumi.secret(alerts.slack.url) },
+        },
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
         https: https && {
@@ -158,6 +169,7 @@ function grouped(values: Values) {
             ...{ appPort, healthPath, healthHost },
             ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
             ...(https && { https: { redirect: https.redirect, hsts: https.hsts } }),
+            ...(metricsSources.length > 0 && { metrics: true }),
         },
         readySeconds,
     };

@@ -3,6 +3,7 @@ import { checkAccess } from "./account/admin-access";
 import { explainErrors } from "./account/advice";
 import { monthlyCost } from "./account/lookup";
 import { AdminHost } from "./components/admin-host";
+import { Alerts } from "./components/alerts";
 import { BackendPool } from "./components/backend-pool";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy/haproxy-config";
@@ -12,6 +13,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config";
+import { uptimeCheckMonthlyUsd } from "./lib/alert-policies";
 import { admittedVariable, names } from "./lib/identity";
 import { rememberStackTraces } from "./lib/stack-traces";
 
@@ -85,17 +87,29 @@ export = async () => {
             sshKeyId: keys.sshKeyId,
         });
 
+    const url = https?.url ?? pulumi.interpolate`http://${address.ip}`;
+    const alerts =
+        settings.alerts &&
+        new Alerts(names.alerts, {
+            prefix,
+            settings: settings.alerts,
+            network,
+            url,
+            isHttps: https !== undefined,
+            address,
+        });
+
     const certificate = https?.after(address.assigned, ...(dns ? dns.records : []));
 
     return {
-        url: https?.url ?? pulumi.interpolate`http://${address.ip}`,
+        url,
         ...(certificate && { certificate }),
         loadBalancerIp: address.ip,
         ...(adminHost && { adminHostIp: adminHost.ip }),
         servers: pool.servers,
         monthlyCost: pulumi
             .all([...pool.sizes, settings.loadBalancer.size, ...(adminHost ? [adminHost.size] : [])])
-            .apply((sizes) => monthlyCost(sizes, account)),
+            .apply((sizes) => monthlyCost(sizes, account, alerts && uptimeCheckMonthlyUsd)),
         deployKey: keys.deploy.privateKey,
         hostKey: keys.host.publicKey,
     };

@@ -45,6 +45,7 @@ export interface Wanted {
     adminHostImage?: string;
     adminHostSize?: string;
     backendSources?: readonly BackendSource[];
+    metricsSources?: readonly string[];
     /** Empty: DNS is somebody else's. */
     dnsZone?: string;
     domains?: readonly string[];

@@ -2,6 +2,7 @@ import * as digitalocean from "@pulumi/digitalocean";
 import type { OwnVpc } from "../components/network";
 import { refusal } from "../components/refusal";
 import { tagsAmong } from "../lib/backend-sources";
+import { metricsTags } from "../lib/metrics";
 import {
     type Findings,
     type Image,
@@ -28,7 +29,8 @@ export interface Account {
 
 /**
  * Looks up what the account has, and what of the config it can't give. Runs in previews as well: six requests at
- * once, one more for each further 200 droplets, and one for each tag of `backendSources`; with `domains` also DNS.
+ * once, one more for each further 200 droplets, and one for each tag of `backendSources` and
+ * `metricsSources`; with `domains` also DNS.
  *
  * @throws RunError when the API refuses or can't be reached.
  */
@@ -82,15 +84,20 @@ async function lookUpImages(settings: Wanted): Promise<Pick<Offer, "images" | "a
 }
 
 /** A firewall takes only tags that exist. */
-async function lookUpTags({ backendSources = [] }: Wanted): Promise<string[]> {
-    const tags = tagsAmong(backendSources);
+async function lookUpTags({ backendSources = [], metricsSources = [] }: Wanted): Promise<string[]> {
+    const named = [
+        ...tagsAmong(backendSources).map((tag) => ({ key: "backendSources", tag })),
+        ...metricsTags(metricsSources).map((tag) => ({ key: "metricsSources", tag })),
+    ];
+    const tags = [...new Set(named.map(({ tag }) => tag))];
     const found = await Promise.all(tags.map((name) => digitalocean.getTag({ name }).catch(undefinedIfNone)));
-    const missing = tags.filter((_, i) => found[i] === undefined);
-    return missing.map(
-        (tag) =>
-            `'backendSources' should name tags that the account has, got ${tag}; give it to a host first: ` +
-            `doctl compute droplet tag HOST --tag-name ${tag}`,
-    );
+    return named
+        .filter(({ tag }) => found[tags.indexOf(tag)] === undefined)
+        .map(
+            ({ key, tag }) =>
+                `'${key}' should name tags that the account has, got ${tag}; give it to a host first: ` +
+                `doctl compute droplet tag HOST --tag-name ${tag}`,
+        );
 }
 
 interface FoundVpc {
@@ -126,7 +133,12 @@ async function findOwnVpc({ region, prefix }: Wanted): Promise<FoundVpc> {
     return found({ isRegionDefault: true, existingId: regionDefault.id });
 }
 
-/** What droplets of these sizes cost together in USD a month, to the cent. */
-export function monthlyCost(sizes: readonly string[], { monthlyPrices }: Account): number {
-    return Math.round(sizes.reduce((sum, slug) => sum + (monthlyPrices.get(slug) ?? 0), 0) * 100) / 100;
+/**
+ * What droplets of these sizes cost together in USD a month, to the cent.
+ *
+ * @param beside What else costs. @default 0
+ */
+export function monthlyCost(sizes: readonly string[], { monthlyPrices }: Account, beside = 0): number {
+    const sum = sizes.reduce((total, slug) => total + (monthlyPrices.get(slug) ?? 0), beside);
+    return Math.round(sum * 100) / 100;
 }

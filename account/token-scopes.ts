@@ -46,16 +46,35 @@ const bakeRequests: Readonly<Record<string, string>> = {
     "DELETE images": "image:delete",
 };
 
+/** The same with `alerts`. */
+const alertRequests: Readonly<Record<string, string>> = {
+    "GET monitoring/alerts": "monitoring:read",
+    "POST monitoring/alerts": "monitoring:create",
+    "PUT monitoring/alerts": "monitoring:update",
+    "DELETE monitoring/alerts": "monitoring:delete",
+    "GET uptime/checks": "uptime:read",
+    "POST uptime/checks": "uptime:create",
+    "POST uptime/checks/*/alerts": "uptime:create uptime:update",
+    "PUT uptime/checks": "uptime:update",
+    "DELETE uptime/checks": "uptime:delete",
+    "DELETE uptime/checks/*/alerts": "uptime:delete uptime:update",
+};
+
 /** The scopes that `autoscale.cpu` needs beside the others. */
 export const metricScopes: readonly string[] = Object.values(metricRequests);
 
 /** The scopes that `dnsZone` needs beside the others: they are for all domains of the account. */
 export const zoneScopes: readonly string[] = Object.values(zoneRequests);
 
+/** The scopes that `alerts` needs beside the others. */
+export const alertScopes: readonly string[] = [
+    ...new Set(Object.values(alertRequests).flatMap((scopes) => scopes.split(" "))),
+];
+
 /** The only ones of a plain preview. */
 const previewed = ["GET sizes", "GET vpcs", "GET account", "GET images", "GET droplets"];
 
-const known = { ...requests, ...zoneRequests, ...metricRequests, ...bakeRequests };
+const known = { ...requests, ...zoneRequests, ...metricRequests, ...alertRequests, ...bakeRequests };
 
 const scopesOf = (keys: readonly string[]) => [
     ...new Set(keys.flatMap((key) => (known[key] ?? "").split(" "))),

@@ -1,7 +1,8 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { type BackendSource, describeSources, inboundRules } from "../lib/backend-sources";
-import type { Listener } from "../lib/listeners";
+import { type Listener, metricsListener } from "../lib/listeners";
+import { metricsPeers } from "../lib/metrics";
 import { guardNames, identityOf, types } from "../lib/identity";
 
 /** About the VPC that the stack makes for itself. */
@@ -30,6 +31,8 @@ export interface NetworkArgs {
         sshFromAnywhere: boolean;
         /** Who, beside the load balancer, may reach the servers. */
         backendSources: BackendSource[];
+        /** Who may read the load balancer's metrics: the admin host, tags, IPv4 ranges. Nobody: the port is closed. */
+        metricsSources: string[];
         /** There is an admin host: it may reach SSH on the load balancer, and `adminCidrs` may reach SSH on it. */
         adminHost: boolean;
     };
@@ -56,12 +59,13 @@ export class Network extends pulumi.ComponentResource {
 
     constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
         const { prefix, region, vpcId } = args;
-        const { adminCidrs, sshFromAnywhere, backendSources, adminHost } = args.access;
+        const { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost } = args.access;
         // Without one there is nothing to say of it: a stack from before it shows no change.
         const shown = { prefix, region, vpcId, adminCidrs, sshFromAnywhere, ...(adminHost && { adminHost }) };
         // A map, and none where there are none: a preview shows each source that comes or goes.
         const sources = backendSources.length > 0 && { backendSources: describeSources(backendSources) };
-        super(types.network, name, { ...shown, ...sources }, opts);
+        const metrics = metricsSources.length > 0 && { metricsSources };
+        super(types.network, name, { ...shown, ...sources, ...metrics }, opts);
 
         this.vpcId = vpcId ? pulumi.output(vpcId) : this.makeVpc(name, args);
 
@@ -75,6 +79,14 @@ export class Network extends pulumi.ComponentResource {
                 ...{ protocol: "tcp", portRange: String(port), sourceAddresses: anywhere },
             })),
             { ...ssh, ...(admin && { sourceTags: [admin.tag] }) },
+            ...(metricsSources.length > 0
+                ? [
+                      {
+                          ...{ protocol: "tcp", portRange: String(metricsListener.port) },
+                          ...metricsPeers(metricsSources, admin?.tag),
+                      },
+                  ]
+                : []),
         ]);
         this.loadBalancerTag = loadBalancer.tag;
         // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.

@@ -28,6 +28,9 @@ export function matching(pattern: RegExp, description: string): Rule<string> {
     };
 }
 
+/** An e-mail address, plain and simple. */
+export const emailForm = /^[\w.+-]+@[a-z\d-]+(\.[a-z\d-]+)+$/i;
+
 /** `true` or `false`. */
 export function yesOrNo(raw: string): boolean {
     if (raw !== "true" && raw !== "false") throw new Error("true or false");

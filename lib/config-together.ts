@@ -1,7 +1,8 @@
 import { type AutoscaleSettings, within } from "./autoscale-settings";
 import { type BackendSource, openSources } from "./backend-sources";
-import { identityOf } from "./identity";
+import { dropletTags, identityOf } from "./identity";
 import { addressCount, isOpenToAll, mostAdminAddresses } from "./ipv4-ranges";
+import { wrongMetricsSources } from "./metrics";
 import { slots } from "./slots";
 
 /** Values of the config that are judged together; one that is wrong by itself is left out. */
@@ -14,6 +15,8 @@ interface Values {
     adminCidrs?: readonly string[];
     sshFromAnywhere?: boolean;
     backendSources?: readonly BackendSource[];
+    metricsSources?: readonly string[];
+    adminHost?: boolean;
     trustedProxies?: readonly string[];
     serverTimeoutSeconds?: number;
     drainSeconds?: number;
@@ -56,9 +59,14 @@ export function unlikely(settings: Values): string[] {
 }
 
 /** SSH for everybody needs a word of its own, which a reviewer sees; the servers are nobody's but the load balancer's. */
-export function openAccess({ adminCidrs, sshFromAnywhere, backendSources = [], prefix }: Values): string[] {
-    const { backendTag, loadBalancerTag } = identityOf(prefix ?? "");
-    const open = openSources(backendSources, [backendTag, loadBalancerTag]);
+export function openAccess(settings: Values): string[] {
+    const { adminCidrs, sshFromAnywhere, backendSources = [], metricsSources = [], prefix = "" } = settings;
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const { adminHost } = settings;
+    const open = [
+        ...openSources(backendSources, [backendTag, loadBalancerTag]),
+        ...wrongMetricsSources(metricsSources, { adminHost, ownTags: dropletTags(prefix) }),
+    ];
     if (!adminCidrs || sshFromAnywhere !== false || !isOpenToAll(adminCidrs)) return open;
     return [
         ...open,

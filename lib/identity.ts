@@ -15,6 +15,7 @@ export const types = {
     address: "dropscale:index:PublicAddress",
     dns: "dropscale:index:DnsRecords",
     adminHost: "dropscale:index:AdminHost",
+    alerts: "dropscale:index:Alerts",
     droplet: "digitalocean:index/droplet:Droplet",
     firewall: "digitalocean:index/firewall:Firewall",
     tag: "digitalocean:index/tag:Tag",
@@ -23,6 +24,9 @@ export const types = {
     reservedIp: "digitalocean:index/reservedIp:ReservedIp",
     reservedIpAssignment: "digitalocean:index/reservedIpAssignment:ReservedIpAssignment",
     dnsRecord: "digitalocean:index/dnsRecord:DnsRecord",
+    monitorAlert: "digitalocean:index/monitorAlert:MonitorAlert",
+    uptimeCheck: "digitalocean:index/uptimeCheck:UptimeCheck",
+    uptimeAlert: "digitalocean:index/uptimeAlert:UptimeAlert",
     remoteCommand: "command:remote:Command",
     localCommand: "command:local:Command",
 } as const;
@@ -38,6 +42,7 @@ export const names = {
     address: "address",
     dns: "dns",
     adminHost: "admin-host",
+    alerts: "alerts",
 } as const;
 
 /** A resource by its type and name; one without a type is a droplet. */
@@ -145,6 +150,16 @@ export function isOfAdminHost(urn: string): boolean {
     );
 }
 
+/** Whether a resource is of those that come and go with the config's `alerts`; no request comes to any of them. */
+export function isOfAlerts(urn: string): boolean {
+    const { chain, name } = parseUrn(urn);
+    const [parent = "", type = "", ...more] = chain.split("$");
+    if (parent !== types.alerts || more.length > 0) return false;
+    if (type === "") return name === names.alerts;
+    const kinds: string[] = [types.monitorAlert, types.uptimeCheck, types.uptimeAlert];
+    return kinds.includes(type) && name.startsWith(`${names.alerts}-`);
+}
+
 /** First part of every name and tag of a stack in the account. */
 export const prefixOf = (namePrefix: string, stack: string): string => `${namePrefix}-${stack}`;
 
@@ -166,6 +181,8 @@ export function identityOf(prefix: string) {
         deployKeyComment: `${prefix}-deploy`,
         hostKeyComment: `${prefix}-load-balancer`,
         setupKeyComment: `${prefix}-setup`,
+        /** What alerts and the uptime check are called in the account, and in the messages that people get. */
+        alertName: (words: string) => `${prefix}: ${words}`,
     };
 }
 

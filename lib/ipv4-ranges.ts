@@ -18,6 +18,12 @@ export function contains(cidrs: readonly string[], address: string): boolean {
     return list.check(address, "ipv4");
 }
 
+/** Whether all of a range lies in another one. */
+export function within(outer: string, inner: string): boolean {
+    const [all, part] = [bounds(outer), bounds(inner)];
+    return part.first >= all.first && part.first + part.size <= all.first + all.size;
+}
+
 /**
  * How many addresses may reach SSH without more ado: two /8. That is the largest block that was ever given to one
  * holder, and 10.0.0.0/8 beside it; more is nobody's own network.

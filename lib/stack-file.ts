@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { isMap, isScalar, parseDocument } from "yaml";
 import { suggestion } from "./nearest";
+import { isObject, jsonObject } from "./object-rules";
 
 /**
  * What stands without quotes in the stack's own file, by key: Pulumi makes numbers, dates and booleans of some of it, and
@@ -32,23 +33,38 @@ export function unquotedValues(text: string, project: string): Record<string, st
     );
 }
 
-/** What is wrong where secrets stand in the stack's own file for everybody to read; a secret is a map there, `secure: …`. */
+/**
+ * What is wrong where secrets stand in the stack's own file for everybody to read; a secret is a map there, `secure: …`.
+ *
+ * @param secrets The command that sets each, by its key; `alerts.slack.url` is a part of an object.
+ */
 export function readableSecrets(
     folder: string,
     project: string,
     stack: string,
-    keys: readonly string[],
+    secrets: Readonly<Record<string, string>>,
 ): string[] {
     const file = path.join(folder, `Pulumi.${stack}.yaml`);
     const config = existsSync(file) ? parseDocument(readFileSync(file, "utf8")).get("config") : undefined;
     if (!isMap(config)) return [];
-    return keys
-        .filter((key) => typeof config.get(`${project}:${key}`) === "string")
+    const values = config.toJSON() as Record<string, unknown>;
+    return Object.entries(secrets)
+        .filter(([key]) => {
+            const [first = "", ...parts] = key.split(".");
+            return typeof partOf(values[`${project}:${first}`], parts) === "string";
+        })
         .map(
-            (key) =>
+            ([key, set]) =>
                 `'${key}' should be a secret, got a text that everybody can read in ${path.basename(file)}; if others have seen it, ` +
-                `get another; then pulumi config set --secret ${key} < FILE.pem`,
+                `get another; then ${set}`,
         );
+}
+
+/** What stands in an object, which may be JSON in a text. */
+function partOf(value: unknown, [key, ...more]: readonly string[]): unknown {
+    if (key === undefined) return value;
+    const object = typeof value === "string" ? jsonObject(value) : value;
+    return isObject(object) ? partOf(object[key], more) : undefined;
 }
 
 /**

@@ -61,7 +61,7 @@ export const rules = {
         },
     },
     "max-monthly-cost": {
-        description: "All droplets together cost at most so much a month.",
+        description: "All that costs, together, is at most so much a month.",
         scope: "stack",
         check: ({ monthlyCost, stack }, { maxMonthlyCostUsd: most }, unknown) => {
             if (monthlyCost === undefined) unknown("what the stack will cost is not known yet");

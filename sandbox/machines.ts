@@ -30,8 +30,10 @@ export interface Machines {
     /** Resolves with the size of the copy. The droplet may be running: it is frozen for the moment of the copy. */
     snapshot(droplet: Droplet, snapshotId: number): Promise<{ sizeGiB: number }>;
     deleteSnapshot(snapshotId: number): Promise<void>;
-    /** Processor time that it has taken since it was made; undefined: it is off, or there is no machine. */
-    cpuSeconds(droplet: Droplet): Promise<CpuSeconds | undefined>;
+    /** What it has used; undefined: it is off, or there is no machine. */
+    usage(droplet: Droplet): Promise<Usage | undefined>;
+    /** Whether a site (a URL) answers visitors from outside; undefined: nobody can tell, as there are no machines. */
+    answers(target: string): Promise<boolean | undefined>;
     /** Ends it, and removes its namespace, interfaces, mounts, cgroups and files. */
     destroy(droplet: Droplet): Promise<void>;
 
@@ -44,10 +46,27 @@ export interface Machines {
     purge(): Promise<void>;
 }
 
+export interface Usage {
+    cpu: CpuSeconds;
+    memory: MemoryUse;
+    traffic: Traffic;
+}
+
+/** Since it was made. */
 export interface CpuSeconds {
     user: number;
     system: number;
 }
+
+export interface MemoryUse {
+    /** With the page cache. */
+    usedBytes: number;
+    /** The page cache, most of which can be had at once. */
+    cachedBytes: number;
+}
+
+/** Bytes since it was switched on, as the droplet sees them, on each of its networks. */
+export type Traffic = Record<"public" | "private", { inbound: number; outbound: number }>;
 
 export interface CreateOptions {
     size: SizeSpec;

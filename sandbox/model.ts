@@ -1,3 +1,6 @@
+import type { Static } from "typebox";
+
+import type * as alerts from "./api/alert-answers.ts";
 import type { DistributionName } from "./api/answers.ts";
 
 /**
@@ -14,6 +17,8 @@ export interface Cloud {
     actions: Action[];
     tags: string[];
     domains: Domain[];
+    alertPolicies: AlertPolicy[];
+    uptimeChecks: UptimeCheck[];
     /** The next id of droplets, keys, snapshots, actions and DNS records; never used twice. */
     nextId: number;
 }
@@ -137,6 +142,18 @@ export interface DomainRecord {
 }
 
 export type RecordType = "A" | "AAAA" | "CAA" | "CNAME" | "MX" | "NS" | "SOA" | "SRV" | "TXT";
+
+/** As the API shows it. */
+export type AlertPolicy = Static<typeof alerts.AlertPolicy>;
+
+/** As the API shows it, and what hangs on it. */
+export interface UptimeCheck extends Static<typeof alerts.UptimeCheck> {
+    createdAt: string;
+    alerts: UptimeAlert[];
+}
+
+/** As the API shows it. */
+export type UptimeAlert = Static<typeof alerts.UptimeAlert>;
 
 export interface Action {
     id: number;

@@ -1,6 +1,7 @@
 import { generationIn, renderHaproxyConfig } from "../components/haproxy/render";
 import type { ListedDroplet } from "../tools/live/account";
-import type { HaproxyServer, LiveHaproxy } from "../tools/live/haproxy";
+import type { LiveHaproxy } from "../tools/live/haproxy";
+import type { ServerReading } from "../tools/live/reading";
 import type { Leftover, StackState, StateResource } from "../tools/pulumi/state";
 import { resource } from "./plan-fixtures";
 import { haproxySettings } from "./haproxy-settings";
@@ -41,7 +42,7 @@ export function haproxyText(addresses: readonly string[]): string {
 
 /** An HAProxy that runs what its file says. */
 export function haproxyOf(
-    servers: HaproxyServer[] | readonly string[],
+    servers: readonly ServerReading[] | readonly string[],
     more: Partial<LiveHaproxy> = {},
 ): LiveHaproxy {
     const all = servers.map((server) => (typeof server === "string" ? serverAt(server) : server));
@@ -53,6 +54,12 @@ export function haproxyOf(
     };
 }
 
-function serverAt(address: string): HaproxyServer {
-    return { name: "web-0", address, status: "UP", check: "L7OK", current: 0, total: 0, failed: 0 };
+/** A server of HAProxy's, which is UP and idle. */
+export function serverAt(address: string, more: Partial<ServerReading> = {}): ServerReading {
+    const status = more.status ?? "UP";
+    return {
+        ...{ name: "web-0", slot: 0, address, status, isUp: status.startsWith("UP"), check: "L7OK" },
+        ...{ statusSeconds: 900, running: 0, requestsPerSecond: 0, responseMs: 0, failures: 0, requests: 0 },
+        ...more,
+    };
 }

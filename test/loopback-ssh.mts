@@ -113,18 +113,14 @@ function asked(ssh: FakeLoadBalancer, command: string): string | Error | undefin
 
 /** What tools/live/haproxy.ts asks for. */
 export function haproxyAnswers({ host, text, generation }: FakeLoadBalancer): string {
-    const servers = [...text.matchAll(/^ {4}server (\S+) (\S+) /gm)].map(([, svname, addr]) =>
-        Object.entries({ svname, addr, status: "UP", check_status: "L7OK" }).map(([name, value]) => ({
-            objType: "Server",
-            field: { name },
-            value: { value },
-        })),
+    const servers = [...text.matchAll(/^ {4}server (\S+) (\S+) /gm)].map(
+        ([, name, address]) => `pool,${name},UP,L7OK,${address},\n`,
     );
     const parts = {
         host: `${host.join(" ")} \n`,
         text,
         info: generation === undefined ? "" : `Pid: 1\ndescription: gen=${generation}\n`,
-        servers: JSON.stringify(servers),
+        servers: `# pxname,svname,status,check_status,addr,\n${servers.join("")}\n`,
         draining: "",
         applying: "",
         heartbeat: "",

@@ -34,6 +34,7 @@ const rootPackages = {
     curl: "curl",
     lego: "lego",
     openssl: "openssl",
+    prometheus: "prometheus",
     unshare: "util-linux",
     ss: "iproute2",
     slowhttptest: "slowhttptest",

@@ -31,7 +31,7 @@ const ending =
 
 function wholeNumber(min: number, max: number): (text: string) => number {
     return (text) => {
-        if (/^\d{1,4}$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
+        if (/^\d{1,5}$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
         throw new InvalidArgumentError(`It should be a whole number from ${min} to ${max}.`);
     };
 }
@@ -54,6 +54,11 @@ const withReports = (command: Command) =>
         .option("--markdown <file>", "write it as a comment or an issue; - is stdout", word)
         .option("--json <file>", "write it for programs; - is stdout", word)
         .option("--quiet", "print no text for people");
+
+const metricsPort = () =>
+    new Option("--metrics-port <port>", "serve metrics for Prometheus on this port of 127.0.0.1")
+        .argParser(wholeNumber(1, 65_535))
+        .conflicts("once");
 
 const withPulumiOutput = (command: Command) =>
     command.option("--quiet", "show pulumi's output only where it fails");
@@ -144,6 +149,7 @@ withPulumiOutput(program.command("autoscale"))
             "make the changes: `up` runs pulumi here, `commit` pushes them to the pipeline (default: only say what would be done)",
         ).choices(["up", "commit"]),
     )
+    .addOption(metricsPort())
     .option("--once", "look for 10 s, decide, act, and end: for a timer")
     .addHelpText(
         "after",
@@ -162,6 +168,7 @@ program
     .addOption(
         new Option("--apply <how>", "as of `autoscale`; without it, a dry run").choices(["up", "commit"]),
     )
+    .addOption(metricsPort().conflicts("timer"))
     .option("--timer", "look once a minute, in place of a service that always runs")
     .option("--print", "print the units, and write nothing")
     .action(

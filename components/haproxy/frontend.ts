@@ -6,6 +6,7 @@ import {
     type HttpsOptions,
     redirectRule,
 } from "./https";
+import { visitorsLimit } from "./metrics";
 
 /** Requests that a server gets at the same time; others wait their turn. As many uploads come beside them. */
 export const serverSlots = 200;
@@ -104,6 +105,8 @@ export interface FrontendOptions {
     logOneIn: number;
     /** As `https` of RenderHaproxyOptions. */
     https?: HttpsOptions;
+    /** As `metrics` of RenderHaproxyOptions. */
+    metrics?: boolean;
 }
 
 /**
@@ -118,13 +121,18 @@ export interface FrontendOptions {
  *
  * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
  */
-export function frontendSection({ trustedProxies, logOneIn, https }: FrontendOptions): string {
+export function frontendSection({
+    trustedProxies,
+    logOneIn,
+    https,
+    metrics = false,
+}: FrontendOptions): string {
     const trusting = trustedProxies.length > 0;
     const most = connectionsFor(https);
     const crowd = most * 0.75;
     return `\
 frontend web
-${bindLines(https)}\
+${bindLines(https)}${visitorsLimit(most, metrics)}\
 ${logRules(logOneIn)}\
     stick-table type ipv6 size 100k expire 1m store conn_cur
     acl private src ${privateRanges}

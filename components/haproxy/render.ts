@@ -3,6 +3,7 @@ import { isIPv4 } from "node:net";
 import { backendSections } from "./backends";
 import { bufferKiB, connectionsFor, frontendSection, socketsAtOnce } from "./frontend";
 import { h2Counter, type HttpsOptions, tlsDefaults } from "./https";
+import { allConnections, metricsSection } from "./metrics";
 import { isIpv4Range } from "../../lib/ipv4-ranges";
 
 export interface RenderHaproxyOptions {
@@ -28,6 +29,8 @@ export interface RenderHaproxyOptions {
     logOneIn: number;
     /** How the site is served over HTTPS, beside HTTP. @default HTTP alone */
     https?: HttpsOptions;
+    /** Whether there is a listener for Prometheus in the VPC. @default false */
+    metrics?: boolean;
     /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
     servers: readonly { readonly name: string; readonly address: string }[];
 }
@@ -71,7 +74,7 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     return markGeneration(`${globalSection(args)}
 ${defaultsSection(args)}
 ${frontendSection(args)}
-${backendSections({ ...args, servers })}${h2Counter(args.https)}`);
+${backendSections({ ...args, servers })}${h2Counter(args.https)}${metricsSection(args.metrics === true)}`);
 }
 
 /**
@@ -96,7 +99,7 @@ export function generationIn(text: string): string | undefined {
  * that were DOWN, until its first check. In between the file is empty but for its version; after a boot it is missing, and
  * HAProxy says so.
  */
-const globalSection = ({ drainSeconds, logOneIn, https }: RenderHaproxyOptions): string => `\
+const globalSection = ({ drainSeconds, logOneIn, https, metrics = false }: RenderHaproxyOptions): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
 global
     log /dev/log local0 ${logOneIn === 1 ? "info" : "notice"}
@@ -106,7 +109,7 @@ global
     stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
-    maxconn ${connectionsFor(https)}
+    maxconn ${allConnections(connectionsFor(https), metrics)}
     tune.bufsize ${bufferKiB * 1024}
     tune.maxpollevents ${socketsAtOnce}
     server-state-file /run/dropscale-servers.state

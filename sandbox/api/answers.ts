@@ -1,6 +1,7 @@
 import { Type } from "@fastify/type-provider-typebox";
 import type { Static, TSchema } from "typebox";
 
+import { AlertPolicy, UptimeAlert, UptimeCheck, UptimeState } from "./alert-answers.ts";
 import {
     closed,
     Disks,
@@ -185,14 +186,18 @@ const Account = closed({
 export const One = {
     account: one("account", Account),
     action: one("action", Action),
+    alert: one("alert", UptimeAlert),
+    check: one("check", UptimeCheck),
     domain: one("domain", Domain),
     domain_record: one("domain_record", DomainRecord),
     droplet: one("droplet", Droplet),
     firewall: one("firewall", Firewall),
     image: one("image", Image),
+    policy: one("policy", AlertPolicy),
     reserved_ip: one("reserved_ip", ReservedIp),
     snapshot: one("snapshot", Snapshot),
     ssh_key: one("ssh_key", SshKey),
+    state: one("state", UptimeState),
     tag: one("tag", Tag),
     vpc: one("vpc", Vpc),
 };
@@ -200,7 +205,9 @@ export const One = {
 /** Answers with a page of a list, and the key that the list has in it. */
 export const Page = {
     actions: page("actions", Action),
+    alerts: page("alerts", UptimeAlert),
     backups: page("backups", Image),
+    checks: page("checks", UptimeCheck),
     domainRecords: page("domain_records", DomainRecord),
     domains: page("domains", Domain),
     dropletSnapshots: page("snapshots", Image),
@@ -209,6 +216,7 @@ export const Page = {
     images: page("images", Image),
     kernels: page("kernels", Type.Null()),
     members: page("members", Member),
+    policies: page("policies", AlertPolicy),
     regions: page("regions", Region),
     reservedIps: page("reserved_ips", ReservedIp),
     sizes: page("sizes", Size),

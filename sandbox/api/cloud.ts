@@ -14,6 +14,8 @@ export function emptyCloud(): Cloud {
         actions: [],
         tags: [],
         domains: [],
+        alertPolicies: [],
+        uptimeChecks: [],
         nextId: firstId,
     };
 }

@@ -10,13 +10,13 @@ const absent: readonly [method: string, pattern: RegExp][] = [
                 "1-clicks add-ons apps billing byoip_prefixes cdn certificates customers databases",
                 "dedicated-inferences floating_ips functions gen-ai kubernetes load_balancers nfs",
                 "organizations partner_network_connect projects registries registry reports reserved_ipv6 security",
-                "spaces uptime vector-databases volumes vpc_nat_gateways vpc_peerings",
+                "spaces vector-databases volumes vpc_nat_gateways vpc_peerings",
             ]
                 .join(" ")
                 .replaceAll(" ", "|")})(/|$)`,
         ),
     ],
-    ["", /^\/v2\/monitoring\/(?!metrics\/droplet\/cpu$)/],
+    ["", /^\/v2\/monitoring\/(?!alerts(\/|$)|metrics\/droplet\/(cpu|memory_\w+|bandwidth)$)/],
     ["", /^\/v2\/droplets\/(autoscale(\/|$)|backups\/(supported_)?policies$)/],
     ["", /^\/v2\/droplets\/\d+\/(backups\/policy$|destroy_with_associated_resources(\/|$))/],
     ["POST", /^\/v2\/images$/],

@@ -24,6 +24,7 @@ const kinds: Record<string, string> = {
     "/v2/sizes": "sizes",
     "/v2/snapshots": "snapshot",
     "/v2/tags": "tag",
+    "/v2/uptime": "uptime",
     "/v2/vpcs": "vpc",
 };
 const verbs: Record<string, string> = {
@@ -51,6 +52,8 @@ const exceptions: Record<string, string[]> = {
             ["POST", "DELETE"].map((method) => [`${method} /v2/firewalls/:id/${part}`, ["firewall:update"]]),
         ),
     ),
+    "POST /v2/uptime/checks/:id/alerts": ["uptime:create", "uptime:update"],
+    "DELETE /v2/uptime/checks/:id/alerts/:alert": ["uptime:delete", "uptime:update"],
     "POST /v2/reserved_ips/:id/actions": ["reserved_ip:update"],
     "GET /v2/snapshots/:id": ["snapshot:read", "block_storage_snapshot:read"],
     "DELETE /v2/snapshots/:id": ["image:delete", "snapshot:delete"],

@@ -9,13 +9,14 @@ import type { Machines } from "../machines.ts";
 import { checkAnswers } from "./answer-check.ts";
 import { RootCauses } from "./answers.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { CpuMetrics } from "./cpu-metrics.ts";
+import { DropletMetrics } from "./droplet-metrics.ts";
 import { isAbsent } from "./endpoints.ts";
 import { ApiError, badRequest, notFound, unprocessable } from "./errors.ts";
 import { Faults, faultsUrl } from "./faults.ts";
 import type { Api } from "./http.ts";
 import { type Budget, RateLimiter, realBudget } from "./rate-limit.ts";
 import { accountRoutes } from "./routes/account.ts";
+import { alertPolicyRoutes } from "./routes/alert-policies.ts";
 import { domainRoutes } from "./routes/domains.ts";
 import { dropletRoutes } from "./routes/droplets.ts";
 import { firewallRoutes } from "./routes/firewalls.ts";
@@ -23,9 +24,11 @@ import { imageRoutes } from "./routes/images.ts";
 import { monitoringRoutes } from "./routes/monitoring.ts";
 import { reservedIpRoutes } from "./routes/reserved-ips.ts";
 import { tagRoutes } from "./routes/tags.ts";
+import { uptimeRoutes } from "./routes/uptime.ts";
 import { vpcRoutes } from "./routes/vpcs.ts";
 import { Tokens, tokensUrl } from "./scopes.ts";
 import type { Store } from "./store.ts";
+import { UptimeProber } from "./uptime-prober.ts";
 
 export interface ApiOptions {
     instance: Instance;
@@ -37,8 +40,10 @@ export interface ApiOptions {
     dropletLimit?: number;
     /** Requests allowed; default: the real service's. */
     budget?: Budget;
-    /** How often droplets' processors are looked at, in seconds; default 60. */
-    cpuSampleSeconds?: number;
+    /** How often droplets are looked at for their metrics, in seconds; default 60. */
+    metricSeconds?: number;
+    /** How often sites with an uptime check are asked, in seconds; default 60. */
+    uptimeSeconds?: number;
     /** Takes one line; default: nothing is logged. Never given a token, user data or a key. */
     log?: (line: string) => void;
 }
@@ -67,13 +72,16 @@ export function createApi(options: ApiOptions): Api {
         // The real API takes 22 for "22" too.
         ajv: { customOptions: { coerceTypes: true } },
     });
-    const cpu = new CpuMetrics(control, options.cpuSampleSeconds);
+    const metrics = new DropletMetrics(control, options.metricSeconds);
+    const uptime = new UptimeProber(control, options.uptimeSeconds);
     api.addHook("onReady", async () => {
         await control.start();
-        cpu.start();
+        metrics.start();
+        uptime.start();
     });
     api.addHook("preClose", (done) => {
-        cpu.stop();
+        metrics.stop();
+        uptime.stop();
         control.stop();
         done();
     });
@@ -90,6 +98,7 @@ export function createApi(options: ApiOptions): Api {
     reportErrors(api, log);
     for (const routes of [
         accountRoutes,
+        alertPolicyRoutes,
         domainRoutes,
         dropletRoutes,
         firewallRoutes,
@@ -100,7 +109,8 @@ export function createApi(options: ApiOptions): Api {
     ]) {
         routes(api, control);
     }
-    monitoringRoutes(api, control, cpu);
+    monitoringRoutes(api, control, metrics);
+    uptimeRoutes(api, control, uptime);
     return api;
 }
 

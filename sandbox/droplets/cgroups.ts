@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CpuSeconds } from "../machines.ts";
+import type { CpuSeconds, MemoryUse } from "../machines.ts";
 
 /** Processes that a droplet may have; forks fail beyond. Ten times what a busy web server needs. */
 const MAX_PROCESSES = 4096;
@@ -110,6 +110,19 @@ export class Cgroups {
         const text = await readFile(path.join(this.#v2(droplet), "cpu.stat"), "utf8");
         const seconds = (key: string) => Number(new RegExp(`^${key} (\\d+)$`, "m").exec(text)?.[1]) / 1e6;
         return { user: seconds("user_usec"), system: seconds("system_usec") };
+    }
+
+    /** What all its processes have now; `memory.*` is of version 1 where that has the controller. */
+    async memory(droplet: number): Promise<MemoryUse> {
+        const first = this.#all.find(({ controllers }) => controllers.includes("memory"));
+        const folder = path.join((first ?? this.#unified).folder, this.#instanceId, String(droplet));
+        const read = (file: string) => readFile(path.join(folder, file), "utf8");
+        const [used, stat] = await Promise.all([
+            read(first ? "memory.usage_in_bytes" : "memory.current"),
+            read("memory.stat"),
+        ]);
+        const cached = new RegExp(`^${first ? "total_cache" : "file"} (\\d+)$`, "m").exec(stat)?.[1];
+        return { usedBytes: Number(used), cachedBytes: Number(cached ?? 0) };
     }
 
     /** Kills every process at once, and resolves when none is left. */

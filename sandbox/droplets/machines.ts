@@ -6,10 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { type Log, requireLinuxRoot } from "../host.ts";
 import type { Instance } from "../instance.ts";
-import type { CpuSeconds, CreateOptions, Machines } from "../machines.ts";
+import type { CreateOptions, Machines, Usage } from "../machines.ts";
 import type { Cloud, Droplet, SizeSpec } from "../model.ts";
 import { Authority, trustFolder } from "../region/authority.ts";
 import { netnsOf } from "../region/names.ts";
+import { answersOutside } from "../region/outside.ts";
 import { Region } from "../region/region.ts";
 import { MIRROR_FOLDER } from "../region/services.ts";
 import { defaultImage, releaseOf } from "../releases.ts";
@@ -129,8 +130,18 @@ class BootingMachines implements Machines {
         await removeTree(this.#snapshotFolder(snapshotId));
     }
 
-    async cpuSeconds({ id }: Droplet): Promise<CpuSeconds | undefined> {
-        return (await this.#machine(id).isRunning()) ? this.#cgroups.cpuSeconds(id) : undefined;
+    async usage({ id }: Droplet): Promise<Usage | undefined> {
+        if (!(await this.#machine(id).isRunning())) return undefined;
+        const [cpu, memory, traffic] = await Promise.all([
+            this.#cgroups.cpuSeconds(id),
+            this.#cgroups.memory(id),
+            this.#region.traffic(id),
+        ]);
+        return { cpu, memory, traffic };
+    }
+
+    answers(target: string): Promise<boolean> {
+        return answersOutside(this.#instance, target);
     }
 
     async destroy({ id }: Droplet): Promise<void> {

@@ -5,6 +5,7 @@ import pLimit from "p-limit";
 import { gateway } from "../addresses.ts";
 import { requireLinuxRoot, run } from "../host.ts";
 import type { Instance } from "../instance.ts";
+import type { Traffic } from "../machines.ts";
 import type { Cloud, Droplet } from "../model.ts";
 import { METADATA_ADDRESS, netnsOf, portsOf, UPLINK_IN_ROUTER, uplinkOf } from "./names.ts";
 import { renderHostGuard, renderRules, reservedIpPairs } from "./rules.ts";
@@ -139,6 +140,19 @@ export class Region {
         );
     }
 
+    /** What has passed its cables since they were laid, which is when it was switched on. */
+    async traffic(dropletId: number): Promise<Traffic> {
+        const args = ["-n", this.#instance.id, "-s", "-j", "link", "show"];
+        const links = JSON.parse(await run("ip", args)) as LinkStatistics[];
+        const { public: outer, private: inner } = portsOf(dropletId);
+        const bytes = (port: string) => {
+            const { rx, tx } = links.find(({ ifname }) => ifname === port)?.stats64 ?? {};
+            // What the router gets, the droplet has sent.
+            return { inbound: tx?.bytes ?? 0, outbound: rx?.bytes ?? 0 };
+        };
+        return { public: bytes(outer.outside), private: bytes(inner.outside) };
+    }
+
     /** Removes a droplet's namespace and cables and ends its flows. No error when there is nothing. */
     async detach(dropletId: number): Promise<void> {
         const addresses = await this.#removePorts(dropletId);
@@ -228,6 +242,12 @@ export class Region {
 interface Link {
     ifname: string;
     addr_info: { address?: string }[];
+}
+
+/** `ip -s -j link`, as far as it is read here. */
+interface LinkStatistics {
+    ifname: string;
+    stats64?: Record<"rx" | "tx", { bytes: number }>;
 }
 
 /** Runs `ip` once for all lines; the first that fails ends it, and is named. */

@@ -48,6 +48,8 @@ export function exampleCloud(instance: Instance): Cloud {
         actions: [],
         tags: ["lb", "web"],
         domains: [],
+        alertPolicies: [],
+        uptimeChecks: [],
         nextId: 100,
     };
 }

@@ -20,7 +20,7 @@ import { type Measured, type Scenario, scenarios } from "./scenarios.mts";
 import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
 import { benchTls } from "./tls.mts";
-import { replayTraces, tracesTable } from "./traces/table.mts";
+import { historyOfDay, replayTraces, tracesTable } from "./traces/table.mts";
 
 const say = progress();
 /** Needs no machine, nor root. */
@@ -34,7 +34,10 @@ const overHttps: Record<string, Scenario> = Object.fromEntries(
 const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     [tracesScenario]: (measured) => {
         measured.traces = tracesTable(replayTraces());
-        console.log(`Ours · DigitalOcean's autoscale pool · Kubernetes' HPA\n\n${measured.traces}`);
+        console.log(`Ours · DigitalOcean's autoscale pool · Kubernetes' HPA\n\n${measured.traces}\n`);
+        console.log(
+            `A day of the autoscaler alone, replayed, as \`make history\` tells it:\n\n${historyOfDay()}`,
+        );
         return Promise.resolve();
     },
     autoscale: async (measured) => {

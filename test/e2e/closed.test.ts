@@ -18,8 +18,8 @@ import {
 } from "../scan.mts";
 import { makeWorld, upEndsWell, type World } from "../world.mts";
 
-/** What something that listens would most likely listen on at first boot: SSH, nginx or HAProxy, rpcbind, TLS. */
-const bootPorts = [22, 80, 111, 443];
+/** What something that listens would most likely listen on at first boot: SSH, nginx or HAProxy, rpcbind, TLS, metrics. */
+const bootPorts = [22, 80, 111, 443, 8405];
 
 /** DNS, metadata, and Debian packages. */
 const servicePorts = [53, 80, MIRROR_PORT];
@@ -38,6 +38,7 @@ describe("closed by default", () => {
         const { domains, tlsCertificate, tlsKey } = httpsConfig();
         world = made = await makeWorld("nspawn", {
             ...{ replicas: 2, domains, adminHost: true, adminHostImage: "debian-12-x64" },
+            metricsSources: ["admin-host"],
         });
         await world.configureSecret("tlsCertificate", tlsCertificate);
         await world.configureSecret("tlsKey", tlsKey);
@@ -154,7 +155,7 @@ describe("closed by default", () => {
         });
     });
 
-    it("shows the admin host SSH of the load balancer besides, and itself to no other droplet", async () => {
+    it("shows the admin host SSH and, in the VPC, metrics of the load balancer besides, and itself to no other droplet", async () => {
         const [front, admin, web0] = ["load-balancer", "admin-host", "web-0"].map(host);
         const dialled = async (name: string, of: (Host | undefined)[]) => {
             const addresses = of.flatMap((one) => (one ? [one.publicIp, one.privateIp] : []));
@@ -166,9 +167,10 @@ describe("closed by default", () => {
         const seen = await dialled("admin-host", [front, web0]);
         table.push(`admin-host → load-balancer, web-0, dialled: ${seen.join(", ")}`);
         const ports = [22, 80, 443];
-        expect(seen).toEqual(
-            [front?.publicIp, front?.privateIp].flatMap((ip) => ports.map((port) => `${ip}:${port}`)).sort(),
+        const both = [front?.publicIp, front?.privateIp].flatMap((ip) =>
+            ports.map((port) => `${ip}:${port}`),
         );
+        expect(seen).toEqual([...both, `${front?.privateIp}:8405`].sort());
         for (const name of ["web-0", "load-balancer"]) expect(await dialled(name, [admin])).toEqual([]);
     });
 

@@ -173,7 +173,15 @@ describe("an admin host in the account", () => {
                         droplets: [seen],
                         firewalls: [firewall(tag, [ssh22({ addresses: ["198.51.100.7/32"] })])],
                     },
-                    ...{ keys: [], vpcs: [], reservedIps: [], tags: [] },
+                    ...{
+                        keys: [],
+                        vpcs: [],
+                        reservedIps: [],
+                        alerts: [],
+                        uptimeChecks: [],
+                        uptimeAlerts: [],
+                        tags: [],
+                    },
                 },
                 ...more,
             }).map(({ kind, verdict, why }) => `${kind} ${verdict}: ${why}`);

@@ -49,7 +49,16 @@ describe("the admission of one address", () => {
 
     it("is nothing to the doctor while it holds, and deleted by him after that", () => {
         const inventory = {
-            ...{ droplets: [], keys: [], vpcs: [], reservedIps: [], tags: [] },
+            ...{
+                droplets: [],
+                keys: [],
+                vpcs: [],
+                reservedIps: [],
+                alerts: [],
+                uptimeChecks: [],
+                uptimeAlerts: [],
+                tags: [],
+            },
             firewalls: [
                 {
                     ...{

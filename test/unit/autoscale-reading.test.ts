@@ -68,6 +68,13 @@ describe("a look at HAProxy", () => {
             expect(() => parseReading(text)).toThrow("HAProxy does not answer on the load balancer");
     });
 
+    it("is none where the answer was cut off: servers would be missing", () => {
+        const end = answer.indexOf("pool,web-10");
+        expect(() => parseReading(answer.slice(0, end))).toThrow(
+            "HAProxy's answer on the load balancer was cut off",
+        );
+    });
+
     it("becomes a sample with rates, but not across a reload", () => {
         const before = { atMs: 1000, reading: { ...reading, requests: 19, failures: 2 } };
         const now = { atMs: 11_000, reading };

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { SimulatedPool, slots, type Trace } from "../bench/traces/pool.mts";
 import { autoscalePool, dropscale, podAutoscaler, replay } from "../bench/traces/scalers.mts";
-import { replayTraces, tracesTable } from "../bench/traces/table.mts";
+import { historyOfDay, replayTraces, tracesTable } from "../bench/traces/table.mts";
 import { noiseTrace, randomFrom, traces } from "../bench/traces/traces.mts";
 
 const rows = replayTraces();
@@ -145,5 +145,18 @@ describe("the simulated pool", () => {
         expect([6, 7, 8].map((second) => pool.step(second).up)).toEqual([1, 1, 1]);
         expect(pool.paidSeconds).toBe(6 * 3 + 2 * 3 + 2);
         expect(pool.bury(9)).toBe(1);
+    });
+
+    it("ends a day where it began it, and says why of each change", () => {
+        const rows = historyOfDay()
+            .split("\n")
+            .slice(3, -2)
+            .map((row) => row.split("│").map((cell) => cell.trim()));
+        expect(rows.at(-1)?.slice(2, 5)).toEqual(["Ann <ann@example.com>", "0 → 2", "success"]);
+        expect(rows.at(0)?.[3]).toMatch(/→ 2$/);
+        const reasons = rows.slice(0, -1).map((row) => row[7]);
+        expect(reasons).toContain("the schedule wants at least 4 servers");
+        for (const reason of reasons) expect(reason).toMatch(/^busy 0\.\d\d \(target 0\.60|^the schedule/);
+        expect(rows.length).toBeLessThan(30);
     });
 });

@@ -59,6 +59,7 @@ describe("settings", () => {
             adminCidrs: ["203.0.113.0/24"],
             sshFromAnywhere: false,
             backendSources: [],
+            metricsSources: [],
             adminHost: false,
             adminHostImage: "debian-13-x64",
             adminHostSize: "s-1vcpu-1gb",

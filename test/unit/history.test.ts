@@ -3,6 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import pc from "picocolors";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { otherHandAtWork } from "../../tools/autoscale/other-hand";
 import { lastScaling, scalingHistory } from "../../tools/history/entries";
 import { historyJson, historyText } from "../../tools/history/history";
 import { readHistory, runningEntry } from "../../tools/history/read";
@@ -123,6 +124,29 @@ describe("the history of a stack", () => {
         ["other words", "no autoscale: here", { "pulumi.flag.message": "set" }, false],
     ])("takes %s for the autoscaler's or not", (_what, message, environment, expected) => {
         expect(actorOf({ message, environment }, 5).by === "autoscaler").toBe(expected);
+    });
+
+    it("tells what the autoscaler ran from what others applied of its commits", () => {
+        const message = "autoscale: replicas 3 -> 5: busy";
+        const applied = (environment: Record<string, string>) => {
+            const entries = scalingHistory([update(0, 5, { message, environment })]);
+            const nowMs = Date.parse("2026-01-02T00:10:00Z");
+            const conflictOf = (hand: "up" | "commit") => otherHandAtWork(entries, hand, nowMs);
+            return { who: entries[0]?.who, up: conflictOf("up"), commit: conflictOf("commit") };
+        };
+        expect(applied({ "pulumi.flag.message": "set" })).toEqual({
+            who: "autoscaler",
+            up: undefined,
+            commit: expect.stringMatching(/^an autoscaler with --apply up has scaled this stack/) as string,
+        });
+        // By a person, or a pipeline that Pulumi does not know.
+        expect(applied({ "git.dirty": "false" })).toEqual({
+            who: "autoscaler, its commit",
+            up: expect.stringMatching(
+                /^a pipeline, or somebody else, applies what is committed \(autoscaler, its commit/,
+            ) as string,
+            commit: undefined,
+        });
     });
 
     it("knows a pipeline by its name, number and the commit's author, and a person by theirs", () => {

@@ -66,7 +66,10 @@ describe("identity", () => {
 
     it("has every type that the program makes, and no other", async () => {
         const { registrations } = await runProgram({
-            config: { ...httpsConfig(), dnsZone: "example.com", adminHost: true },
+            config: {
+                ...{ ...httpsConfig(), dnsZone: "example.com", adminHost: true },
+                alerts: { email: "ops@example.com" },
+            },
             zones: { "example.com": [] },
         });
         const made = [types.stack, ...registrations.map(({ type }) => type)];

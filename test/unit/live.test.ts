@@ -187,7 +187,8 @@ describe("what HAProxy runs, held against the state", () => {
 
 describe("the answer of a load balancer", () => {
     const part = (name: string, text: string) => `\n-- dropscale: ${name}\n${text}`;
-    const stat = '[[{"objType":"Server","field":{"name":"addr"},"value":{"value":"10.0.0.2:80"}}]]';
+    const stat =
+        "# pxname,svname,scur,status,addr,\npool,web-0,1,UP,10.0.0.2:80,\nuploads,web-0,2,UP,10.0.0.2:80,\n\n";
 
     it("is taken apart: the file to its last byte, and the servers of each worker", () => {
         const old = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state\n3 pool 1 web-0 10.0.0.9 2\n\n";
@@ -201,10 +202,16 @@ describe("the answer of a load balancer", () => {
             host: ["198.51.100.7", "10.0.0.1"],
             text: "global\n    no end of line",
             generation: "0123456789abcdef",
-            servers: [{ address: "10.0.0.2" }],
+            servers: [{ name: "web-0", address: "10.0.0.2", isUp: true, running: 3 }],
             draining: ["10.0.0.9"],
             isApplying: true,
         });
+    });
+
+    it("is none where the servers were cut off: some would be missing", () => {
+        expect(() => parseHaproxy(part("servers", stat.slice(0, -1)) + part("draining", ""))).toThrow(
+            "cut off",
+        );
     });
 
     it("has no servers, not none of them, where no HAProxy answers", () => {

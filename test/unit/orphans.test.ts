@@ -59,7 +59,17 @@ const vpc = (id: string, more: Partial<Inventory["vpcs"][number]> = {}) => ({
     ...{ id, name: prefix, description: `dropscale ${prefix}`, created_at, default: false },
     ...more,
 });
-const nothing: Inventory = { droplets: [], firewalls: [], keys: [], vpcs: [], reservedIps: [], tags: [] };
+const nothing: Inventory = {
+    droplets: [],
+    firewalls: [],
+    keys: [],
+    vpcs: [],
+    reservedIps: [],
+    alerts: [],
+    uptimeChecks: [],
+    uptimeAlerts: [],
+    tags: [],
+};
 /** A load balancer, two servers, and all that goes with them. */
 const everything: Inventory = {
     droplets: [droplet(1, "backend"), droplet(2, "backend"), droplet(3, "load-balancer")],
@@ -68,6 +78,9 @@ const everything: Inventory = {
     vpcs: [vpc("vpc")],
     reservedIps: [{ ip: "203.0.113.9", droplet: { id: 3 } }],
     tags: [{ name: `${prefix}-backend` }, { name: `${prefix}-load-balancer` }],
+    alerts: [],
+    uptimeChecks: [],
+    uptimeAlerts: [],
 };
 const all = [
     ...["droplet 1", "droplet 2", "droplet 3", "firewall fw-b", "firewall fw-l", "SSH key 7", "VPC vpc"],

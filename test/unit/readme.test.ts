@@ -1,7 +1,14 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { allScopes, bakeScopes, metricScopes, previewScopes, zoneScopes } from "../../account/token-scopes";
+import {
+    alertScopes,
+    allScopes,
+    bakeScopes,
+    metricScopes,
+    previewScopes,
+    zoneScopes,
+} from "../../account/token-scopes";
 import { withConfigTable } from "../config-table";
 import { declaredKeys } from "../stack-config";
 
@@ -88,6 +95,12 @@ describe("the docs", () => {
         expect(section("docs/security.md", "Token scopes")).toContain(zone.join(" "));
         expect(section("docs/security.md", "Token scopes")).toContain(
             `With \`autoscale.cpu\`, the autoscaler's token needs \`${metricScopes.join("` `")}\`, too`,
+        );
+        expect(section("docs/security.md", "Token scopes")).toContain(
+            [...alertScopes]
+                .sort()
+                .map((scope) => `\`${scope}\``)
+                .join(" "),
         );
         const more = allScopes.filter((scope) => !previewScopes.includes(scope));
         expect(section("docs/security.md", "Token scopes")).toContain(

@@ -1,23 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { type Live, pair } from "../../tools/live/pool";
-import { type HaproxyServer, parseStatistics } from "../../tools/live/haproxy";
+import type { ServerReading } from "../../tools/live/reading";
 import { statusRows } from "../../tools/status/status";
-import { emptyState, haproxyOf, listed, stateDroplet } from "../live-fixtures";
+import { emptyState, haproxyOf, listed, serverAt, stateDroplet } from "../live-fixtures";
 
 const server = (slot: number) => stateDroplet(`web-${slot}`, `${100 + slot}`, `10.0.0.${slot}`);
-const seen = (address: string, status = "UP"): HaproxyServer => ({
-    name: "some-name",
-    address,
-    status,
-    check: "L7OK",
-    current: 1,
-    total: 20,
-    failed: 3,
-});
+const seen = (address: string, status = "UP"): ServerReading =>
+    serverAt(address, { name: "some-name", status, running: 1, requests: 20, failures: 3 });
 const active = listed(100, "10.0.0.0");
 
 /** Of one server of the state. */
-function live(droplets: (typeof active)[], servers: HaproxyServer[] | Error): Live {
+function live(droplets: (typeof active)[], servers: ServerReading[] | Error): Live {
     const haproxy = servers instanceof Error ? servers : haproxyOf(servers);
     const serving = servers instanceof Error ? servers : new Set(servers.map(({ address }) => address));
     const state = { ...emptyState, resources: [server(0)] };
@@ -63,30 +56,6 @@ describe("the status table", () => {
             "?",
             "gone",
             "not in the stack",
-        ]);
-    });
-
-    it("is made of the servers in HAProxy's statistics, not of its frontends and totals", () => {
-        const object = (objType: string, fields: Record<string, string | number>) =>
-            Object.entries(fields).map(([name, value]) => ({ objType, field: { name }, value: { value } }));
-        const json = JSON.stringify([
-            object("Frontend", { svname: "FRONTEND", status: "OPEN", stot: 9 }),
-            object("Server", {
-                svname: "web-0",
-                addr: "10.0.0.5:80",
-                status: "UP",
-                check_status: "L7OK",
-                scur: 2,
-                stot: 9,
-                econ: 1,
-                eresp: 2,
-            }),
-            object("Backend", { svname: "BACKEND", status: "UP", stot: 9 }),
-            object("Server", { svname: "web-0", status: "no check", scur: 1, stot: 1, econ: 0, eresp: 1 }),
-        ]);
-        const counts = { current: 3, total: 10, failed: 4 };
-        expect(parseStatistics(json)).toEqual([
-            { name: "web-0", address: "10.0.0.5", status: "UP", check: "L7OK", ...counts },
         ]);
     });
 });

@@ -42,6 +42,7 @@ const newNetwork = (name: string, prefix: string) =>
             adminCidrs: ["203.0.113.7/32"],
             sshFromAnywhere: false,
             backendSources: [],
+            metricsSources: [],
             adminHost: false,
         },
     });

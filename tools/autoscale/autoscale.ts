@@ -9,6 +9,7 @@ import { StackConfig } from "../pulumi/stack-config";
 import { CpuWatch } from "./cpu";
 import { commitHand, type Hand, upHand } from "./hands";
 import { Looker } from "./looker";
+import { AutoscalerMetrics, serveMetrics } from "./metrics";
 import type { Decision } from "./model";
 import { otherHandAtWork } from "./other-hand";
 import { Scaler } from "./scaler";
@@ -23,6 +24,8 @@ export interface AutoscaleOptions {
     once?: boolean;
     /** Show pulumi's output only where it fails. @default false */
     quiet?: boolean;
+    /** Serve metrics for Prometheus on this port of 127.0.0.1; not with `once`. @default none are served */
+    metricsPort?: number;
 }
 
 /** How often HAProxy is asked, in seconds. */
@@ -47,6 +50,7 @@ export async function autoscale({
     apply,
     once = false,
     quiet = false,
+    metricsPort,
 }: AutoscaleOptions): Promise<number> {
     const config = new StackConfig(stack);
     // What is wrong in the file is said at once.
@@ -60,6 +64,8 @@ export async function autoscale({
     if (apply === "up" || (apply === undefined && settings.cpu > 0)) await useAccountOf(stack);
     const other = apply && otherHandAtWork(await readHistory(stack, entriesAsked), apply, Date.now());
     if (other) throw new Error(other);
+    const metrics = new AutoscalerMetrics();
+    const server = metricsPort === undefined ? undefined : await serveMetrics(metrics, metricsPort);
     const looker = new Looker(stack, { alone: apply !== undefined });
     const stop = stopOn("SIGINT", "SIGTERM");
     const say = speaker();
@@ -74,6 +80,7 @@ export async function autoscale({
             const isLast = once && looks >= onceLooks;
             const decision: Told = await scaler.round(look, !once || isLast).catch(unreadable);
             say(decision);
+            metrics.tell({ look, decision, settings: scaler.settings });
             const { action, reason, alarming = false } = decision;
             const everySeconds = once ? timerSeconds : lookSeconds;
             const who = {
@@ -96,11 +103,13 @@ export async function autoscale({
     } finally {
         await scaler.settle();
         looker.close();
+        server?.close();
+        server?.closeAllConnections();
     }
 }
 
 /** What people are told of a decision. */
-type Told = Pick<Decision, "action" | "reason" | "alarming">;
+type Told = Pick<Decision, "action" | "reason" | "alarming"> & Partial<Pick<Decision, "replicas">>;
 
 /** A file that somebody is just editing, say: it is looked at again. */
 const unreadable = (error: unknown): Told => ({

@@ -1,4 +1,5 @@
 import type { HistoryEntry } from "../history/entries";
+import { autoscalerItself } from "../history/who";
 import type { Hand } from "./hands";
 
 /** A pipeline that has applied something within so many days applies this stack. */
@@ -22,19 +23,19 @@ export function otherHandAtWork(
         const run = entries.filter(since(pipelineDays * 24 * 60)).find(({ who, by }) => isPipelines(by, who));
         return (
             run &&
-            `a pipeline applies this stack (${run.who}, ${date(run.startedAtMs)}), and its next run would put replicas back: ` +
-                "use --apply commit, or stop the pipeline and come back a week later"
+            `a pipeline, or somebody else, applies what is committed (${run.who}, ${date(run.startedAtMs)}), and its next run would put replicas back: ` +
+                "use --apply commit, or stop that and come back a week later"
         );
     }
-    const run = entries.filter(since(upMinutes)).find(({ who, by }) => by === "autoscaler" && who === by);
+    const run = entries.filter(since(upMinutes)).find(({ who }) => who === autoscalerItself);
     return (
         run &&
         `an autoscaler with --apply up has scaled this stack (${date(run.startedAtMs)}): stop it, and start this one ${upMinutes} min after that`
     );
 }
 
-/** What a pipeline applied for the autoscaler is the pipeline's. */
+/** What others applied for the autoscaler is theirs: a pipeline that Pulumi knows, or one that it does not. */
 const isPipelines = (by: HistoryEntry["by"], who: string): boolean =>
-    by === "pipeline" || (by === "autoscaler" && who !== by);
+    by === "pipeline" || (by === "autoscaler" && who !== autoscalerItself);
 
 const date = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace("T", " ");

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { arrow, duration } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { TimedReading } from "../live/reading";
@@ -44,6 +45,8 @@ const seenIn = ({
 
 /** The autoscaler of one stack: takes a look, decides, and has its hand make the change while it goes on looking. */
 export class Scaler {
+    /** Of the last round; `undefined`: the config could not be read. */
+    settings: AutoscaleSettings | undefined;
     private readonly file: string;
     private memory: Memory;
     private before: TimedReading | undefined;
@@ -70,7 +73,9 @@ export class Scaler {
 
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
     async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
+        this.settings = undefined;
         const wanted = readWanted(this.config);
+        this.settings = wanted.settings;
         this.remember(look, wanted);
         const { pool, alarming } = await this.poolOf(look, wanted);
         const step = this.decide(look, wanted, pool);

@@ -117,7 +117,7 @@ async function examine(
 ): Promise<Examination & Pick<Known, "neverServed">> {
     const { name, prefix, vpcId } = stack;
     const droplets = readDroplets();
-    const inventory = await readInventory(droplets);
+    const inventory = await readInventory(prefix, droplets);
     const locks = await readUnseenLocks(stack);
     if (again?.refresh) await refreshState(name);
     const exported = await readPulumi("stack", "export", "--stack", name);
@@ -211,9 +211,9 @@ async function clear(stack: Stack, found: Examination, say: (text: string) => vo
 
 async function deleteOrphans(orphans: readonly Orphan[], say: (text: string) => void): Promise<void> {
     const due = orphans.filter(({ verdict }) => verdict === "delete");
-    const remove = async ({ kind, name, id }: Orphan) => {
+    const remove = async ({ kind, name, id, check }: Orphan) => {
         const { route, pending } = kinds[kind];
-        await deleteFromApi(`${route}/${id}`, pending);
+        await deleteFromApi(`${route}/${check === undefined ? "" : `${check}/alerts/`}${id}`, pending);
         say(`deleted ${kind} ${name} (${id})`);
     };
     // One that is still being made takes a while; the others need not wait for it.

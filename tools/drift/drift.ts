@@ -111,7 +111,7 @@ async function orphans(
     state: StackState,
     droplets: ReturnType<typeof readDroplets>,
 ): Promise<Drift[]> {
-    const inventory = await readInventory(droplets);
+    const inventory = await readInventory(prefix, droplets);
     const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
     const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };

@@ -7,9 +7,12 @@ export const autoscalePrefix = "autoscale: ";
 /** Who changed a stack. */
 export interface Actor {
     by: "autoscaler" | "pipeline" | "person";
-    /** `autoscaler`, `GitHub Actions #5 (Ann)`, `Ann <ann@example.com>`, or why nobody is known. */
+    /** {@link autoscalerItself}, `autoscaler, GitHub Actions #5`, `Ann <ann@example.com>`, or why nobody is known. */
     who: string;
 }
+
+/** It ran `pulumi up`. What it committed, others apply. */
+export const autoscalerItself = "autoscaler";
 
 /**
  * Who did it, as far as Pulumi records it: the pipeline, and the author of the commit that was checked out.
@@ -22,8 +25,10 @@ export function actorOf(
 ): Actor {
     const { environment: env } = update;
     const pipeline = env["ci.system"] && pipelineOf(env);
-    if (isAutoscaler(update, replicas))
-        return { by: "autoscaler", who: pipeline ? `autoscaler, ${pipeline}` : "autoscaler" };
+    if (isAutoscaler(update, replicas)) {
+        const applied = isGiven(env) ? autoscalerItself : "autoscaler, its commit";
+        return { by: "autoscaler", who: pipeline ? `autoscaler, ${pipeline}` : applied };
+    }
     if (pipeline) {
         const author = env["git.author"];
         return { by: "pipeline", who: author ? `${pipeline} (${plain(author)})` : pipeline };
@@ -40,12 +45,15 @@ function isAutoscaler(
     replicas?: number,
 ) {
     if (!message.startsWith(autoscalePrefix)) return false;
-    if (env["pulumi.flag.message"] !== undefined) return true;
+    if (isGiven(env)) return true;
     const [, wanted] = /^autoscale: replicas \d+ (?:→|->) (\d+)/.exec(message) ?? [];
     if (wanted !== undefined && Number(wanted) !== replicas) return false;
     // A pipeline's checkout is dirty by what it wrote itself.
     return env["ci.system"] !== undefined || env["git.dirty"] === "false";
 }
+
+/** The message was given to `pulumi` itself; without one it is the commit's title. */
+const isGiven = (env: Update["environment"]): boolean => env["pulumi.flag.message"] !== undefined;
 
 /** https://www.pulumi.com/docs/iac/operations/continuous-delivery/: what Pulumi knows of the pipeline that it runs in. */
 function pipelineOf(env: Update["environment"]): string {
@@ -63,6 +71,6 @@ function personOf(env: Update["environment"]): string {
 
 /** Why, in the words of who did it: not the title of a commit beside which something was changed by hand. */
 export function reasonOf({ message, environment: env }: Pick<Update, "message" | "environment">): string {
-    const isTitle = env["pulumi.flag.message"] === undefined && env["ci.system"] === undefined;
+    const isTitle = !isGiven(env) && env["ci.system"] === undefined;
     return isTitle && env["git.dirty"] === "true" ? "" : plain(message);
 }

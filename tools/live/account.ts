@@ -1,6 +1,6 @@
 import { dropletTags, identityOf, types } from "../../lib/identity";
 import type { Deployment } from "../pulumi/state";
-import { listAll } from "./api";
+import { ApiRefusal, listAll } from "./api";
 
 /** What the account has; fields as the API names them. */
 export interface Inventory {
@@ -28,6 +28,11 @@ export interface Inventory {
     reservedIps: { ip: string; droplet: { id: number } | null }[];
     /** The API does not say when one was made. */
     tags: { name: string }[];
+    /** The API does not say when alerts and checks were made. None where the token may not see them. */
+    alerts: { uuid: string; description: string; tags: string[] | null }[];
+    uptimeChecks: { id: string; name: string }[];
+    /** Of the stack's own checks; `check` is the id of one. */
+    uptimeAlerts: { id: string; name: string; check: string }[];
 }
 
 export type Droplet = Inventory["droplets"][number];
@@ -65,17 +70,43 @@ export async function readTaggedDroplets(prefix: string, adminHost = false): Pro
     return (await Promise.all(lists)).flat();
 }
 
-/** @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for */
-export async function readInventory(all: Promise<Droplet[]> = readDroplets()): Promise<Inventory> {
-    const [droplets, firewalls, keys, vpcs, reservedIps, tags] = await Promise.all([
+/**
+ * @param prefix Of the stack.
+ * @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for
+ */
+export async function readInventory(
+    prefix: string,
+    all: Promise<Droplet[]> = readDroplets(),
+): Promise<Inventory> {
+    const [droplets, firewalls, keys, vpcs, reservedIps, alerts, uptime, tags] = await Promise.all([
         all,
         listAll<Firewall>("firewalls", "firewalls"),
         listAll<Inventory["keys"][number]>("account/keys", "ssh_keys"),
         listAll<Inventory["vpcs"][number]>("vpcs", "vpcs"),
         listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
+        listAll<Inventory["alerts"][number]>("monitoring/alerts", "policies").catch(noneIfForbidden),
+        readUptime(prefix),
         listAll<Inventory["tags"][number]>("tags", "tags"),
     ]);
-    return { droplets, firewalls, keys, vpcs, reservedIps, tags };
+    return { droplets, firewalls, keys, vpcs, reservedIps, alerts, ...uptime, tags };
+}
+
+async function readUptime(prefix: string): Promise<Pick<Inventory, "uptimeChecks" | "uptimeAlerts">> {
+    const checks = await listAll<Inventory["uptimeChecks"][number]>("uptime/checks", "checks").catch(
+        noneIfForbidden,
+    );
+    const uptimeChecks = checks.filter(({ name }) => name.startsWith(identityOf(prefix).alertName("")));
+    const alerts = uptimeChecks.map(async ({ id: check }) => {
+        const found = await listAll<{ id: string; name: string }>(`uptime/checks/${check}/alerts`, "alerts");
+        return found.map(({ id, name }) => ({ id, name, check }));
+    });
+    return { uptimeChecks, uptimeAlerts: (await Promise.all(alerts)).flat() };
+}
+
+/** Only a stack with `alerts` needs a token that may see them. */
+function noneIfForbidden(error: unknown): never[] {
+    if (error instanceof ApiRefusal && error.status === 403) return [];
+    throw error;
 }
 
 /** A kind of thing: in a table, in a state, and in the API, with the answers there that only mean "not yet". */
@@ -88,6 +119,9 @@ export const kinds = {
     VPC: { type: types.vpc, route: "vpcs", pending: [403, 409] },
     "reserved IP": { type: types.reservedIp, route: "reserved_ips", pending: [] },
     tag: { type: types.tag, route: "tags", pending: [] },
+    alert: { type: types.monitorAlert, route: "monitoring/alerts", pending: [] },
+    "uptime check": { type: types.uptimeCheck, route: "uptime/checks", pending: [] },
+    "uptime alert": { type: types.uptimeAlert, route: "uptime/checks", pending: [] },
 } as const;
 
 /** Kind and id of all that a state knows, what is marked for deletion too. */

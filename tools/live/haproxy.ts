@@ -1,21 +1,7 @@
 import type { StackOutputs } from "../pulumi/run";
 import { type Heard, heartbeatIn, printHeartbeat } from "./heartbeat";
+import { parseServers, runningGeneration, type ServerReading } from "./reading";
 import { onLoadBalancer } from "./ssh";
-
-/** What HAProxy says of a server. https://docs.haproxy.org/2.6/management.html#9.1 */
-export interface HaproxyServer {
-    name: string;
-    address: string;
-    /** `UP`, `DOWN`, `MAINT`, `UP 1/2`, … */
-    status: string;
-    /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, …; `INI` before the first one, `* ` if one is under way. */
-    check: string;
-    current: number;
-    /** Requests since HAProxy was reloaded last. */
-    total: number;
-    /** Of those, failed ones: connections refused or cut, answers that were none. */
-    failed: number;
-}
 
 export interface LiveHaproxy {
     /** The host's own addresses: they tell which of the stack's load balancers has answered. */
@@ -25,7 +11,7 @@ export interface LiveHaproxy {
     /** That the worker names which takes connections; `undefined`: none answers, or it runs a text that is not ours. */
     generation: string | undefined;
     /** Of that worker; `undefined`: none answers. */
-    servers: HaproxyServer[] | undefined;
+    servers: ServerReading[] | undefined;
     /** Addresses of the servers of workers that only end their last requests. */
     draining: string[];
     /** A run applies another text just now; one whose connection broke goes on without it. */
@@ -49,7 +35,7 @@ part() { printf '\\n${separator("%s")}\\n' "$1"; }
 part host; hostname -I
 part text; cat /etc/haproxy/haproxy.cfg 2>/dev/null
 part info; master '@1 show info'
-part servers; master '@1 show stat -1 4 -1 json'
+part servers; master '@1 show stat -1 4 -1'
 part draining
 for pid in $(master 'show proc' | awk '/^#/ { old = $2 == "old" } old && $2 == "worker" { print $1 }'); do
     master "@!$pid show servers state"
@@ -58,11 +44,12 @@ part applying; flock --nonblock ${applyLock} true || echo yes
 part heartbeat; ${printHeartbeat}
 part end`;
 
-/** Asks the load balancer that has the stack's address. @throws Error if it can't, or the answer is something else. */
+/** Asks the load balancer that has the stack's address. @throws Error if it can't, or the answer is something else */
 export async function readHaproxy(outputs: StackOutputs): Promise<LiveHaproxy> {
     return parseHaproxy(await onLoadBalancer(outputs, question));
 }
 
+/** Takes apart what {@link question} prints. @throws Error where HAProxy's part is something else, or was cut off */
 export function parseHaproxy(printed: string): LiveHaproxy {
     const [host = "", text = "", info = "", servers = "", draining = "", applying = "", heartbeat = ""] =
         parts.map((name, i) => {
@@ -74,44 +61,12 @@ export function parseHaproxy(printed: string): LiveHaproxy {
     return {
         host: host.trim().split(/\s+/),
         text,
-        generation: /^description: gen=([0-9a-f]{16})$/im.exec(info)?.[1],
-        servers: servers.trim() === "" ? undefined : parseStatistics(servers),
+        generation: runningGeneration(info),
+        servers: servers.trim() === "" ? undefined : parseServers(servers),
         draining: draining.trim() === "" ? [] : parseServersState(draining),
         isApplying: applying.trim() !== "",
         heartbeat: heartbeatIn(heartbeat),
     };
-}
-
-interface StatisticsField {
-    objType: string;
-    field: { name: string };
-    value: { value: string | number };
-}
-
-/**
- * Takes the servers out of `show stat json`. A server stands in each backend: its state is that of the first one, which
- * has the checks; requests are those of all.
- */
-export function parseStatistics(json: string): HaproxyServer[] {
-    const objects = JSON.parse(json) as StatisticsField[][];
-    const servers = new Map<string, HaproxyServer>();
-    for (const fields of objects.filter(([first]) => first?.objType === "Server")) {
-        const values = new Map(fields.map(({ field, value }) => [field.name, value.value]));
-        const text = (name: string): string => String(values.get(name) ?? "");
-        const number = (name: string): number => Number(values.get(name) ?? 0);
-        const name = text("svname");
-        const server = servers.get(name) ?? {
-            name,
-            address: text("addr").replace(/:\d+$/, ""),
-            ...{ status: text("status"), check: text("check_status") },
-            ...{ current: 0, total: 0, failed: 0 },
-        };
-        server.current += number("scur");
-        server.total += number("stot");
-        server.failed += number("econ") + number("eresp");
-        servers.set(name, server);
-    }
-    return [...servers.values()];
 }
 
 /** What {@link askHaproxy} prints where no HAProxy runs. */

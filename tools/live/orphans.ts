@@ -1,14 +1,24 @@
-import { readBuilder } from "../../lib/baked-images";
 import { dropletTags, identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
+import { leftByBakes } from "./bakes";
 import { type Answers, frontsOf, type Known } from "./in-service";
-import { carriesTagOf, doubtBuilder, doubtDroplet, doubtFirewall, doubtKey, doubtVpc } from "./ownership";
+import {
+    carriesTagOf,
+    doubtAlert,
+    doubtCheck,
+    doubtDroplet,
+    doubtFirewall,
+    doubtKey,
+    doubtVpc,
+} from "./ownership";
 
 export interface Orphan {
     kind: keyof typeof kinds;
     name: string;
     id: string;
+    /** Of an uptime alert: the check that it hangs on. */
+    check?: string;
     /** RFC 3339, where the API knows it. */
     created?: string;
     /**
@@ -21,8 +31,6 @@ export interface Orphan {
 
 /** Younger than this, a run that can't be seen from here may still be making it; in hours. */
 const youngHours = 1;
-/** The same of what `bake` makes: user data may take four hours, and a snapshot one. */
-const youngBuilderHours = 6;
 
 /** What {@link findOrphans} has to know. */
 export interface Case extends Known {
@@ -75,8 +83,11 @@ export function findOrphans(of: Case): Orphan[] {
         );
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
-    const rest = [...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
-    return [...droplets, ...rest, ...leftByBakes(of)];
+    const own = [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
+    const byBakes = leftByBakes(prefix, inventory, (created, why, hours) =>
+        unlessYoung(created, why, of, hours),
+    );
+    return [...own, ...judgeAlerts(of), ...byBakes];
 }
 
 /** None for what the state knows. */
@@ -170,49 +181,26 @@ function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
         });
 }
 
-/** Of bakes that were killed: a droplet, its firewall and its tag, each with the name of the three. */
-function leftByBakes(of: Case): Orphan[] {
-    const { prefix, inventory } = of;
-    const judge = (tag: string, other?: Judgement): Judgement[] => {
-        const builder = readBuilder(prefix, tag);
-        if (!builder) return [];
-        return [
-            other ?? unlessYoung(builder.startedAt.toISOString(), "left by a bake", of, youngBuilderHours),
-        ];
-    };
-    const droplets = inventory.droplets.flatMap((droplet) => {
-        const tag = droplet.tags.find((name) => readBuilder(prefix, name)) ?? "";
-        const { id, name, created_at: created } = droplet;
-        const doubt = told(doubtBuilder(droplet, readBuilder(prefix, tag)));
-        return judge(tag, doubt).map((judged): Orphan => ({
-            kind: "droplet",
-            name,
-            id: String(id),
-            created,
-            ...judged,
-        }));
-    });
-    /** Without its firewall, or its tag, a droplet would be open. */
-    const needed = (tag: string): Judgement | undefined => {
-        const guards = inventory.droplets.filter(({ tags }) => tags.includes(tag));
-        const stays = droplets.find(
-            ({ id, verdict }) => verdict !== "delete" && guards.some((one) => String(one.id) === id),
+/** Nobody needs them, and they would go on to tell people. What hangs on a check goes with it. */
+function judgeAlerts(of: Case): Orphan[] {
+    const { prefix, inventory, known } = of;
+    const own = identityOf(prefix).alertName("");
+    const unknown = () => unlessYoung(undefined, "not in the state", of);
+    const alerts = inventory.alerts
+        .filter(({ description }) => description.startsWith(own))
+        .flatMap((alert) => {
+            const thing = { id: alert.uuid, name: alert.description };
+            return orphan("alert", thing, of, () => told(doubtAlert(prefix, alert)) ?? unknown());
+        });
+    const checks = inventory.uptimeChecks.flatMap((check) =>
+        orphan("uptime check", check, of, () => told(doubtCheck(prefix, check)) ?? unknown()),
+    );
+    const ofChecks = inventory.uptimeAlerts
+        .filter(({ check }) => known.has(`uptime check ${check}`))
+        .flatMap(({ check, ...alert }) =>
+            orphan("uptime alert", alert, of, unknown).map((found) => ({ ...found, check })),
         );
-        return stays && { verdict: stays.verdict, why: `${stays.name} (${stays.id}) needs it, ${stays.why}` };
-    };
-    const firewalls = inventory.firewalls.flatMap(({ id, name, created_at: created }) =>
-        judge(name, needed(name)).map((judged): Orphan => ({
-            kind: "firewall",
-            name,
-            id,
-            created,
-            ...judged,
-        })),
-    );
-    const tags = inventory.tags.flatMap(({ name }) =>
-        judge(name, needed(name)).map((judged): Orphan => ({ kind: "tag", name, id: name, ...judged })),
-    );
-    return [...droplets, ...firewalls, ...tags];
+    return [...alerts, ...checks, ...ofChecks];
 }
 
 /** They have no names: one of ours is only known while it points at a droplet. */

@@ -11,7 +11,8 @@ import {
     isServer,
     resourceOf,
 } from "../../lib/identity";
-import { listenersFor } from "../../lib/listeners";
+import { uptimeNames, uptimeWords } from "../../lib/alert-policies";
+import { listenersFor, metricsListener } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
 
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
@@ -49,9 +50,12 @@ export function doubtFirewall(prefix: string, firewall: Firewall): Doubt {
     return hasOurRules(prefix, firewall) ? undefined : "its rules are none that this program makes";
 }
 
+/** Kinds of whom a rule names, where the config may name them. */
+const anyPeers = /^(addresses|tags|addresses tags)$/;
+
 const publicPorts = listenersFor(true).map(({ port }) => String(port));
 
-/** As components/network.ts makes them. What `adminCidrs` and `backendSources` name may be any. */
+/** As components/network.ts makes them. What `adminCidrs`, `backendSources` and `metricsSources` name may be any. */
 function hasOurRules(prefix: string, firewall: Firewall): boolean {
     const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
     const inbound = (firewall.inbound_rules ?? []).map(({ protocol, ports = "", sources }) => {
@@ -72,7 +76,9 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
             ports === "22"
                 ? kinds === "addresses" ||
                   (kinds === "addresses tags" && sources.tags?.join() === adminHostTag)
-                : publicPorts.includes(ports) && kinds === "addresses";
+                : ports === String(metricsListener.port)
+                  ? anyPeers.test(kinds)
+                  : publicPorts.includes(ports) && kinds === "addresses";
         return inbound.every(mayEnter) && inbound.length >= 2;
     }
     const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
@@ -81,7 +87,7 @@ function hasOurRules(prefix: string, firewall: Firewall): boolean {
         own?.ports === "0" &&
         own.kinds === "tags" &&
         own.sources.tags?.join() === loadBalancerTag &&
-        more.every(({ ports, kinds }) => ports !== "0" && /^(addresses|tags|addresses tags)$/.test(kinds))
+        more.every(({ ports, kinds }) => ports !== "0" && anyPeers.test(kinds))
     );
 }
 
@@ -104,4 +110,18 @@ export function doubtKey(prefix: string, { public_key: key }: Inventory["keys"][
 export function doubtVpc(prefix: string, { description }: Inventory["vpcs"][number]): Doubt {
     const { vpcDescription } = identityOf(prefix);
     return description === vpcDescription ? undefined : `its description is not '${vpcDescription}'`;
+}
+
+/** Of an alert whose description begins as ours do: ours is for machines with tags of ours, and no other. */
+export function doubtAlert(prefix: string, { tags }: Inventory["alerts"][number]): Doubt {
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
+    const others = (tags ?? []).filter((tag) => tag !== backendTag && tag !== loadBalancerTag);
+    if (others.length > 0) return `it is for other tags, too: ${others.join(", ")}`;
+    return tags?.length ? undefined : "it is for no tag of this stack";
+}
+
+/** Of a check whose name begins as ours does. */
+export function doubtCheck(prefix: string, { name }: Inventory["uptimeChecks"][number]): Doubt {
+    const own = identityOf(prefix).alertName(uptimeWords[uptimeNames.check]);
+    return name === own ? undefined : `its name is not '${own}'`;
 }

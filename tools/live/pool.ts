@@ -6,7 +6,8 @@
  * names of those that still serve.
  */
 import { commandNames, isAdminHost, isLoadBalancer, resourceOf, slotOf, types } from "../../lib/identity";
-import { type HaproxyServer, type LiveHaproxy, readHaproxy } from "./haproxy";
+import { type LiveHaproxy, readHaproxy } from "./haproxy";
+import type { ServerReading } from "./reading";
 import type { Stack } from "../pulumi/stack";
 import type { ListedDroplet } from "./account";
 import { carriesTagOf } from "./ownership";
@@ -34,7 +35,7 @@ export interface LiveDroplet {
     status: string;
     /** Requests may come to it; `undefined`: who could tell did not answer, so it may. Never to an admin host. */
     serves: boolean | undefined;
-    haproxy: HaproxyServer | undefined;
+    haproxy: ServerReading | undefined;
 }
 
 /** Addresses to which requests come, of load balancers and of servers; or why that is not known. */
@@ -106,7 +107,7 @@ export function pair(
     state: Pick<StackState, "resources" | "leftovers">,
     listed: readonly ListedDroplet[] | undefined,
     serving: Serving,
-    servers: readonly HaproxyServer[] = [],
+    servers: readonly ServerReading[] = [],
 ): LiveDroplet[] {
     const there = new Map(listed?.map((droplet) => [String(droplet.id), droplet]));
     const known = [

@@ -2,7 +2,7 @@ import { parse } from "csv-parse/sync";
 import { slotOf } from "../../lib/identity";
 import { type Heard, heartbeatIn } from "./heartbeat";
 
-/** A server as HAProxy has it just now. */
+/** A server as HAProxy has it just now. https://docs.haproxy.org/2.6/management.html#9.1 */
 export interface ServerReading {
     name: string;
     /** `undefined` for a name that is none of ours. */
@@ -12,7 +12,7 @@ export interface ServerReading {
     /** `UP`, `UP 1/2` (a check has failed), `DOWN`, `DOWN 1/2` (a check has passed), `MAINT`, … */
     status: string;
     isUp: boolean;
-    /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, … */
+    /** How the last health check ended: `L7OK`, `L7STS`, `L4CON`, …; `INI` before the first one. */
     check: string;
     /** Since its status changed last, in seconds. */
     statusSeconds: number;
@@ -77,23 +77,19 @@ export function ratePerSecond(
 
 type Row = Readonly<Record<string, string | undefined>>;
 
-/** @throws Error where that is not HAProxy's answer to `show info` and `show stat`. */
+/** @throws Error where that is not HAProxy's whole answer to `show info` and `show stat`. */
 export function parseReading(answer: string): PoolReading {
     const info = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(answer)?.[1] ?? "";
-    const rows = answer
-        .split(/^# (?=pxname,)/m)
-        .slice(1)
-        // Each table ends with a blank line; what follows it is another answer.
-        .flatMap((table) => parse<Row>(table.split(/^\s*$/m)[0] ?? "", tableOptions));
-    const backends = rows.filter(({ svname }) => svname === "BACKEND");
+    const rows = rowsOf(answer);
+    const backends = rows.filter(({ svname }) => svname === total);
     if (info("Pid") === "" || backends.length === 0)
         throw new Error("HAProxy does not answer on the load balancer");
     const requests = backends.filter(({ pxname }) => pxname !== "streams");
-    const servers = serversOf(rows.filter(({ svname }) => svname !== "BACKEND"));
+    const servers = serversOf(rows);
     return {
         pid: Number(info("Pid")),
         uptimeSeconds: Number(info("Uptime_sec")),
-        generation: /^gen=([0-9a-f]{16})$/.exec(info("description"))?.[1] ?? "",
+        generation: runningGeneration(answer) ?? "",
         idlePercent: Number(info("Idle_pct")),
         connections: Number(info("CurrConns")),
         maxConnections: Number(info("Maxconn")),
@@ -114,15 +110,37 @@ export function parseReading(answer: string): PoolReading {
     };
 }
 
+/** The servers in HAProxy's answer to `show stat`. @throws Error where it is something else, or was cut off */
+export const parseServers = (answer: string): ServerReading[] => serversOf(rowsOf(answer));
+
+/** Which haproxy.cfg runs, by the answer to `show info`; `undefined`: none of ours. */
+export const runningGeneration = (answer: string): string | undefined =>
+    /^description: gen=([0-9a-f]{16})$/im.exec(answer)?.[1];
+
 /** HAProxy ends each line with a comma, and quotes what has one in it. */
 const tableOptions = { columns: true, relax_column_count: true, skip_empty_lines: true } as const;
+
+/** Of each table. It ends with a blank line, and what follows that is another answer; without one servers may be missing. */
+function rowsOf(answer: string): Row[] {
+    const tables = answer.split(/^# (?=pxname,)/m).slice(1);
+    if (tables.length === 0) throw new Error("HAProxy does not answer on the load balancer");
+    return tables.flatMap((table) => {
+        const end = table.indexOf("\n\n");
+        if (end < 0) throw new Error("HAProxy's answer on the load balancer was cut off");
+        return parse<Row>(table.slice(0, end), tableOptions);
+    });
+}
+
+/** Names of the rows that are no servers. */
+const total = "BACKEND";
 
 /** A server stands in each backend: its state is that of `pool`, which has the checks; requests are those of all. */
 function serversOf(rows: readonly Row[]): ServerReading[] {
     const named = new Map<string, Row[]>();
-    for (const row of rows) named.set(row.svname ?? "", [...(named.get(row.svname ?? "") ?? []), row]);
+    for (const row of rows.filter(({ svname }) => svname !== total && svname !== "FRONTEND"))
+        named.set(row.svname ?? "", [...(named.get(row.svname ?? "") ?? []), row]);
     return [...named].map(([name, all]) => {
-        const [row = {}] = all;
+        const row = all.find(({ pxname }) => pxname === "pool") ?? all[0] ?? {};
         const status = row.status ?? "";
         return {
             name,

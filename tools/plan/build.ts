@@ -1,3 +1,4 @@
+import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
 import { sayAutoscaleOf } from "../../lib/autoscale-words";
 import { names, types } from "../../lib/identity";
 import { factsOf } from "../../policy/facts";
@@ -189,6 +190,7 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
         drainSeconds: Number(raw.drainSeconds),
         trustedProxies: list("trustedProxies").map(String),
         logOneIn: Number(raw.logOneIn),
+        metrics: list("metricsSources").length > 0,
         ...(list("domains").length > 0 && {
             https: {
                 ...{ redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
@@ -228,20 +230,34 @@ function costOf(
     left: Parameters<typeof sizeOf>[0][],
     { monthlyPrices }: AccountFacts,
 ): Plan["monthlyCost"] {
-    const cost = (droplets: Parameters<typeof sizeOf>[0][]): number | null => {
+    const cost = (droplets: Parameters<typeof sizeOf>[0][], isChecked: boolean): number | null => {
         const prices = droplets.map((droplet) => monthlyPrices.get(sizeOf(droplet) ?? ""));
         return prices.includes(undefined)
             ? null
-            : cents(prices.reduce<number>((sum, price = 0) => sum + price, 0));
+            : cents(
+                  prices.reduce<number>(
+                      (sum, price = 0) => sum + price,
+                      isChecked ? uptimeCheckMonthlyUsd : 0,
+                  ),
+              );
     };
     const droplets = changes.filter(({ type }) => type === types.droplet);
+    const checks = changes.filter(({ type }) => type === types.uptimeCheck);
     const old = [...droplets.flatMap(({ before }) => before ?? []), ...left];
-    const [before, after] = [cost(old), cost(droplets.flatMap(({ after }) => after ?? []))];
+    const has = (when: "before" | "after") => checks.some((check) => check[when]);
+    const [before, after] = [
+        cost(old, has("before")),
+        cost(
+            droplets.flatMap(({ after }) => after ?? []),
+            has("after"),
+        ),
+    ];
+    const atOnce = [...old, ...droplets.filter(isMade).flatMap(({ after }) => after ?? [])];
     return {
         before,
         after,
         difference: before === null || after === null ? null : cents(after - before),
-        whileRunning: cost([...old, ...droplets.filter(isMade).flatMap(({ after }) => after ?? [])]),
+        whileRunning: cost(atOnce, has("before") || has("after")),
     };
 }
 

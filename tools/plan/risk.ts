@@ -1,5 +1,15 @@
-import { isAdminHost, isComponent, isLoadBalancer, isOfAdminHost, isServer, types } from "../../lib/identity";
-import { compareTexts, some } from "../cli/words";
+import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
+import {
+    isAdminHost,
+    isComponent,
+    isLoadBalancer,
+    isOfAdminHost,
+    isOfAlerts,
+    isServer,
+    types,
+} from "../../lib/identity";
+import { unknownValue } from "../../policy/facts";
+import { compareTexts, dollars, some } from "../cli/words";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
 
@@ -47,6 +57,10 @@ const resourceKinds: Record<string, Kind> = {
         costs: { create: "none", update: "none", replace: "unknown", delete: "unknown" },
         meaning: "the name leads nowhere, or elsewhere",
     },
+    // No request comes to any of them.
+    [types.monitorAlert]: { kind: "alert", costs: { ...changedTogether, delete: "none" } },
+    [types.uptimeCheck]: { kind: "uptime check", costs: { ...changedTogether, delete: "none" } },
+    [types.uptimeAlert]: { kind: "uptime alert", costs: { ...changedTogether, delete: "none" } },
     [types.remoteCommand]: {
         kind: "command on the load balancer",
         costs: { ...changedTogether, delete: "none" },
@@ -62,15 +76,31 @@ export function listOthers(changes: readonly Change[]): OtherChange[] {
         const { action, type, name, reasons } = change;
         const isOfSite = type === types.droplet && !isAdminHost(change);
         if (action === "same" || isOfSite || isComponent(type)) return [];
-        const what = reasons.flatMap((input) =>
-            input === "inboundRules" ? inboundDifference(change) : [input],
-        );
+        const what = isOfAlerts(change.urn)
+            ? alertDifference(change)
+            : reasons.flatMap((input) => (input === "inboundRules" ? inboundDifference(change) : [input]));
         return [{ action, kind: kindOf(change), name, what }];
     });
 }
 
 function kindOf(change: Change): string {
     return isAdminHost(change) ? adminHostKind : (resourceKinds[change.type]?.kind ?? change.type);
+}
+
+/** What it tells of, in the words that people will get; what a check asks, and costs; whether others are told. */
+function alertDifference({ type, action, before, after, reasons }: Change): string[] {
+    const { description, name, target } = (action === "delete" ? before : after)?.inputs ?? {};
+    const words = String(description ?? name).replace(/^[^:]*: /, "");
+    const cost = `${dollars(uptimeCheckMonthlyUsd)} a month`;
+    const site = action === "delete" ? [cost] : [typeof target === "string" ? target : "", cost];
+    return [
+        words,
+        ...(type === types.uptimeCheck && action !== "update" ? site : []),
+        ...(action === "update" && reasons.includes("target") ? [String(target)] : []),
+        ...(action === "update" && reasons.some((key) => ["alerts", "notifications"].includes(key))
+            ? ["other receivers"]
+            : []),
+    ].filter((text) => text !== "" && text !== unknownValue);
 }
 
 interface InboundRule {

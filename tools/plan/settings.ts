@@ -27,12 +27,13 @@ export function settingsOf(
     userDataFile: string,
 ): Setting[] {
     const settings = new Map<string, Setting>();
-    // HTTPS comes and goes with its component, in a stack that is there.
+    // These come and go with their components, in a stack that is there.
+    const ofOneKey: string[] = [types.https, types.alerts];
     const isThere = changes.some(({ type, before }) => type === types.pool && before);
     const updated = changes.filter(
         ({ type, action }) =>
             isComponent(type) &&
-            (action === "update" || (type === types.https && action !== "same" && isThere)),
+            (action === "update" || (ofOneKey.includes(type) && action !== "same" && isThere)),
     );
     for (const { type, before, after } of updated) {
         for (const input of Object.keys({ ...before?.inputs, ...after?.inputs })) {
@@ -41,8 +42,8 @@ export function settingsOf(
             const [old = null, next = null] = values.map(show);
             if (type === types.network && input === "prefix")
                 for (const part of prefixParts(values)) settings.set(part.key, part);
-            else if (key === "autoscale" && type === types.pool)
-                for (const part of autoscaleParts(values[0], values[1])) settings.set(part.key, part);
+            else if ((key === "autoscale" && type === types.pool) || type === types.alerts)
+                for (const part of partsOf(key, values[0], values[1])) settings.set(part.key, part);
             else if (key in config && old !== next) settings.set(key, { key, before: old, after: next });
         }
     }
@@ -73,12 +74,12 @@ function prefixParts(values: readonly unknown[]): Setting[] {
 }
 
 /** What differs in it; all of it, where it comes or goes. */
-function autoscaleParts(before: unknown, after: unknown): Setting[] {
+function partsOf(key: string, before: unknown, after: unknown): Setting[] {
     const [old, next] = [before, after].map((value) => (isObject(value) ? value : undefined));
-    if (!old || !next) return [{ key: "autoscale", before: old ? "on" : null, after: next ? "on" : null }];
+    if (!old || !next) return [{ key, before: old ? "on" : null, after: next ? "on" : null }];
     return Object.keys({ ...old, ...next }).flatMap((part) => {
         const [from, to] = [show(old[part]), show(next[part])];
-        return from === to ? [] : [{ key: `autoscale.${part}`, before: from, after: to }];
+        return from === to ? [] : [{ key: `${key}.${part}`, before: from, after: to }];
     });
 }
 

@@ -4,6 +4,7 @@ import {
     isAdminHost,
     isLoadBalancer,
     isOfAdminHost,
+    isOfAlerts,
     isOfDomains,
     isServer,
     names,
@@ -71,7 +72,7 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
     const isOurs = (change: Change): boolean => {
         const { urn, type, name } = change;
         // Which of these there are, the config says.
-        if (isServer(change) || isOfDomains(urn) || isOfAdminHost(urn)) return true;
+        if (isServer(change) || isOfDomains(urn) || isOfAdminHost(urn) || isOfAlerts(urn)) return true;
         if (type === types.vpc && name === names.network) return true;
         const isNamed = type.startsWith(commandType) || type === types.droplet;
         return !isNamed && made.has(parseUrn(urn).chain);

@@ -128,7 +128,7 @@ async function sickServers(stack: string): Promise<string | undefined> {
         const sick = outputs.servers.flatMap(({ name, privateIp }) => {
             const seen = servers.find(({ address }) => address === privateIp);
             // UP alone is no proof: after a reload HAProxy takes every server for UP until it has asked.
-            if (seen?.status.startsWith("UP") && seen.check.endsWith("L7OK")) return [];
+            if (seen?.isUp && seen.check === "L7OK") return [];
             return [`${name} (${seen ? `${seen.status}, last check ${seen.check}` : "not in service"})`];
         });
         if (sick.length === 0) return undefined;

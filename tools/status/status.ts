@@ -6,7 +6,7 @@ import { kinds, type ListedDroplet, readDroplets, readTaggedDroplets } from "../
 import { readStack } from "../pulumi/stack";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
 import { describeHeartbeat } from "../live/heartbeat";
-import type { HaproxyServer } from "../live/haproxy";
+import type { ServerReading } from "../live/reading";
 import {
     certificateProblems,
     describeCertificate,
@@ -149,7 +149,7 @@ export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
 function isHealthy({ status, urn, serves, leaves, haproxy, ...of }: LiveDroplet): boolean {
     if (of.isAdminHost) return status === "active" && urn !== undefined && !leaves;
     if (status !== "active" || urn === undefined || leaves || serves !== true) return false;
-    return of.isLoadBalancer || haproxy?.status.startsWith("UP") === true;
+    return of.isLoadBalancer || haproxy?.isUp === true;
 }
 
 function haproxyCells({ haproxy, isLoadBalancer, isAdminHost, serves }: LiveDroplet): string[] {
@@ -158,6 +158,6 @@ function haproxyCells({ haproxy, isLoadBalancer, isAdminHost, serves }: LiveDrop
     return serves === undefined ? ["?", "?", "?", "?"] : ["not in service", "-", "-", "-"];
 }
 
-function cellsOf({ status, current, total, failed }: HaproxyServer): string[] {
-    return [status, String(current), String(total), String(failed)];
+function cellsOf({ status, running, requests, failures }: ServerReading): string[] {
+    return [status, String(running), String(requests), String(failures)];
 }

@@ -9,6 +9,7 @@ import type { ControlPlane } from "../control-plane.ts";
 import { unprocessable } from "../errors.ts";
 import { type Api, Deletion, list, Params, resource } from "../http.ts";
 import { One, Page } from "../answers.ts";
+import { accountEmail } from "../receivers.ts";
 import { actionView, regionView, sizeView, sshKeyView } from "../views.ts";
 
 /** The account itself: its limits, keys and actions, and what it may choose from. */
@@ -20,7 +21,7 @@ export function accountRoutes(api: Api, control: ControlPlane): void {
             droplet_limit: control.dropletLimit,
             floating_ip_limit: 100,
             volume_limit: 0,
-            email: `${control.instance.name}@sandbox.invalid`,
+            email: accountEmail(control.instance),
             name: `Sandbox ${control.instance.name}`,
             uuid,
             email_verified: true,

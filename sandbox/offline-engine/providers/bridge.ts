@@ -59,10 +59,11 @@ function metaOf({ timeouts, schemaVersion }: Bridge, createSeconds: number | und
     });
 }
 
-function rawStateDelta(state: Properties, { renamed, single = [] }: Bridge): Value {
+function rawStateDelta(state: Properties, { renamed, single = [], nested = {} }: Bridge): Value {
     const parts = Object.entries(state).filter(([name]) => !name.startsWith("__"));
     const deltas = parts.flatMap(([name, value]): [string, Value][] => {
-        const delta = single.includes(name) ? { plu: { i: {} } } : deltaOf(reveal(value));
+        const inside = deltaOf(reveal(value), nested[name]);
+        const delta = single.includes(name) ? { plu: { i: inside ?? {} } } : inside;
         return delta ? [[name, delta]] : [];
     });
     return {
@@ -74,11 +75,11 @@ function rawStateDelta(state: Properties, { renamed, single = [] }: Bridge): Val
 }
 
 /** Of lists, and of objects in them; everything else stands in Terraform's state as it is here. */
-function deltaOf(value: Value): Value | undefined {
-    if (isRecord(value)) return rawStateDelta(value, {});
+function deltaOf(value: Value, bridge: Bridge = {}): Value | undefined {
+    if (isRecord(value)) return rawStateDelta(value, bridge);
     if (!Array.isArray(value)) return undefined;
     const elements = value.flatMap((element, index): [string, Value][] => {
-        const delta = deltaOf(element);
+        const delta = deltaOf(element, bridge);
         return delta === undefined ? [] : [[String(index), delta]];
     });
     return { arr: { ...(elements.length > 0 && { el: Object.fromEntries(elements) }) } };

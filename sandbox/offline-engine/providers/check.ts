@@ -94,7 +94,7 @@ function convert(value: Value, type: PropertyType, items: PropertyType = "any"):
         return value.filter((item) => item !== null).map((item) => convert(item, items));
     if (type === "string" && (typeof value === "number" || typeof value === "boolean")) return String(value);
     if (typeof value !== "string") return value;
-    if (type === "integer" && value.trim() !== "" && !Number.isNaN(Number(value))) {
+    if ((type === "integer" || type === "number") && value.trim() !== "" && !Number.isNaN(Number(value))) {
         return Number(value);
     }
     return type === "boolean" && (value === "true" || value === "false") ? value === "true" : value;
@@ -103,6 +103,7 @@ function convert(value: Value, type: PropertyType, items: PropertyType = "any"):
 const IS_TYPE: Record<PropertyType, [name: string, test: (value: Value) => boolean]> = {
     string: ["a string", (value) => typeof value === "string"],
     integer: ["a whole number", (value) => Number.isSafeInteger(value)],
+    number: ["a number", (value) => typeof value === "number"],
     boolean: ["true or false", (value) => typeof value === "boolean"],
     set: ["a list", Array.isArray],
     list: ["a list", Array.isArray],

@@ -3,6 +3,7 @@
  * functions below, over DigitalOcean's API alone. The engine starts this file as a plugin.
  */
 import { SSH_KEY, TAG } from "./digitalocean/account.ts";
+import { MONITOR_ALERT, UPTIME_CHECK, uptimeAlert } from "./digitalocean/alerts.ts";
 import { Client } from "./digitalocean/client.ts";
 import {
     getAccount,
@@ -32,6 +33,9 @@ serveProvider({
     resources: {
         "digitalocean:index/dnsRecord:DnsRecord": dnsRecord(client),
         "digitalocean:index/droplet:Droplet": droplet(client),
+        "digitalocean:index/monitorAlert:MonitorAlert": restResource(client, MONITOR_ALERT),
+        "digitalocean:index/uptimeCheck:UptimeCheck": restResource(client, UPTIME_CHECK),
+        "digitalocean:index/uptimeAlert:UptimeAlert": uptimeAlert(client),
         "digitalocean:index/vpc:Vpc": vpc(client),
         "digitalocean:index/firewall:Firewall": restResource(client, FIREWALL),
         "digitalocean:index/sshKey:SshKey": restResource(client, SSH_KEY),

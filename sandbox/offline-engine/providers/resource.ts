@@ -1,6 +1,6 @@
 import type { Properties, Value } from "./values.ts";
 
-export type PropertyType = "string" | "integer" | "boolean" | "set" | "list" | "map" | "any";
+export type PropertyType = "string" | "integer" | "number" | "boolean" | "set" | "list" | "map" | "any";
 
 /** One input of a resource; a plain input is `{ type }`. */
 export interface Property {
@@ -53,6 +53,8 @@ export interface Bridge {
     renamed?: Record<string, string>;
     /** Properties that are lists of at most one element in Terraform. */
     single?: readonly string[];
+    /** The same of what is inside of a property. */
+    nested?: Record<string, Bridge>;
     /** Seconds, by operation; none where the type has no timeouts. */
     timeouts?: Partial<Record<"create" | "update" | "delete", number>>;
     /** Of the type's state, where it has been changed. */

@@ -65,7 +65,8 @@ export function markSecrets(outputs: Properties, inputs: Properties): Properties
     const marked = { ...outputs };
     for (const [key, input] of Object.entries(inputs)) {
         const output = marked[key];
-        if (output === undefined || !containsSecret(input)) continue;
+        // The very same is marked already.
+        if (output === undefined || output === input || !containsSecret(input)) continue;
         const nested = isRecord(output) && isRecord(input) && !isSecret(input) && !isSecret(output);
         marked[key] = nested ? markSecrets(output, input) : secret(output);
     }

@@ -93,7 +93,7 @@ describe("what is found nowhere", () => {
 
     it.each([
         ["GET", "/load_balancers"],
-        ["GET", "/monitoring/alerts"],
+        ["GET", "/monitoring/sinks"],
         ["GET", "/monitoring/metrics/droplet/load_1"],
         ["POST", "/volumes/1/actions"],
         ["GET", "/droplets/autoscale"],

@@ -8,6 +8,7 @@ import type { Static } from "typebox";
 import { expect, onTestFinished } from "vitest";
 
 import { undocumented } from "../../api/answer-check.ts";
+import type * as alerts from "../../api/alert-answers.ts";
 import type { DomainRecord } from "../../api/domain-answers.ts";
 import type { Metrics } from "../../api/metrics-answers.ts";
 import { loopbackMachines } from "../../api/loopback.ts";
@@ -42,6 +43,13 @@ export interface Body {
     id: string;
     message: string;
     request_id: string;
+    alert: Static<typeof alerts.UptimeAlert>;
+    alerts: Static<typeof alerts.UptimeAlert>[];
+    check: Static<typeof alerts.UptimeCheck>;
+    checks: Static<typeof alerts.UptimeCheck>[];
+    policy: Static<typeof alerts.AlertPolicy>;
+    policies: Static<typeof alerts.AlertPolicy>[];
+    state: { regions: Record<string, RegionState | undefined>; previous_outage?: object };
     action: ReturnType<typeof views.actionView>;
     actions: ReturnType<typeof views.actionView>[];
     data: Static<typeof Metrics>["data"];
@@ -64,6 +72,11 @@ export interface Body {
     tags: { name: string }[];
     vpc: ReturnType<typeof views.vpcView>;
     vpcs: ReturnType<typeof views.vpcView>[];
+}
+interface RegionState {
+    status: string;
+    status_changed_at: string;
+    thirty_day_uptime_percentage?: number;
 }
 export type RecordBody = Static<typeof DomainRecord>;
 export type DropletBody = ReturnType<typeof views.dropletView>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import type { CpuSeconds } from "../../machines.ts";
+import type { Usage } from "../../machines.ts";
 import { activeDroplet, startApi, type TestApi, text, until } from "./api-harness.ts";
 
 const path = "/monitoring/metrics/droplet/cpu";
@@ -8,12 +8,20 @@ const nowSeconds = () => Math.floor(Date.now() / 1000);
 const ask = (api: TestApi, id: number | string, start = nowSeconds() - 60, end = nowSeconds() + 60) =>
     api.request("GET", `${path}?host_id=${id}&start=${start}&end=${end}`);
 
+/** Of memory there are 700 MiB in use, 200 of them as cache; 1 MB comes and goes between two looks, 10 MB on the VPC. */
+const memory = { usedBytes: 700 << 20, cachedBytes: 200 << 20 };
+const passed = (bytes: number) => ({ inbound: bytes, outbound: 3 * bytes });
+
 /** A droplet of two processors, of which each look finds 20 ms more in use than the last one. */
 async function watched(monitoring: boolean, off = false) {
-    let used = 7;
-    const cpuSeconds = (): Promise<CpuSeconds | undefined> =>
-        Promise.resolve(off ? undefined : { user: (used += 0.02), system: 1 });
-    const api = await startApi({ machines: { cpuSeconds }, cpuSampleSeconds: 0.05 });
+    let [used, looks] = [7, 0];
+    const usage = (): Promise<Usage | undefined> => {
+        looks++;
+        const traffic = { public: passed(looks * 1e6), private: passed(looks * 1e7) };
+        const cpu = { user: (used += 0.02), system: 1 };
+        return Promise.resolve(off ? undefined : { cpu, memory, traffic });
+    };
+    const api = await startApi({ machines: { usage }, metricSeconds: 0.05 });
     const droplet = await activeDroplet(api, { size: "s-2vcpu-2gb", monitoring });
     return { api, droplet };
 }
@@ -66,7 +74,7 @@ describe("CPU of a droplet", () => {
     });
 
     it("is empty where there are no machines", async () => {
-        const api = await startApi({ cpuSampleSeconds: 0.05 });
+        const api = await startApi({ metricSeconds: 0.05 });
         const { id } = await activeDroplet(api, { monitoring: true });
         await new Promise((resolve) => setTimeout(resolve, 200));
         expect(await ask(api, id)).toMatchObject({ status: 200, body: { data: { result: [] } } });
@@ -97,5 +105,64 @@ describe("CPU of a droplet", () => {
         const api = await startApi();
         const answer = await api.request("GET", path, undefined, { authorization: "Bearer none" });
         expect(answer).toMatchObject({ status: 401, body: { message: text("Unable to authenticate") } });
+    });
+});
+
+describe("other metrics of a droplet", () => {
+    const of = async (api: TestApi, id: number, metric: string, more = "") => {
+        const [start, end] = [nowSeconds() - 60, nowSeconds() + 60];
+        const query = `host_id=${id}&start=${start}&end=${end}${more}`;
+        return api.request("GET", `/monitoring/metrics/droplet/${metric}?${query}`);
+    };
+
+    it.each([
+        ["total", 2048],
+        ["free", 1348],
+        ["cached", 200],
+        ["available", 1548],
+    ])("tell its memory_%s in bytes", async (kind, mebibytes) => {
+        const { api, droplet } = await watched(true);
+        const { body } = await until(
+            () => of(api, droplet.id, `memory_${kind}`),
+            (answer) => answer.body.data.result.length > 0,
+        );
+        const [series, ...others] = body.data.result;
+        expect(others).toEqual([]);
+        expect(series?.metric).toEqual({ host_id: String(droplet.id) });
+        expect(series?.values[0]?.[1]).toBe(String(mebibytes * 2 ** 20));
+    });
+
+    it.each([
+        ["public", "inbound", 8],
+        ["private", "outbound", 240],
+    ])("tell its bandwidth in megabits per second: %s %s", async (which, direction, megabits) => {
+        const { api, droplet } = await watched(true);
+        const { body } = await until(
+            () => of(api, droplet.id, "bandwidth", `&interface=${which}&direction=${direction}`),
+            (answer) => answer.body.data.result.length > 0,
+        );
+        const labels = { host_id: String(droplet.id), interface: which, direction };
+        expect(body.data.result[0]?.metric).toEqual(labels);
+        // In 0.05 s; the timer may be late, never early.
+        const value = Number(body.data.result[0]?.values[0]?.[1]);
+        expect(value).toBeLessThan((1.1 * megabits) / 0.05);
+        expect(value).toBeGreaterThan(0);
+    });
+
+    it("are 400 for a network or a direction that there is not", async () => {
+        const { api, droplet } = await watched(true);
+        for (const more of ["", "&interface=eth0&direction=inbound", "&interface=public&direction=up"]) {
+            const answer = await of(api, droplet.id, "bandwidth", more);
+            expect(answer).toMatchObject({ status: 400, body: { message: text("must be one of") } });
+        }
+    });
+
+    it("that can't be told of one machine among others are lacking, and said to be", async () => {
+        const { api, droplet } = await watched(true);
+        for (const metric of ["load_1", "filesystem_free"]) {
+            const answer = await of(api, droplet.id, metric);
+            expect(answer.status).toBe(404);
+            expect(answer.headers.get("x-sandbox")).toContain("DigitalOcean has");
+        }
     });
 });

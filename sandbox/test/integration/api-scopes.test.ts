@@ -41,6 +41,15 @@ describe("a token of some scopes", () => {
         ["DELETE", "/domains/example.com/records/1", {}, "domain:update domain:read"],
         ["DELETE", "/domains/example.com", {}, "domain:delete domain:read"],
         ["GET", "/monitoring/metrics/droplet/cpu", {}, `monitoring:read ${droplets}`],
+        ["GET", "/monitoring/alerts", {}, `monitoring:read ${droplets}`],
+        ["POST", "/monitoring/alerts", {}, `monitoring:create monitoring:read ${droplets}`],
+        ["PUT", "/monitoring/alerts/1", {}, `monitoring:update monitoring:read ${droplets}`],
+        ["DELETE", "/monitoring/alerts/1", {}, `monitoring:delete monitoring:read ${droplets}`],
+        ["GET", "/uptime/checks", {}, "uptime:read"],
+        ["POST", "/uptime/checks", {}, "uptime:create uptime:read"],
+        ["POST", "/uptime/checks/1/alerts", {}, "uptime:create uptime:update uptime:read"],
+        ["PUT", "/uptime/checks/1/alerts/1", {}, "uptime:update uptime:read"],
+        ["DELETE", "/uptime/checks/1/alerts/1", {}, "uptime:delete uptime:update uptime:read"],
         ["POST", "/vpcs", {}, "vpc:create vpc:read regions:read sizes:read actions:read"],
     ])("may %s %s with its own, and not with any other", async (method, path, body, scopes) => {
         const api = await startApi();

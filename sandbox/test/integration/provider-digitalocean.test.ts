@@ -53,6 +53,9 @@ afterAll(async () => {
 
 const TYPES = {
     DnsRecord: "digitalocean:index/dnsRecord:DnsRecord",
+    MonitorAlert: "digitalocean:index/monitorAlert:MonitorAlert",
+    UptimeCheck: "digitalocean:index/uptimeCheck:UptimeCheck",
+    UptimeAlert: "digitalocean:index/uptimeAlert:UptimeAlert",
     Droplet: "digitalocean:index/droplet:Droplet",
     Vpc: "digitalocean:index/vpc:Vpc",
     Firewall: "digitalocean:index/firewall:Firewall",
@@ -447,6 +450,133 @@ describe("DNS records", () => {
         });
         await resource.delete(made);
         expect((await resource.read(made)).id).toBe("");
+    });
+});
+
+describe("alerts", () => {
+    const email = "test@sandbox.invalid";
+    const url = "https://hooks.slack.com/services/T0/B0/secret";
+    const policy = {
+        ...{ type: "v1/insights/droplet/cpu", compare: "GreaterThan", value: 85, window: "5m" },
+        ...{ description: "CPU", tags: ["web"] },
+    };
+    const check = {
+        ...{ name: "site", target: "http://192.0.2.1", type: "http" },
+        regions: ["us_west", "eu_west"],
+    };
+    const expiry = {
+        ...{ name: "certificate", type: "ssl_expiry", threshold: 14, comparison: "less_than" },
+        period: "2m",
+    };
+    /** As an engine knows a state that it has read: what is in a secret there is plain in none of it. */
+    const withoutSecrets = ({ state, inputs }: Existing) => JSON.stringify([state, inputs]);
+
+    test("of machines keep an address in plain and Slack's URL as a secret; by default they are on", async () => {
+        const resource = plugin.resource(TYPES.MonitorAlert, "cpu");
+        const alerts = { emails: [email], slacks: [{ channel: "#ops", url: secret(url) }] };
+        const given = { ...policy, alerts };
+        const made = await make(resource, given);
+        expect(made.state).toMatchObject({
+            ...{ ...policy, enabled: true, entities: null, uuid: made.id },
+            alerts: { emails: [email], slacks: secret([{ channel: "#ops", url }]) },
+        });
+        // As the bridge keeps what is one in Pulumi and a list in Terraform.
+        expect(made.state.__pulumi_raw_state_delta).toMatchObject({
+            obj: {
+                ps: { alerts: { plu: { i: { obj: { renamed: { emails: "email", slacks: "slack" } } } } } },
+            },
+        });
+        await expectSettled(resource, made, given);
+        const next = {
+            ...given,
+            value: 90,
+            alerts: { emails: [email], slacks: [{ channel: "#a", url: secret(url) }] },
+        };
+        const { inputs } = await resource.check(next, made.inputs);
+        // No path into what holds a secret.
+        expect(await resource.diff(made, inputs)).toMatchObject({
+            ...{ kinds: { alerts: "UPDATE", value: "UPDATE" }, replaces: [] },
+        });
+        const changed = await resource.update(made, inputs);
+        expect(changed.state).toMatchObject({ value: 90, uuid: made.id });
+        await expectSettled(resource, changed, next);
+        await resource.delete(changed);
+    });
+
+    test("without Slack have no secret, and settle", async () => {
+        const resource = plugin.resource(TYPES.MonitorAlert, "memory");
+        const given = { ...policy, alerts: { emails: [email] } };
+        const made = await make(resource, given);
+        expect(made.state.alerts).toEqual({ emails: [email], slacks: [] });
+        await expectSettled(resource, made, given);
+    });
+
+    test("are found changed and gone; what is gone can't be deleted, as with the official provider", async () => {
+        const headers = { authorization: "Bearer dop_v1_test", "content-type": "application/json" };
+        const resource = plugin.resource(TYPES.MonitorAlert, "disk");
+        const made = await make(resource, {
+            ...policy,
+            alerts: { slacks: [{ channel: "#ops", url: secret(url) }] },
+        });
+        const where = `${endpoint}/v2/monitoring/alerts/${made.id}`;
+        const { policy: seen } = (await (await fetch(where, { headers })).json()) as { policy: object };
+        const body = JSON.stringify({ ...seen, value: 99, enabled: false });
+        expect((await fetch(where, { method: "PUT", headers, body })).status).toBe(200);
+        const found = await resource.read(made);
+        expect(found).toMatchObject({ state: { value: 99, enabled: false }, inputs: { value: 99 } });
+        expect(found.state.alerts).toMatchObject({ slacks: secret([{ channel: "#ops", url }]) });
+        expect(withoutSecrets(found).split(url)).toHaveLength(3);
+        await resource.delete(made);
+        expect((await resource.read(made)).id).toBe("");
+        await expect(resource.delete(made)).rejects.toThrow(/Error deleting monitor alert: DELETE .*: 404 /);
+    });
+
+    test("of a site hang on its check, and go with it", async () => {
+        const site = plugin.resource(TYPES.UptimeCheck, "site");
+        const made = await make(site, check);
+        expect(made.state).toMatchObject({
+            ...check,
+            id: made.id,
+            enabled: true,
+            regions: ["eu_west", "us_west"],
+        });
+        await expectSettled(site, made, check);
+        const resource = plugin.resource(TYPES.UptimeAlert, "certificate");
+        const notifications = [{ emails: [email], slacks: [{ channel: "#ops", url: secret(url) }] }];
+        const given = { ...expiry, checkId: made.id, notifications };
+        const alert = await make(resource, given);
+        expect(alert.state).toMatchObject({ ...expiry, checkId: made.id });
+        expect(alert.state.notifications).toEqual(
+            secret([{ emails: [email], slacks: [{ channel: "#ops", url }] }]),
+        );
+        await expectSettled(resource, alert, given);
+        const { inputs } = await resource.check({ ...given, threshold: 7 }, alert.inputs);
+        expect(await resource.diff(alert, inputs)).toMatchObject({
+            kinds: { threshold: "UPDATE" },
+            replaces: [],
+        });
+        expect((await resource.update(alert, inputs)).state.threshold).toBe(7);
+
+        const https = await site.check({ ...check, target: "https://a.example", type: "https" }, made.inputs);
+        const moved = await site.update(made, https.inputs);
+        expect(moved.state).toMatchObject({ target: "https://a.example", type: "https" });
+        await site.delete(moved);
+        expect((await resource.read(alert)).id).toBe("");
+        await expect(resource.delete(alert)).rejects.toThrow(/Error deleting uptime alerts: DELETE .*: 404 /);
+        await expect(site.delete(moved)).rejects.toThrow(/Error deleting uptime checks: DELETE .*: 404 /);
+    });
+
+    test("that are wrong are refused, before or by the service, without Slack's URL", async () => {
+        const resource = plugin.resource(TYPES.MonitorAlert, "cpu");
+        const wrong = { type: "cpu", compare: ">", value: -1, window: "2m" };
+        const slacks = [{ channel: "", url: secret(url) }];
+        const { failures } = await resource.check({ ...policy, ...wrong, alerts: { slacks } });
+        expect(Object.keys(failures).sort()).toEqual(["alerts", "compare", "type", "value", "window"]);
+        expect(JSON.stringify(failures)).not.toContain("hooks.slack");
+        const strange = { ...policy, alerts: { emails: ["bob@example.com"] } };
+        await expect(make(resource, strange)).rejects.toThrow(
+            /Error creating Alert Policy: POST .*: 422 .*invalid email 'bob@example.com'/,
+        );
     });
 });
 

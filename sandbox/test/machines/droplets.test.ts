@@ -9,7 +9,7 @@ import { emptyCloud } from "../../api/cloud.ts";
 import { claimIndex } from "../../claim-index.ts";
 import { createMachines } from "../../droplets/machines.ts";
 import { instance as makeInstance, type Instance } from "../../instance.ts";
-import type { CpuSeconds, Machines } from "../../machines.ts";
+import type { Machines, Usage } from "../../machines.ts";
 import type { Cloud, Droplet, SizeSpec, Snapshot } from "../../model.ts";
 
 const SMALL: SizeSpec = { slug: "s-1vcpu-512mb-10gb", vcpus: 1, memoryMiB: 512, diskGiB: 10 };
@@ -195,11 +195,20 @@ describe("droplets that boot", () => {
         expect(await inside(one, 'python3 -c "x = bytearray(700 << 20)"; echo $?')).toMatch(/^137$/m); // killed
     });
 
-    it("have their processor time counted", async () => {
-        const sum = (seconds?: CpuSeconds) => (seconds ? seconds.user + seconds.system : NaN);
-        const before = await machines.cpuSeconds(one);
-        await inside(one, "python3 -c 'import time\nwhile time.process_time() < 1: pass'");
-        const after = await machines.cpuSeconds(one);
+    it("have their processor time, memory and traffic counted", async () => {
+        const sum = (usage?: Usage) => (usage ? usage.cpu.user + usage.cpu.system : NaN);
+        const before = await machines.usage(one);
+        const burn = "import time\nx = bytearray(64 << 20)\nwhile time.process_time() < 1: pass";
+        await inside(one, `python3 -c '${burn}'; head -c 8M /dev/zero`);
+        const after = await machines.usage(one);
+        const sent = (usage?: Usage) => usage?.traffic.public.outbound ?? NaN;
+        // With SSH's own, and its padding.
+        expect(sent(after) - sent(before)).toBeGreaterThan(8 << 20);
+        expect(sent(after) - sent(before)).toBeLessThan(12 << 20);
+        const { usedBytes = NaN, cachedBytes = NaN } = after?.memory ?? {};
+        expect(usedBytes).toBeGreaterThan(16 << 20);
+        expect(usedBytes).toBeLessThan(1024 << 20);
+        expect(cachedBytes).toBeLessThan(usedBytes);
         const taken = sum(after) - sum(before);
         // A second of Python's, and what SSH and the machine's services took meanwhile.
         expect(taken).toBeGreaterThan(1);
@@ -228,7 +237,7 @@ describe("droplets that boot", () => {
     it("stop and start when told to, without a word of it", async () => {
         exits = [];
         await machines.powerOff(one);
-        expect(await machines.cpuSeconds(one)).toBeUndefined();
+        expect(await machines.usage(one)).toBeUndefined();
         await expect(
             fetch(`http://${one.publicIp}/`, { signal: AbortSignal.timeout(3000) }),
         ).rejects.toThrow();

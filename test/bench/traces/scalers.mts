@@ -24,11 +24,25 @@ const shrinkSeconds = 15;
 const target = 0.6;
 const least = 2;
 
-/** Every five seconds one look; while `up` runs it looks, and changes nothing. */
+/** A change of `replicas`, and why. */
+export interface Scaling {
+    atMs: number;
+    from: number;
+    to: number;
+    reason: string;
+    /** How long its `up` takes. */
+    seconds: number;
+}
+
+/**
+ * Every five seconds one look; while `up` runs it looks, and changes nothing.
+ *
+ * @param onChange Gets each change. @default nobody does
+ */
 export function dropscale(
     trace: Trace,
     random: () => number,
-    log: (line: string) => void = () => undefined,
+    onChange: (change: Scaling) => void = () => undefined,
 ): Scaler {
     const settings: AutoscaleSettings = {
         ...{ min: least, max: trace.max, target, slots, requestsPerSecond: 0, cpu: 0 },
@@ -63,9 +77,10 @@ export function dropscale(
         if (recommendation)
             past = { ...past, recommendations: recent([...past.recommendations, recommendation], nowMs) };
         if (decision.action === "none") return replicas;
-        log(`${second} s: ${replicas} -> ${decision.replicas}: ${decision.reason}`);
-        const takes = decision.action === "out" ? launchSeconds : shrinkSeconds;
-        change = { from: replicas, to: decision.replicas, endsAt: second + takes };
+        const seconds = decision.action === "out" ? launchSeconds : shrinkSeconds;
+        const [from, to] = [replicas, decision.replicas];
+        onChange({ atMs: nowMs, from, to, reason: decision.reason, seconds });
+        change = { from, to, endsAt: second + seconds };
         return (replicas = decision.replicas);
     };
     return { step, launchSeconds, drainSeconds: shrinkSeconds };

@@ -121,3 +121,20 @@ export const traces: readonly Trace[] = [
         remark: "a rush at 06:30 in Berlin, the night in which clocks are put back: ours alone has a schedule",
     },
 ];
+
+/** What a site in Berlin has on a working day, from midnight to midnight; a mail to all customers goes out at 14:00. */
+export const dayTrace: Trace = {
+    ...plain,
+    name: "day",
+    replicas: 2,
+    startMs: Date.UTC(2026, 10, 29, 23),
+    seconds: 24 * 60 * minute,
+    rate: (second) => {
+        const hour = second / 3600;
+        const awake = Math.max(0, Math.sin(((hour - 6) / 17) * Math.PI));
+        const mail = Math.exp(-(((hour - 14.15) / 0.25) ** 2));
+        return load(0.5 + 3.5 * awake + 5 * mail);
+    },
+    schedule: [{ start: "30 7 * * Mon-Fri", end: "0 19 * * Mon-Fri", timezone: "Europe/Berlin", min: 4 }],
+    remark: "quiet at night, a floor for the working day, a crowd at 14:00",
+};

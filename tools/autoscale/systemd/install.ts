@@ -10,6 +10,8 @@ export interface InstallOptions {
     apply?: "up" | "commit";
     /** A timer that looks once a minute, in place of a service that always runs. @default false */
     timer?: boolean;
+    /** As of `autoscale`; not with `timer`. @default none are served */
+    metricsPort?: number;
     /** Print the files, and write nothing. @default false */
     print?: boolean;
 }
@@ -43,7 +45,10 @@ export const unitOf = (stack: string, timer: boolean): string =>
  *
  * @throws Error for a folder whose path a unit can't hold.
  */
-export function unitFiles({ stack, apply, timer = false }: InstallOptions, place: Place): UnitFile[] {
+export function unitFiles(
+    { stack, apply, timer = false, metricsPort }: InstallOptions,
+    place: Place,
+): UnitFile[] {
     for (const word of Object.values(place) as string[])
         if (/["\\$\n]/.test(word))
             throw new Error(`a unit can't hold the path ${word}: move it to one without quotes, \\ and $`);
@@ -51,7 +56,10 @@ export function unitFiles({ stack, apply, timer = false }: InstallOptions, place
         ? ["dropscale-autoscale-once@.service", "dropscale-autoscale-once@.timer"]
         : ["dropscale-autoscale@.service"];
     const service = templates[0]?.replace("@", `@${stack}`);
-    const options = apply ? `--apply ${apply}` : "";
+    const options = [
+        ...(apply ? [`--apply ${apply}`] : []),
+        ...(metricsPort === undefined ? [] : [`--metrics-port ${metricsPort}`]),
+    ].join(" ");
     return [
         ...templates.map((name) => ({ file: path.join(unitFolder, name), text: filled(name, place) })),
         {

@@ -88,9 +88,13 @@ export class Client {
         }
     }
 
-    /** That there is nothing to delete is no error. */
-    async delete(path: string, body?: object): Promise<void> {
-        await this.request("DELETE", path, body).catch(undefinedIfGone);
+    /** That there is nothing to delete is no error, unless it `mustExist`. */
+    async delete(
+        path: string,
+        { body, mustExist }: { body?: object; mustExist?: boolean | undefined } = {},
+    ): Promise<void> {
+        const request = this.request("DELETE", path, body);
+        await (mustExist ? request : request.catch(undefinedIfGone));
     }
 
     private async request<T>(method: string, path: string, body?: object): Promise<T> {

@@ -201,7 +201,7 @@ async function retag(client: Client, id: string, olds: string[], news: string[])
     const resources = [{ resource_id: id, resource_type: "droplet" }];
     const path = (tag: string): string => `/v2/tags/${encodeURIComponent(tag)}/resources`;
     for (const tag of olds.filter((old) => !news.includes(old)))
-        await client.delete(path(tag), { resources });
+        await client.delete(path(tag), { body: { resources } });
     for (const tag of news.filter((wanted) => !olds.includes(wanted))) {
         await client.post("/v2/tags", { name: tag });
         await client.post(path(tag), { resources });

@@ -7,6 +7,10 @@ import { explain } from "./poll.ts";
 export interface Rest<Seen> {
     /** What errors call it. */
     noun: string;
+    /** What errors say where that is not "creating NOUN", "retrieving NOUN" and so on. */
+    doing?: Partial<Record<"creating" | "retrieving" | "updating" | "deleting", string>>;
+    /** To delete what is gone is an error. @default false */
+    mustExist?: boolean;
     bridge: Bridge;
     /** `/v2/tags`: POST makes one; one of them is at `/v2/tags/ID`. */
     path: string;
@@ -25,6 +29,7 @@ export interface Rest<Seen> {
 /** The resource for it. */
 export function restResource<Seen>(client: Client, rest: Rest<Seen>): Resource {
     const { noun, bridge, inputs, outputs, changes } = rest;
+    const says = (doing: keyof NonNullable<typeof rest.doing>) => rest.doing?.[doing] ?? `${doing} ${noun}`;
     type Answer = Record<string, Seen>;
     const path = (id: string): string => `${rest.path}/${encodeURIComponent(id)}`;
     const thing = (answer: Answer): Seen => answer[rest.key] as Seen;
@@ -34,19 +39,20 @@ export function restResource<Seen>(client: Client, rest: Rest<Seen>): Resource {
         outputs,
         async create(given) {
             const post = () => client.post<Answer>(rest.path, rest.body(given));
-            const made = thing(await explain(`creating ${noun}`, post));
+            const made = thing(await explain(says("creating"), post));
             return { id: rest.id(made), outputs: () => Promise.resolve(rest.state(made)) };
         },
         async read(id) {
-            const found = await explain(`retrieving ${noun}`, () => client.find<Answer>(path(id)));
+            const found = await explain(says("retrieving"), () => client.find<Answer>(path(id)));
             return found && rest.state(thing(found));
         },
         ...(changes && {
             async update(id, olds, given) {
                 const put = () => client.put<Answer>(path(id), changes(given, olds));
-                return rest.state(thing(await explain(`updating ${noun}`, put)));
+                return rest.state(thing(await explain(says("updating"), put)));
             },
         }),
-        delete: (id) => explain(`deleting ${noun}`, () => client.delete(path(id))),
+        delete: (id) =>
+            explain(says("deleting"), () => client.delete(path(id), { mustExist: rest.mustExist })),
     } satisfies Resource;
 }

@@ -1,12 +1,13 @@
 import { firstLine } from "../host.ts";
-import type { CpuSeconds } from "../machines.ts";
+import type { Usage } from "../machines.ts";
 import type { Droplet } from "../model.ts";
 import { sizeOf } from "./catalog.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
-/** Seconds of all of a droplet's processors together, since it was looked at first. */
-export interface CpuPoint extends CpuSeconds {
+/** What a droplet has used until then. */
+export interface Point extends Usage {
     atMs: number;
+    /** Seconds of all of its processors together, since it was looked at first. */
     idle: number;
 }
 
@@ -17,10 +18,10 @@ const keptMs = 3_600_000;
  * What DigitalOcean's metrics agent would report of droplets that have it (`monitoring: true`): read from the machines
  * once a minute, and kept in memory for an hour.
  */
-export class CpuMetrics {
+export class DropletMetrics {
     readonly #control: ControlPlane;
     readonly #everyMs: number;
-    readonly #points = new Map<number, CpuPoint[]>();
+    readonly #points = new Map<number, Point[]>();
     #timer: NodeJS.Timeout | undefined;
 
     constructor(control: ControlPlane, everySeconds = 60) {
@@ -38,7 +39,7 @@ export class CpuMetrics {
     }
 
     /** Oldest first; none while it is off, without the agent, or without a machine. */
-    pointsOf({ id }: Droplet): readonly CpuPoint[] {
+    pointsOf({ id }: Droplet): readonly Point[] {
         return this.#points.get(id) ?? [];
     }
 
@@ -48,13 +49,13 @@ export class CpuMetrics {
             if (!droplets.some((droplet) => droplet.id === id)) this.#points.delete(id);
         for (const droplet of droplets.filter(({ features }) => features.includes("monitoring"))) {
             await this.#lookAt(droplet).catch((error: unknown) => {
-                this.#control.log(`CPU of droplet ${droplet.id}: ${firstLine(error)}`);
+                this.#control.log(`metrics of droplet ${droplet.id}: ${firstLine(error)}`);
             });
         }
     }
 
     async #lookAt(droplet: Droplet): Promise<void> {
-        const now = await this.#control.machines.cpuSeconds(droplet);
+        const now = await this.#control.machines.usage(droplet);
         if (now === undefined) return;
         const atMs = Date.now();
         const points = this.pointsOf(droplet);
@@ -65,10 +66,10 @@ export class CpuMetrics {
 }
 
 /** What its processors could have done since `before`, and did not. */
-function idleAfter(before: CpuPoint | undefined, now: Omit<CpuPoint, "idle">, vcpus: number): number {
+function idleAfter(before: Point | undefined, now: Omit<Point, "idle">, vcpus: number): number {
     if (before === undefined) return 0;
     const could = (vcpus * (now.atMs - before.atMs)) / 1000;
-    const did = now.user + now.system - before.user - before.system;
+    const did = now.cpu.user + now.cpu.system - before.cpu.user - before.cpu.system;
     // What it did may be a little more: the kernel lets it catch up, and a machine made anew counts from 0.
     return before.idle + Math.max(0, could - Math.max(0, did));
 }
