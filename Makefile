@@ -7,7 +7,7 @@ TSX := node_modules/.bin/tsx
 SANDBOX := $(TSX) sandbox/cli.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview plan env domain status top history drift doctor test soak bench
+.PHONY: help up down preview plan env domain status top dashboard history drift doctor test soak bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,12 +21,13 @@ preview: node_modules ## what a first `pulumi up` would do; needs no root, makes
 plan: ## what `pulumi up` would do: servers, cost, risk, policy; STACK=prod, ARGS="--markdown FILE"
 status: ## the servers as DigitalOcean and HAProxy see them; STACK=prod for another stack
 top: ## the same, live, until q; STACK=prod for another stack
+dashboard: ## the pool over time, in a browser on this machine; STACK=prod, ARGS="--port 8414 --quiet"
 history: ## who scaled or changed the stack, when and why; STACK=prod, ARGS="--limit 50"
 drift: ## what is not as Pulumi made it, and how to fix it; STACK=prod, ARGS="--markdown FILE"
 doctor: ## clear what a killed run left, delete what is orphaned; STACK=prod for another stack
 
 # The dev stack is in the DigitalOcean of `make up`, any other one where the shell's environment says.
-plan status top history drift doctor: node_modules
+plan status top dashboard history drift doctor: node_modules
 	@if [ '$(STACK)' = dev ]; then env="$$($(SANDBOX) env)" && eval "$$env"; fi && $(TSX) tools/main.ts $@ $(STACK) $(ARGS)
 
 env: node_modules ## export lines: eval "$(make -s env)", and your own `pulumi` works on the dev stack

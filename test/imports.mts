@@ -22,7 +22,18 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     policy: program.slice(1),
     "tools/main.ts": [
         ...[
-            ...["plan", "status", "top", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
+            ...[
+                "plan",
+                "status",
+                "top",
+                "dashboard",
+                "history",
+                "drift",
+                "doctor",
+                "rollout",
+                "autoscale",
+                "deploy",
+            ],
             ...["admit", "bake", "publish"],
         ].map((command) => `tools/${command}`),
         "tools/cli",
@@ -35,6 +46,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/status": shared,
     "tools/top": shared,
     "tools/history": shared,
+    "tools/dashboard": ["tools/history", ...shared],
     "tools/doctor": shared,
     "tools/admit": shared,
     "tools/bake": shared,

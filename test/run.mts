@@ -48,6 +48,7 @@ function onlyWhatChanged(name: string): string[] {
 /** Checks of the text of the project; each counts as one test. */
 const checks: Record<string, string[]> = {
     types: ["tsc", ...onlyWhatChanged("program")],
+    "types of the dashboard's page": ["tsc", "-p", "tools/dashboard/page", ...onlyWhatChanged("page")],
     "types of the sandbox": ["tsc", "-p", "sandbox", ...onlyWhatChanged("sandbox")],
     format: ["prettier", "--check", "--log-level", "warn", "."],
 };

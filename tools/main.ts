@@ -10,6 +10,7 @@ import type { ReportOptions } from "./cli/reports";
 import type { AutoscaleOptions } from "./autoscale/autoscale";
 import type { InstallOptions } from "./autoscale/systemd/install";
 import type { BakeOptions } from "./bake/bake";
+import type { DashboardOptions } from "./dashboard/dashboard";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
 import type { HistoryOptions } from "./history/history";
@@ -78,6 +79,18 @@ onStack("top")
         "The pool as HAProxy sees it, live; without a terminal, a line for each change. Ends with q.",
     )
     .action(ending(async (stack: string) => (await import("./top/top.ts")).top(stack)));
+
+onStack("dashboard")
+    .description(
+        "The pool over time, as a page for a browser on this machine. Changes nothing. Ends with Ctrl-C.",
+    )
+    .option("--port <number>", "of 127.0.0.1; 0 is any that is free", wholeNumber(0, 65_535), 8414)
+    .option("--quiet", "print where the page is, and nothing else")
+    .action(
+        ending(async (stack: string, options: DashboardOptions) =>
+            (await import("./dashboard/dashboard.ts")).dashboard(stack, options),
+        ),
+    );
 
 onStack("status")
     .description("The servers as DigitalOcean and HAProxy see them. Changes nothing.")

@@ -1,3 +1,4 @@
+import { cacheRatios, pagesMs } from "./cache-figures.mts";
 import { type Row, totals } from "./measure.mts";
 import type { Measured } from "./scenarios.mts";
 
@@ -19,6 +20,7 @@ export function goals(measured: Measured): Goal[] {
         ...tls(measured),
         ...autoscale(measured),
         ...images(measured),
+        ...cache(measured),
         ...previews(measured),
     ];
 }
@@ -188,6 +190,27 @@ function images({ images: found = [] }: Measured): Goal[] {
         wanted: "at most 0.50",
         met: baked <= debian / 2,
     }));
+}
+
+/** What the article on Scaler.sh found: 420 over 22.25 requests a second. */
+const articlesRatio = 18.9;
+
+function cache({ cache: found = [] }: Measured): Goal[] {
+    return pagesMs.flatMap((pageMs) => {
+        const ratios = cacheRatios(found, { pageMs, way: "from the cache" });
+        if (!ratios) return [];
+        const { plain, other, requests, cpu } = ratios;
+        const hasGoal = pageMs >= 10;
+        return {
+            what: `a page of ${pageMs} ms from Varnish, over nginx and PHP-FPM`,
+            found:
+                `${requests.toFixed(1)} times (${Math.round(other.requestsPerSecond)} and ` +
+                `${plain.requestsPerSecond.toFixed(1)} requests a second), ${cpu.toFixed(0)} times less CPU ` +
+                `(${other.cpuMsPerRequest.toFixed(3)} and ${plain.cpuMsPerRequest.toFixed(2)} ms a request)`,
+            wanted: hasGoal ? `at least ${articlesRatio} times` : "a figure, no goal",
+            met: !hasGoal || requests >= articlesRatio,
+        };
+    });
 }
 
 function previews({ previews: found = [] }: Measured): Goal[] {

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Progress } from "../../sandbox/progress.ts";
-import { backendFiles } from "../../userdata/files.ts";
 import { makeWorld, upEndsWell, type World } from "../world.mts";
 import { median } from "./proxies.mts";
 import { firstRequests, Sampler } from "./sampler.mts";
@@ -16,12 +17,14 @@ export interface ImageFigures {
 
 /** Of those that there are: one small package, and what a PHP site needs. */
 const profiles = ["nginx", "varnish"];
+const isThere = (name: string): boolean =>
+    existsSync(path.join(import.meta.dirname, "../../userdata", `${name}.yaml`));
 const runs = 3;
 
 /** One server more, on Debian and on an image that was baked of the same user data. */
 export async function benchImage(say: Progress): Promise<ImageFigures[]> {
     const figures: ImageFigures[] = [];
-    for (const userdata of profiles.filter((name) => backendFiles().includes(name))) {
+    for (const userdata of profiles.filter(isThere)) {
         const world = await makeWorld("nspawn", { replicas: 1, userdata });
         try {
             await say.step(`${userdata}: a stack of one server`, () => upEndsWell(world));

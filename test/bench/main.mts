@@ -10,6 +10,7 @@ import { ensureHostPackages, requireLinuxRoot } from "../../sandbox/host.ts";
 import { purgeAbandoned } from "../../sandbox/process.ts";
 import { progress } from "../../sandbox/progress.ts";
 import { benchAutoscale } from "./autoscale.mts";
+import { benchCache } from "./cache.mts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
 import { benchImage } from "./image.mts";
@@ -21,6 +22,7 @@ import { Stage } from "./stage.mts";
 import { benchThroughput } from "./throughput.mts";
 import { benchTls } from "./tls.mts";
 import { historyOfDay, replayTraces, tracesTable } from "./traces/table.mts";
+import { benchWatching } from "./watching.mts";
 
 const say = progress();
 /** Needs no machine, nor root. */
@@ -46,6 +48,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     image: async (measured) => {
         measured.images = await benchImage(say);
     },
+    cache: async (measured) => {
+        measured.cache = await benchCache(say);
+    },
     throughput: async (measured) => {
         measured.throughput = await benchThroughput(say);
     },
@@ -54,6 +59,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     },
     previews: async (measured) => {
         measured.previews = await benchPreviews(say);
+    },
+    watching: async (measured) => {
+        measured.watching = await benchWatching(say);
     },
 };
 

@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import { cacheTable } from "./cache-figures.mts";
 import type { Goal } from "./goals.mts";
 import { failures, type Row, totals } from "./measure.mts";
 import type { Measured } from "./scenarios.mts";
@@ -120,6 +121,9 @@ export function resultsPage(
     const traces = measured.traces
         ? `\n## The autoscaler on replayed traces\n\nOurs · DigitalOcean's autoscale pool · Kubernetes' HPA: docs/autoscaling.md.\n\n${measured.traces}\n`
         : "";
+    const cache = measured.cache
+        ? `\n## The cache\n\nOne server of userdata/varnish.yaml with 1 vCPU: docs/caching.md.\n\n${cacheTable(measured.cache)}\n`
+        : "";
     return `# What each change loses, and how long it takes
 
 \`make bench\`, ${date.slice(0, 10)}, on ${machine.cores} cores and ${machine.memoryGiB} GiB of memory (${versions.join(", ")}), which carry
@@ -142,7 +146,7 @@ ${goalLines(goals)}
 | servers | seconds | peak MiB | CPU seconds |
 | --- | --- | --- | --- |
 ${previews.join("\n")}
-${traces}`;
+${traces}${cache}`;
 }
 
 const doProxyArticle =

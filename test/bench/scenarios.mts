@@ -3,6 +3,7 @@ import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
 import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
+import type { CacheFigure } from "./cache-figures.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
 import type { ImageFigures } from "./image.mts";
 import type { Preview } from "./previews.mts";
@@ -11,6 +12,7 @@ import { slowKinds } from "./slow-clients.mts";
 import type { Stage } from "./stage.mts";
 import type { Throughput } from "./throughput.mts";
 import type { TlsFigures } from "./tls.mts";
+import type { WatchingFigures } from "./watching.mts";
 
 /** What scenarios leave. */
 export interface Measured {
@@ -21,7 +23,9 @@ export interface Measured {
     tls?: TlsFigures;
     autoscale?: AutoscaleFigures;
     images?: ImageFigures[];
+    cache?: CacheFigure[];
     previews?: Preview[];
+    watching?: WatchingFigures;
     /** A table in Markdown. */
     traces?: string;
 }

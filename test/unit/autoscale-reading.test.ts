@@ -163,6 +163,7 @@ describe("the heartbeat", () => {
         expect(describeHeartbeat(heard(4))).toEqual({
             text: "autoscaler (admin, --apply up): busy 0.31 of 0.60",
             isAlarming: false,
+            action: "none",
         });
         expect(describeHeartbeat(heard(600))).toEqual({
             text: "the autoscaler (admin, --apply up) has not been heard of for 10 min 0 s: nothing scales",

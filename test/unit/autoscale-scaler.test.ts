@@ -86,6 +86,7 @@ describe("the autoscaler's rounds", () => {
                 ...{ pid: 7, uptimeSeconds: 900, generation: "", idlePercent: 90, connections: 9 },
                 ...{ maxConnections: 6000, isApplying: false, heartbeat: undefined, servers: all },
                 ...{ running: running * servers, queued: 0, streams: 0, requests: nowMs / 100, failures: 0 },
+                ...{ errors: 0, retries: 0 },
             },
         };
     };

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { withApp } from "../bench/app.mts";
+import { cacheTable, type Way } from "../bench/cache-figures.mts";
 import { goals } from "../bench/goals.mts";
 import { failures, type Row, totals } from "../bench/measure.mts";
 import { goalLines, markdownTable, ordered, resultsPage, terminalTable } from "../bench/report.mts";
@@ -212,6 +213,27 @@ describe("goals", () => {
             [true, "0.50 (950 and 1000 a second; CPU 60 and 50 µs each)"],
             [false, "33.0 KiB (43.0 and 10.0)"],
         ]);
+    });
+    it("judges the cache by how much faster a page is that is worth it", () => {
+        const figure = (pageMs: number, way: Way, requestsPerSecond: number) => ({
+            ...{ pageMs, way, requestsPerSecond, p99Ms: 5 },
+            cpuMsPerRequest: 900 / requestsPerSecond,
+        });
+        const cache = [1, 10].flatMap((pageMs) => [
+            figure(pageMs, "nginx and PHP-FPM", 100),
+            figure(pageMs, "from the cache", 1800),
+        ]);
+        expect(goals({ rows: [], bootSeconds: {}, cache }).map(({ met, found }) => [met, found])).toEqual([
+            [
+                true,
+                "18.0 times (1800 and 100.0 requests a second), 18 times less CPU (0.500 and 9.00 ms a request)",
+            ],
+            [
+                false,
+                "18.0 times (1800 and 100.0 requests a second), 18 times less CPU (0.500 and 9.00 ms a request)",
+            ],
+        ]);
+        expect(cacheTable(cache)).toContain("| 10 ms | from the cache | 1,800 | 5.0 | 0.50 | 18.0 | 18.0 |");
     });
     it("says nothing of what was not measured", () => {
         expect(goals({ rows: [], bootSeconds: {} })).toEqual([]);

@@ -7,11 +7,14 @@ const check = (yaml: string) => checkCloudConfig(`#cloud-config\n${yaml}\n`);
 const fine = { problems: [], warnings: [] };
 
 describe("cloud-config", () => {
-    it.each(["nginx", "haproxy"])("of %s is fine, and so are a script and an empty one", (name) => {
-        expect(checkCloudConfig(readUserData(name))).toEqual(fine);
-        expect(checkCloudConfig("#!/bin/sh\npackage: x\n")).toEqual(fine);
-        expect(check("")).toEqual(fine);
-    });
+    it.each(["nginx", "node", "varnish", "haproxy"])(
+        "of %s is fine, and so are a script and an empty one",
+        (name) => {
+            expect(checkCloudConfig(readUserData(name))).toEqual(fine);
+            expect(checkCloudConfig("#!/bin/sh\npackage: x\n")).toEqual(fine);
+            expect(check("")).toEqual(fine);
+        },
+    );
 
     it("says all that is wrong at once, with the line", () => {
         const { problems } = check(`package: [nginx]

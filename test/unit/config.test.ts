@@ -137,9 +137,9 @@ describe("settings", () => {
         [
             "userdata",
             "apache",
-            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are nginx), got apache",
+            "'userdata' should be the name of a file in userdata/ that a droplet accepts (there are nginx, node, varnish), got apache",
         ],
-        ["userdata", "../config", "there are nginx"],
+        ["userdata", "../config", "there are nginx, node, varnish"],
         ["appPort", 0, "'appPort' should be a whole number from 1 to 65535, got 0"],
         ["appPort", 65536, "got 65536"],
         ["healthPath", "healthz", "'healthPath' should be a path that starts with /"],
@@ -243,7 +243,7 @@ describe("settings", () => {
     it("refuse a key that there is not, and a stack's name that the API would refuse", () => {
         expect(refusal({ replica: 5 })).toBe("'replica' is no key of this program; did you mean 'replicas'?");
         expect(refusal({ colour: "blue" })).toMatch(
-            /^'colour' is no key of this program; the keys are replicas, .*, adminHostSize$/,
+            /^'colour' is no key of this program; the keys are replicas, .*, adminHostSize\b/,
         );
         for (const stack of ["my_stack", "Prod", ""]) {
             expect(refusal({}, stack)).toContain(

@@ -11,6 +11,10 @@ export function count(number: number, thing: string): string {
     return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
 
+/** Begins with a capital, unless the first word is a name: `web-2`, `haproxy.cfg`. */
+export const capital = (text: string): string =>
+    /^\S*[-.\d]/.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
+
 /** `3`, or `3 → 5`. */
 export function arrow<T>(before: T, after: T, show: (value: T) => string = String): string {
     return before === after ? show(after) : `${show(before)} → ${show(after)}`;

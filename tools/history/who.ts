@@ -4,6 +4,9 @@ import type { Update } from "./updates";
 /** How the messages of the autoscaler's updates and the titles of its commits begin. */
 export const autoscalePrefix = "autoscale: ";
 
+/** In place of a name. */
+export const notRecorded = "not recorded";
+
 /** Who changed a stack. */
 export interface Actor {
     by: "autoscaler" | "pipeline" | "person";
@@ -64,7 +67,7 @@ function pipelineOf(env: Update["environment"]): string {
 /** Outside of a repository Pulumi takes the author from PULUMI_GIT_AUTHOR. */
 function personOf(env: Update["environment"]): string {
     const { "git.author": author, "git.author.email": email, "git.head": head = "" } = env;
-    if (!author) return "not recorded";
+    if (!author) return notRecorded;
     if (env["git.dirty"] === "true") return `uncommitted, on ${head.slice(0, 7)} of ${plain(author)}`;
     return plain(email ? `${author} <${email}>` : author);
 }

@@ -49,10 +49,17 @@ function parseHeartbeat(text: string): Heartbeat | undefined {
 /** One that was not heard for so many of its intervals, and longer than an `up` may hold a timer's next run, is dead. */
 const missedIntervals = 3;
 
-/** One line for people, and whether it is an alarm; `undefined`: no autoscaler has spoken since the host was started. */
-export function describeHeartbeat(
-    heartbeat: Heard | undefined,
-): { text: string; isAlarming: boolean } | undefined {
+/** What {@link describeHeartbeat} makes of a heartbeat. */
+export interface Word {
+    /** One line for people. */
+    text: string;
+    isAlarming: boolean;
+    /** What it does just now, or would do; `dead`: it was not heard of for too long. */
+    action: Heartbeat["action"] | "dead";
+}
+
+/** @returns `undefined`: no autoscaler has spoken since the host was started. */
+export function describeHeartbeat(heartbeat: Heard | undefined): Word | undefined {
     const found = heartbeat && parseHeartbeat(heartbeat.text);
     if (!found) return undefined;
     const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
@@ -65,6 +72,7 @@ export function describeHeartbeat(
                 : `autoscaler (${who}): ${found.reason}`,
         ),
         isAlarming: isDead || found.alarming,
+        action: isDead ? "dead" : found.action,
     };
 }
 

@@ -82,6 +82,15 @@ export class StackConfig {
     }
 }
 
+/** `undefined` also where the folder has no config of the stack, or a wrong one: a preview says what is wrong. */
+export function autoscaleOf(stack: string): AutoscaleSettings | undefined {
+    try {
+        return new StackConfig(stack).readAutoscale();
+    } catch {
+        return undefined;
+    }
+}
+
 /** @throws Error for a text that is no YAML. */
 function parse(text: string, file: string): unknown {
     const document = parseDocument(text);

@@ -1,20 +1,15 @@
 import type { Colors } from "picocolors/types";
-import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { count, duration, plain } from "../cli/words";
+import { sayUp } from "../live/events";
+import { busyShare, headline, sayHeadline, type Situation } from "../live/headline";
 import { describeHeartbeat } from "../live/heartbeat";
-import { type PoolReading, ratePerSecond, type ServerReading, type TimedReading } from "../live/reading";
+import { type PoolReading, ratePerSecond, type ServerReading } from "../live/reading";
 
-/** What a frame shows, newest look last. */
-export interface Scene {
-    stack: string;
+/** What a frame shows. */
+export interface Scene extends Situation {
     url: string;
     /** In USD. */
     monthlyCost: number;
-    /** Servers that the last `up` made. */
-    wanted: number;
-    /** `undefined`: the stack does not scale itself. */
-    autoscale: AutoscaleSettings | undefined;
-    looks: readonly TimedReading[];
     /** Why the newest look shows nothing new; `undefined`: it does. */
     problem: string | undefined;
 }
@@ -28,29 +23,42 @@ const hoursOfMonth = 672;
 /** A screenful: lines that fit a terminal of so many columns and rows. */
 export function frame(scene: Scene, colours: Colors, columns: number, rows: number): string[] {
     const now = scene.looks.at(-1);
-    if (!now)
-        return [`${scene.stack}   ${scene.url}`, scene.problem ?? "asking HAProxy…"].map((line) =>
-            cut(line, columns),
-        );
-    const { reading } = now;
-    const { dim, yellow } = colours;
-    const head = [...summary(scene, reading), ...(scene.problem ? [`! ${scene.problem}`] : [])];
-    const heard = describeHeartbeat(reading.heartbeat);
+    const [first, ...more] = now ? summary(scene, now.reading) : [`${scene.stack}   ${scene.url}`];
+    const heard = describeHeartbeat(now?.reading.heartbeat);
     const above = [
-        ...head.map((line) => cut(line, columns)),
-        ...(heard ? [heard.isAlarming ? yellow(cut(heard.text, columns)) : cut(heard.text, columns)] : []),
-        "",
-        dim(cut(titles, columns)),
+        cut(first ?? "", columns),
+        newsLine(scene, colours, columns),
+        ...more.map((line) => cut(line, columns)),
+        ...(heard
+            ? [heard.isAlarming ? colours.yellow(cut(heard.text, columns)) : cut(heard.text, columns)]
+            : []),
     ];
-    const room = Math.max(1, rows - above.length - 1);
-    // The sick first: where not all fit, those are looked for.
+    if (!now) return above;
+    const room = Math.max(1, rows - above.length - 3);
+    return [
+        ...above,
+        "",
+        colours.dim(cut(titles, columns)),
+        ...table(now.reading, scene, colours, columns, room),
+    ];
+}
+
+/** What happened, when and why. */
+function newsLine(scene: Scene, colours: Colors, columns: number): string {
+    const news = headline(scene);
+    const paint = { ok: colours.green, note: colours.yellow, bad: colours.red };
+    const mark = news.level === "ok" ? "" : "! ";
+    return paint[news.level](cut(plain(`${mark}${sayHeadline(news, scene.nowMs)}`), columns));
+}
+
+/** The sick first: where not all fit, those are looked for. */
+function table(reading: PoolReading, scene: Scene, colours: Colors, columns: number, room: number): string[] {
     const sorted = reading.servers.toSorted((a, b) => Number(a.isUp) - Number(b.isUp));
     const shown = sorted.length > room ? sorted.slice(0, room - 1) : sorted;
     const rest = sorted.length - shown.length;
     return [
-        ...above,
         ...shown.map((server) => serverLine(server, scene, colours, columns)),
-        ...(rest > 0 ? [dim(cut(`… and ${count(rest, "server")} more`, columns))] : []),
+        ...(rest > 0 ? [colours.dim(cut(`… and ${count(rest, "server")} more`, columns))] : []),
     ];
 }
 
@@ -62,8 +70,8 @@ export function logLine(scene: Scene): { text: string; key: string } {
     const states = reading.servers.map(({ name, status }) => `${name} ${status}`).join(", ");
     const heard = describeHeartbeat(reading.heartbeat)?.text ?? "";
     return {
-        text: `${upOf(reading)}, ${busyOf(scene, reading)}, ${rateOf(scene).toFixed(0)} requests/s; ${states}${heard && `; ${heard}`}`,
-        key: `${upOf(reading)} ${states} ${reading.generation} ${heard.replace(/[\d.]+/g, "")}`,
+        text: `${sayUp(reading.servers)}, ${busyOf(scene, reading)}, ${rateOf(scene).toFixed(0)} requests/s; ${states}${heard && `; ${heard}`}`,
+        key: `${sayUp(reading.servers)} ${states} ${reading.generation} ${heard.replace(/[\d.]+/g, "")}`,
     };
 }
 
@@ -74,20 +82,16 @@ function summary(scene: Scene, reading: PoolReading): string[] {
     const ago = duration(reading.uptimeSeconds);
     const applied = reading.isApplying ? "being applied just now" : `applied ${ago} ago`;
     return [
-        `${stack}   ${url}   ${upOf(reading)}, ${wanted} wanted${range}   $${monthlyCost} a month, $${hourly} an hour`,
+        `${stack}   ${url}   ${sayUp(reading.servers)}, ${wanted} wanted${range}   $${monthlyCost} a month, $${hourly} an hour`,
         `${busyOf(scene, reading)}   ${reading.running} running, ${reading.queued} queued, ${reading.streams} streams`,
         `requests/s ${rateOf(scene).toFixed(0).padStart(6)}  ${spark(ratesOf(scene))}   5xx/s ${failureRateOf(scene).toFixed(1)}`,
         `HAProxy ${reading.idlePercent} % idle, ${reading.connections} of ${reading.maxConnections} connections, haproxy.cfg ${reading.generation || "not ours"}, ${applied}`,
     ];
 }
 
-const upOf = ({ servers }: PoolReading): string =>
-    `${servers.filter(({ isUp }) => isUp).length} of ${count(servers.length, "server")} UP`;
-
-function busyOf({ autoscale }: Scene, { servers, running, queued }: PoolReading): string {
-    const up = servers.filter(({ isUp }) => isUp).length;
-    if (!autoscale || up === 0) return "busy ?";
-    const busy = (running + queued) / (up * autoscale.slots);
+function busyOf({ autoscale }: Scene, reading: PoolReading): string {
+    const busy = busyShare(reading, autoscale);
+    if (!autoscale || busy === undefined) return "busy ?";
     return `busy ${busy.toFixed(2)} (target ${autoscale.target.toFixed(2)}) ${bar(busy)}`;
 }
 

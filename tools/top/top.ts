@@ -1,9 +1,9 @@
-import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import { mask } from "../cli/mask";
-import { clock, coloursFor, isInteractive, rest, stopOn } from "../cli/terminal";
-import { Watch } from "../live/watch";
+import { clock, coloursFor, isInteractive, stopOn } from "../cli/terminal";
+import { withBlindness, withLook as withEvents } from "../live/events";
+import { type BlindLook, follow } from "../live/follow";
+import type { TimedReading } from "../live/reading";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
-import { StackConfig } from "../pulumi/stack-config";
+import { autoscaleOf } from "../pulumi/stack-config";
 import { frame, logLine, type Scene, sparkSeconds } from "./frame";
 
 /** How often HAProxy is asked, in seconds: on a terminal, and for a log. */
@@ -17,56 +17,47 @@ const leave = "\x1b[?25h\x1b[?1049l";
 /** A stack's pool as HAProxy sees it, live; without a terminal, a line for each change. Ends with q or Ctrl-C. */
 export async function top(stack: string): Promise<void> {
     // Before the terminal is taken: there may be no such stack.
-    let outputs: StackOutputs | undefined = await readOutputs(stack);
-    let scene: Scene = { ...about(stack, outputs), looks: [], problem: undefined };
-    let watch: Watch | undefined;
+    const outputs = await readOutputs(stack);
+    let scene: Scene = { ...about(stack, outputs), ...nothing, nowMs: Date.now() };
     const isTerminal = isInteractive();
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
     if (isTerminal) open(stop);
     try {
-        for (let said = ""; !stop.signal.aborted;) {
-            const startedMs = Date.now();
-            try {
-                if (!watch) {
-                    // Each time anew: the load balancer or its key may be another one since the connection broke.
-                    outputs ??= await readOutputs(stack);
-                    scene = { ...scene, ...about(stack, outputs) };
-                    watch = new Watch(outputs);
-                }
-                const reading = await watch.look();
-                const since = startedMs - sparkSeconds * 1000;
-                const looks = [...scene.looks, { atMs: Date.now(), reading }].filter(
-                    ({ atMs }) => atMs >= since,
-                );
-                scene = { ...scene, looks, problem: undefined };
-            } catch (error) {
-                watch?.close();
-                watch = outputs = undefined;
-                scene = { ...scene, problem: mask((error as Error).message) };
-            }
+        let [said, known] = ["", outputs];
+        const seconds = isTerminal ? terminalSeconds : logSeconds;
+        for await (const { outputs: read, look } of follow(stack, outputs, seconds, stop.signal)) {
+            if (read !== known) scene = { ...scene, ...about(stack, read) };
+            known = read;
+            scene = "problem" in look ? withoutLook(scene, look) : withLook(scene, look);
             if (isTerminal) draw(scene);
             else said = log(scene, said);
-            const seconds = isTerminal ? terminalSeconds : logSeconds;
-            await rest(startedMs + seconds * 1000 - Date.now(), stop.signal);
         }
     } finally {
-        watch?.close();
         process.stdin.pause();
     }
 }
 
-/** What HAProxy does not know. */
-function about(stack: string, { url, monthlyCost, servers }: StackOutputs): Omit<Scene, "looks" | "problem"> {
-    return { stack, url, monthlyCost, wanted: servers.length, autoscale: settingsOf(stack) };
+const nothing = { looks: [], events: [], problem: undefined };
+
+function withLook(scene: Scene, look: TimedReading): Scene {
+    const since = look.atMs - sparkSeconds * 1000;
+    const looks = [...scene.looks, look].filter(({ atMs }) => atMs >= since);
+    const events = withEvents(scene.events, look, scene.looks.at(-1));
+    return { ...scene, looks, events, problem: undefined, nowMs: look.atMs };
 }
 
-/** None where the folder has no config of the stack, or a wrong one: a preview says what is wrong. */
-function settingsOf(stack: string): AutoscaleSettings | undefined {
-    try {
-        return new StackConfig(stack).readAutoscale();
-    } catch {
-        return undefined;
-    }
+const withoutLook = (scene: Scene, { atMs, problem }: BlindLook): Scene => ({
+    ...scene,
+    events: withBlindness(scene.events, atMs, problem),
+    ...{ problem, nowMs: atMs },
+});
+
+/** What HAProxy does not know. */
+function about(
+    stack: string,
+    { url, monthlyCost, servers }: StackOutputs,
+): Omit<Scene, keyof typeof nothing | "nowMs"> {
+    return { stack, url, monthlyCost, wanted: servers.length, autoscale: autoscaleOf(stack) };
 }
 
 /** In raw mode Ctrl-C and Ctrl-D are keys like any other. */

@@ -1,0 +1,172 @@
+/** The parts of the page that are text. Whatever comes from elsewhere is put in as text, never as HTML. */
+import { capital, count } from "../../cli/words";
+import type { PoolEvent } from "../../live/events";
+import type { Point } from "../points";
+import type { ServerView, View } from "../view";
+import { clock, figure, percent, span, when } from "./words";
+
+export const byId = (id: string): HTMLElement => {
+    const found = document.getElementById(id);
+    if (!found) throw new Error(`the page has no #${id}`);
+    return found;
+};
+
+/** Only where it is another one: who selects a text, or has it read aloud, is not disturbed. */
+export function setText(element: HTMLElement, text: string): void {
+    if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same; what stands between backticks is a command. */
+export function setCode(element: HTMLElement, text: string): HTMLElement {
+    if (element.textContent !== text.replaceAll("`", ""))
+        element.replaceChildren(
+            ...text.split("`").map((part, i) => (i % 2 === 0 ? part : make("code", part))),
+        );
+    return element;
+}
+
+function make(tag: string, text: string, className = ""): HTMLElement {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    element.className = className;
+    return element;
+}
+
+export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
+    setText(byId("stack"), stack);
+    const link = byId("url") as HTMLAnchorElement;
+    setText(link, url);
+    if (/^https?:\/\//.test(url)) link.href = url;
+    const range = autoscale ? `scales itself from ${autoscale.min} to ${autoscale.max} servers` : "";
+    setText(byId("facts"), [range, `$${monthlyCost} a month`].filter(Boolean).join(" · "));
+}
+
+/** The four questions: what happened, when, why, is it over? */
+export function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
+    byId("headline").className = level;
+    setCode(byId("title"), capital(title));
+    const answers: [string, string][] = event
+        ? [
+              ["What", capital(event.what)],
+              ["When", when(event, nowMs)],
+              ["Why", event.why || "not recorded"],
+              ["Over?", over],
+          ]
+        : [];
+    const list = byId("answers");
+    answers.forEach(([term, text], i) => {
+        const [dt, dd] = [list.children[2 * i], list.children[2 * i + 1]];
+        if (dt && dd) {
+            setText(dt as HTMLElement, term);
+            setCode(dd as HTMLElement, text);
+        } else list.append(make("dt", term), setCode(make("dd", ""), text));
+    });
+    while (list.children.length > 2 * answers.length) list.lastElementChild?.remove();
+    const others = byId("also");
+    if (others.textContent !== also.map(capital).join("").replaceAll("`", ""))
+        others.replaceChildren(...also.map((text) => setCode(make("li", ""), capital(text))));
+}
+
+export function showFigures({ wanted, servers, autoscale, haproxy }: View, newest: Point | undefined): void {
+    const up = servers.filter(({ isUp }) => isUp).length;
+    const failing = newest?.failures ?? 0;
+    const figures: [value: string, label: string, isBad: boolean][] = [
+        [`${up} of ${servers.length}`, `servers UP, ${wanted} wanted`, up < servers.length || up < wanted],
+        autoscale
+            ? [percent(newest?.busy), `busy, target ${percent(autoscale.target)}`, false]
+            : [figure(newest?.running), "requests under way", false],
+        [figure(newest?.requests), "requests a second", false],
+        [figure(newest?.failures), "of them fail (5xx)", failing > 0],
+        [`${figure(newest?.responseMs)} ms`, "response time", false],
+        [
+            haproxy ? `${100 - haproxy.idlePercent} %` : "–",
+            "of HAProxy's CPU",
+            (haproxy?.idlePercent ?? 100) < 20,
+        ],
+    ];
+    const list = byId("figures");
+    figures.forEach(([value, label, isBad], i) => {
+        let item = list.children[i];
+        if (!item) {
+            item = make("li", "");
+            item.append(make("b", ""), make("span", ""));
+            list.append(item);
+        }
+        item.className = isBad ? "bad" : "";
+        setText(item.children[0] as HTMLElement, value);
+        setText(item.children[1] as HTMLElement, label);
+    });
+}
+
+export function showServers(view: View, nowMs: number): void {
+    const { servers, haproxy, autoscaler, autoscale, historyProblem } = view;
+    const missing =
+        historyProblem && `Pulumi's history can't be read, and its events may be missing: ${historyProblem}`;
+    setText(byId("history-problem"), missing ?? "");
+    const slots = autoscale ? ` of ${autoscale.slots}` : "";
+    byId("servers").replaceChildren(...servers.map((server) => row(server, slots, nowMs)));
+    if (haproxy) {
+        const { generation, appliedAtMs, connections, maxConnections, streams } = haproxy;
+        const file = generation ? `haproxy.cfg ${generation}` : "a haproxy.cfg that is not ours";
+        const parts = [
+            `HAProxy runs ${file}, applied ${clock(appliedAtMs, nowMs)}`,
+            `${connections.toLocaleString("en")} of ${maxConnections.toLocaleString("en")} connections`,
+            count(streams, "WebSocket or event stream").replace(
+                "WebSocket or event streams",
+                "WebSockets and event streams",
+            ),
+        ];
+        setText(byId("haproxy"), `${parts.join(", ")}.`);
+    }
+    setText(byId("autoscaler"), autoscaler ? capital(autoscaler.text) : "");
+}
+
+function row(server: ServerView, slots: string, nowMs: number): HTMLElement {
+    const { name, address, status, isUp, why, running, requestsPerSecond, responseMs, failures } = server;
+    const cells = [
+        ...[name, address, isUp ? status : `${status}: ${why}`],
+        ...[`${running}${slots}`, figure(requestsPerSecond), figure(responseMs), figure(failures)],
+        span(nowMs - server.sinceMs),
+    ];
+    const element = make("tr", "", isUp ? "" : "bad");
+    element.append(...cells.map((text) => make("td", text)));
+    return element;
+}
+
+/** @param numbers Of those that the charts show. @param onChoose Gets one that somebody wants to see there. */
+export function showEvents(
+    events: readonly PoolEvent[],
+    numbers: ReadonlyMap<string, number>,
+    nowMs: number,
+    onChoose: (event: PoolEvent) => void,
+): void {
+    const items = events.map((event) => {
+        const item = make("li", "", `${event.kind} ${event.hasFailed ? "failed" : ""}`);
+        const button = make("button", "");
+        button.setAttribute("type", "button");
+        const what = setCode(make("span", "", "what"), capital(event.what));
+        what.append(" ", make("span", stateOf(event, nowMs), "state"));
+        const number = numbers.get(event.id);
+        const details = (event.details ?? []).map(({ atMs, text }) => `${clock(atMs, nowMs)} ${text}`);
+        button.append(
+            make("span", number === undefined ? "" : String(number), number === undefined ? "" : "number"),
+            make("time", clock(event.atMs, nowMs)),
+            what,
+            ...[event.why, ...details].filter(Boolean).map((text) => make("span", text, "more")),
+        );
+        button.addEventListener("click", () => {
+            onChoose(event);
+        });
+        item.append(button);
+        return item;
+    });
+    byId("events").replaceChildren(
+        ...(items.length > 0 ? items : [make("li", "Nothing has been seen yet.")]),
+    );
+}
+
+function stateOf({ atMs, endMs, hasFailed }: PoolEvent, nowMs: number): string {
+    if (endMs === undefined) return `goes on, for ${span(nowMs - atMs)}`;
+    if (endMs - atMs < 1000) return "";
+    return hasFailed ? `after ${span(endMs - atMs)}` : `over after ${span(endMs - atMs)}`;
+}

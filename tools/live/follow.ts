@@ -1,0 +1,77 @@
+import { mask } from "../cli/mask";
+import { rest } from "../cli/terminal";
+import { readOutputs, type StackOutputs } from "../pulumi/run";
+import type { TimedReading } from "./reading";
+import { Watch } from "./watch";
+
+/** A look that failed. */
+export interface BlindLook {
+    atMs: number;
+    /** Why, without secrets. */
+    problem: string;
+}
+
+/** A look at a stack's pool, whether it failed or not. */
+export interface FollowedLook {
+    /** The newest that are known. */
+    outputs: StackOutputs;
+    look: TimedReading | BlindLook;
+}
+
+/** After a look that failed, the next one begins twice as late as the one before, up to so many seconds. */
+const longestPause = 10;
+/** How often the outputs are read again, in seconds: an `up` changes them. */
+const outputsSeconds = 60;
+
+/**
+ * Looks at a stack's pool again and again, and begins anew where the connection breaks: the load balancer or its key may be
+ * another one since then.
+ *
+ * @param first What `readOutputs` said: there may be no such stack, which a caller wants to know before all else.
+ * @param everySeconds How often.
+ * @param signal Ends it.
+ */
+export async function* follow(
+    stack: string,
+    first: StackOutputs,
+    everySeconds: number,
+    signal: AbortSignal,
+): AsyncGenerator<FollowedLook, void, undefined> {
+    let [outputs, readAtMs, isKnown] = [first, Date.now(), true];
+    let watch: Watch | undefined;
+    const read = async () => {
+        readAtMs = Date.now();
+        outputs = await readOutputs(stack);
+    };
+    const close = () => watch?.close();
+    signal.addEventListener("abort", close);
+    try {
+        for (let pause = everySeconds; !signal.aborted;) {
+            const startedMs = Date.now();
+            let look: FollowedLook["look"];
+            try {
+                if (!isKnown) await read();
+                isKnown = true;
+                watch ??= new Watch(outputs);
+                look = { reading: await watch.look(), atMs: Date.now() };
+                pause = everySeconds;
+            } catch (error) {
+                close();
+                [watch, isKnown] = [undefined, false];
+                pause = Math.min(2 * pause, Math.max(longestPause, everySeconds));
+                look = { atMs: Date.now(), problem: mask((error as Error).message) };
+            }
+            if (hasEnded(signal)) return;
+            yield { outputs, look };
+            // Beside the looks; what can't be read just now is read the next time.
+            if (Date.now() - readAtMs > outputsSeconds * 1000) void read().catch(() => undefined);
+            await rest(startedMs + pause * 1000 - Date.now(), signal);
+        }
+    } finally {
+        signal.removeEventListener("abort", close);
+        close();
+    }
+}
+
+/** A function: that it was false before the look says nothing of now. */
+const hasEnded = ({ aborted }: AbortSignal): boolean => aborted;
