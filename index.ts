@@ -39,6 +39,7 @@ export = async () => {
     const pool = new BackendPool(names.pool, {
         scale: settings.scale,
         droplet: settings.backend,
+        imageIs: account.imageIs,
         region,
         network,
         sshKeyId: keys.sshKeyId,

@@ -36,6 +36,8 @@ export interface Wanted {
     retired?: readonly number[];
     hold?: readonly number[];
     image?: string;
+    /** The text of the servers' user data. */
+    userdata?: string;
     size?: string;
     loadBalancerImage?: string;
     loadBalancerSize?: string;

@@ -13,6 +13,7 @@ import {
     type Wanted,
 } from "./availability";
 import { checkDomains } from "./domains";
+import { lookAtImage } from "./images";
 import { undefinedIfNone } from "./not-found";
 import { tokenAdvice } from "./token-scopes";
 import { checkZone } from "./zone";
@@ -22,6 +23,8 @@ export interface Account {
     ownVpc: OwnVpc;
     /** Price in USD a month of each size that there is. */
     monthlyPrices: ReadonlyMap<string, number>;
+    /** What the servers' image is, where the config has its number. */
+    imageIs?: string;
 }
 
 /**
@@ -46,11 +49,13 @@ export async function lookUpAccount(settings: Wanted): Promise<Account & Finding
             checkZone(settings, droplets),
             checkDomains(settings, droplets),
         ]);
+        const { imageIs, warnings } = lookAtImage(settings, images.images);
         return {
+            ...(imageIs !== undefined && { imageIs }),
             ownVpc: vpc.ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
             problems: [...found.problems, ...vpc.problems, ...missingTags, ...zone.problems],
-            warnings: [...found.warnings, ...zone.warnings, ...elsewhere],
+            warnings: [...found.warnings, ...warnings, ...zone.warnings, ...elsewhere],
         };
     } catch (error) {
         const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, " ");

@@ -40,6 +40,12 @@ const zoneRequests: Readonly<Record<string, string>> = {
 /** The same of the autoscaler, with `autoscale.cpu`. */
 const metricRequests: Readonly<Record<string, string>> = { "GET monitoring/metrics": "monitoring:read" };
 
+/** The same of `bake`, beside what it has in common with all. */
+const bakeRequests: Readonly<Record<string, string>> = {
+    "POST droplets/*/actions": "droplet:update",
+    "DELETE images": "image:delete",
+};
+
 /** The same with `alerts`. */
 const alertRequests: Readonly<Record<string, string>> = {
     "GET monitoring/alerts": "monitoring:read",
@@ -68,7 +74,7 @@ export const alertScopes: readonly string[] = [
 /** The only ones of a plain preview. */
 const previewed = ["GET sizes", "GET vpcs", "GET account", "GET images", "GET droplets"];
 
-const known = { ...requests, ...zoneRequests, ...metricRequests, ...alertRequests };
+const known = { ...requests, ...zoneRequests, ...metricRequests, ...alertRequests, ...bakeRequests };
 
 const scopesOf = (keys: readonly string[]) => [
     ...new Set(keys.flatMap((key) => (known[key] ?? "").split(" "))),
@@ -79,6 +85,17 @@ export const previewScopes: readonly string[] = scopesOf(previewed);
 
 /** The scopes that everything needs: `pulumi up`, `destroy`, `--refresh`, and the commands of tools/. */
 export const allScopes: readonly string[] = scopesOf(Object.keys(requests));
+
+/** The scopes of a token that is for `bake` alone. */
+export const bakeScopes: readonly string[] = [
+    ...new Set([
+        ...scopesOf(["GET sizes", "GET images", "GET account/keys", "GET droplets", "GET firewalls"]),
+        ...scopesOf(["POST tags", "POST firewalls", "DELETE tags", "DELETE firewalls", "DELETE droplets"]),
+        ...scopesOf(Object.keys(bakeRequests)),
+        // It names no VPC.
+        ...scopesOf(["POST droplets"]).filter((scope) => scope !== "vpc:read"),
+    ]),
+];
 
 /**
  * What a request's 403 means, for a message: the API's own names no scope.

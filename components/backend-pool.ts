@@ -22,6 +22,8 @@ export interface BackendPoolArgs {
     };
     /** A change replaces all, and so does another `generation` (one word, or empty). */
     droplet: DropletSettings & { generation: string };
+    /** What an image is that the config has the number of, for who reads the preview. @default it has a slug, which says it */
+    imageIs?: string;
     /** Slug of a region. */
     region: string;
     /** Its firewalls are there before any droplet. */
@@ -50,7 +52,7 @@ export class BackendPool extends pulumi.ComponentResource {
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
         const { replicas, retired, hold, autoscale } = args.scale;
         const { image, size, userData: text, generation } = args.droplet;
-        const { region, network, sshKeyId } = args;
+        const { region, network, sshKeyId, imageIs } = args;
         const userData = pulumi
             .output(args.setupKey)
             .apply((key) => renderBackendUserData({ text, generation }, key));
@@ -69,6 +71,7 @@ export class BackendPool extends pulumi.ComponentResource {
                 ...(autoscale && { autoscale: describeAutoscale(autoscale) }),
                 servers,
                 image,
+                ...(imageIs !== undefined && { imageIs }),
                 size,
                 userData: describeUserData(text),
                 generation,

@@ -9,6 +9,7 @@ import { mask } from "./cli/mask";
 import type { ReportOptions } from "./cli/reports";
 import type { AutoscaleOptions } from "./autoscale/autoscale";
 import type { InstallOptions } from "./autoscale/systemd/install";
+import type { BakeOptions } from "./bake/bake";
 import type { DashboardOptions } from "./dashboard/dashboard";
 import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
@@ -189,6 +190,24 @@ program
         ),
     );
 
+program
+    .command("bake")
+    .description("Makes an image with the user data's packages on it, so that new servers are there sooner.")
+    .option("--userdata <name>", "a file in userdata/, without its ending (default: the config's)", word)
+    .option("--stack <name>", "whose region, base image and account", word, "dev")
+    .option(
+        "--image <slug>",
+        "what it is baked on (default: the config's, or what that one was baked on)",
+        word,
+    )
+    .option("--size <slug>", "of the droplet that is set up (default: the smallest)", word)
+    .option("--minutes <number>", "how long the set-up may take", wholeNumber(1, 240), 20)
+    .option("--renew", "only if the stack's image is a baked one: for a pipeline, once a month")
+    .option("--write", "write the number into the stack's config, in place of printing the command")
+    .option("--markdown <file>", "write the text of a pull request", word)
+    .addHelpText("after", "\nExit code 0: there is a new image. 1: there is none. 130: interrupted.")
+    .action(ending(async (options: BakeOptions) => (await import("./bake/bake.ts")).bake(options)));
+
 withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))
     .description(
         "What a pipeline runs after a merge: the doctor, the plan with its limits, then `pulumi up`.",
@@ -224,13 +243,14 @@ program
 
 program
     .command("publish")
-    .addArgument(new Argument("<what>", "where to").choices(["comment", "issue"]))
-    .argument("<file>", "what `plan` or `drift` wrote; one text for each stack, edited in place")
+    .addArgument(new Argument("<what>", "where to").choices(["comment", "issue", "pull-request"]))
+    .argument("<file>", "what `plan`, `drift` or `bake` wrote; one text for each stack, edited in place")
     .description("Puts a report on the pull request whose pipeline this runs in, or into an issue.")
     .option("--close", "the issue has been dealt with: close it, and open none")
+    .option("--change <file>", "of a pull request: the file of the repository that it changes", word)
     .action(
-        ending(async (what: PublishOptions["what"], file: string, { close }: PublishOptions) =>
-            (await import("./publish/publish.ts")).publishFile(file, { what, close }),
+        ending(async (what: PublishOptions["what"], file: string, options: PublishOptions) =>
+            (await import("./publish/publish.ts")).publishFile(file, { ...options, what }),
         ),
     );
 

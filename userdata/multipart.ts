@@ -25,7 +25,13 @@ const sentForm =
  *
  * @param setupKey Public key, as one line of type, key and comment, with which the load balancer asks.
  */
-export function joinUserData({ text, generation }: UserDataParts, setupKey: string): string {
+export function joinUserData(parts: UserDataParts, setupKey: string): string {
+    const boothook = readFileSync(path.join(__dirname, "setup", "boothook.sh"), "utf8");
+    return joinBoothook(parts, boothook.replace("@PUBLIC_KEY@", setupKey.split(" ", 2).join(" ")));
+}
+
+/** The same with any script before the user's own text. @param boothook Cloud-init runs it at every boot, before sshd. */
+export function joinBoothook({ text, generation }: UserDataParts, boothook: string): string {
     const isPlain = /^[\t\n -~]*$/.test(text) && !text.includes(boundary);
     return [
         "MIME-Version: 1.0",
@@ -35,10 +41,7 @@ export function joinUserData({ text, generation }: UserDataParts, setupKey: stri
         `--${boundary}`,
         "Content-Type: text/cloud-boothook",
         "",
-        readFileSync(path.join(__dirname, "setup", "boothook.sh"), "utf8").replace(
-            "@PUBLIC_KEY@",
-            setupKey.split(" ", 2).join(" "),
-        ),
+        boothook,
         `--${boundary}`,
         "Content-Type: text/plain; charset=utf-8",
         `Content-Transfer-Encoding: ${isPlain ? "7bit" : "quoted-printable"}`,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type Document, isSeq, parseDocument } from "yaml";
 import { firstLineProblem } from "./first-line";
-import { joinUserData, type UserDataParts } from "./multipart";
+import { joinBoothook, joinUserData, type UserDataParts } from "./multipart";
 import { readYaml } from "./read-yaml";
 
 /** DigitalOcean's bound on user data, in bytes. https://docs.digitalocean.com/reference/api/ (POST /v2/droplets) */
@@ -71,12 +71,28 @@ export function renderBackendUserData(parts: UserDataParts, setupKey: string = s
     return fitting(joinUserData(parts, setupKey), parts.text);
 }
 
+/**
+ * User data of a droplet that is no backend, with a script of ours before the user's own text.
+ *
+ * @param boothook Cloud-init runs it at every boot, before sshd.
+ * @throws as {@link renderBackendUserData}
+ */
+export function renderWithBoothook(text: string, boothook: string): string {
+    checkForm(text);
+    return fitting(joinBoothook({ text, generation: "" }, boothook), text);
+}
+
 /** As long as every ed25519 key is. https://www.rfc-editor.org/rfc/rfc8709#section-4 */
 const sampleSetupKey = `ssh-ed25519 ${"A".repeat(68)}`;
 
 /** Says that a text changed without repeating it in every preview; a reviewer sees the file's own diff. */
 export function describeUserData(text: string): string {
-    return `${text.split("\n").length - 1} lines, sha256 ${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
+    return `${text.split("\n").length - 1} lines, sha256 ${userDataHash(text)}`;
+}
+
+/** By which a text is known: the beginning of its SHA-256, in 12 hexadecimal digits. */
+export function userDataHash(text: string): string {
+    return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 
 function checkForm(text: string): void {

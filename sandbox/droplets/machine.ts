@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
@@ -145,8 +145,8 @@ export class Machine {
     }
 
     /**
-     * Copies its disk into `target`, without what is its own: machine-id and host name (its host keys and
-     * addresses cloud-init makes anew). A running machine stands still for that time.
+     * Copies its disk into `target`, as it is: its machine-id too, unless it was emptied before, as on the real service
+     * (host name, host keys and addresses cloud-init makes anew). A running machine stands still for that time.
      *
      * @returns bytes copied.
      */
@@ -158,7 +158,6 @@ export class Machine {
         const copy = () => copyTree(this.#file("upper"), upper);
         try {
             await ((await this.isRunning()) ? this.#cgroups.frozen(this.id, copy) : copy());
-            await forgetIdentity(upper);
             await writeFile(path.join(folder, "machine.json"), JSON.stringify(await readSpec(this.folder)));
             await rename(folder, target);
         } catch (error) {
@@ -237,14 +236,6 @@ async function readSpec(folder: string): Promise<MachineSpec> {
 /** -a keeps the character devices and trusted.* attributes by which an overlay marks what is deleted. */
 async function copyTree(from: string, to: string): Promise<void> {
     await run("cp", ["-a", "--reflink=auto", "--", from, to]);
-}
-
-async function forgetIdentity(upper: string): Promise<void> {
-    const etc = path.join(upper, "etc");
-    const found = await lstat(etc).catch(() => undefined);
-    if (!found?.isDirectory()) return; // also never through a link that root in the droplet has made
-    await rm(path.join(etc, "machine-id"), { force: true });
-    await rm(path.join(etc, "hostname"), { force: true });
 }
 
 /** systemd-nspawn(1), --bind=: a colon in a path is written "\:". */

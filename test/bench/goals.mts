@@ -19,6 +19,7 @@ export function goals(measured: Measured): Goal[] {
         ...throughput(measured),
         ...tls(measured),
         ...autoscale(measured),
+        ...images(measured),
         ...cache(measured),
         ...previews(measured),
     ];
@@ -180,6 +181,15 @@ function autoscale({ autoscale: found }: Measured): Goal[] {
             met: watched < 0.01,
         },
     ];
+}
+
+function images({ images: found = [] }: Measured): Goal[] {
+    return found.map(({ userData, bakeSeconds, firstRequestSeconds: { debian, baked } }) => ({
+        what: `+1 on a baked image over +1 on Debian, userdata/${userData}: until its first request`,
+        found: `${(baked / debian).toFixed(2)} (${fixed(baked)} and ${fixed(debian)} s; baked in ${fixed(bakeSeconds)} s)`,
+        wanted: "at most 0.50",
+        met: baked <= debian / 2,
+    }));
 }
 
 /** What the article on Scaler.sh found: 420 over 22.25 requests a second. */

@@ -13,6 +13,7 @@ import { benchAutoscale } from "./autoscale.mts";
 import { benchCache } from "./cache.mts";
 import { benchDoProxy } from "./doproxy.mts";
 import { goals } from "./goals.mts";
+import { benchImage } from "./image.mts";
 import { totals } from "./measure.mts";
 import { benchPreviews } from "./previews.mts";
 import { goalLines, type Machine, resultsPage, terminalTable } from "./report.mts";
@@ -43,6 +44,9 @@ const withoutStage: Record<string, (measured: Measured) => Promise<void>> = {
     },
     autoscale: async (measured) => {
         measured.autoscale = await benchAutoscale(say);
+    },
+    image: async (measured) => {
+        measured.images = await benchImage(say);
     },
     cache: async (measured) => {
         measured.cache = await benchCache(say);

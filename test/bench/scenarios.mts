@@ -5,6 +5,7 @@ import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
 import type { CacheFigure } from "./cache-figures.mts";
 import { measure, type Row, type RowOptions, type System } from "./measure.mts";
+import type { ImageFigures } from "./image.mts";
 import type { Preview } from "./previews.mts";
 import { reloadTenTimes } from "./reloads.mts";
 import { slowKinds } from "./slow-clients.mts";
@@ -21,6 +22,7 @@ export interface Measured {
     throughput?: Throughput[];
     tls?: TlsFigures;
     autoscale?: AutoscaleFigures;
+    images?: ImageFigures[];
     cache?: CacheFigure[];
     previews?: Preview[];
     watching?: WatchingFigures;

@@ -180,6 +180,7 @@ describe("an admin host in the account", () => {
                         alerts: [],
                         uptimeChecks: [],
                         uptimeAlerts: [],
+                        tags: [],
                     },
                 },
                 ...more,

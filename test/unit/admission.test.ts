@@ -57,6 +57,7 @@ describe("the admission of one address", () => {
                 alerts: [],
                 uptimeChecks: [],
                 uptimeAlerts: [],
+                tags: [],
             },
             firewalls: [
                 {

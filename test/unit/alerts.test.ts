@@ -297,7 +297,7 @@ describe("a plan", () => {
 describe("alerts that the state does not know", () => {
     const tag = "dropscale-prod-backend";
     const inventory: Inventory = {
-        ...{ droplets: [], firewalls: [], keys: [], vpcs: [], reservedIps: [] },
+        ...{ droplets: [], firewalls: [], keys: [], vpcs: [], reservedIps: [], tags: [] },
         alerts: [
             {
                 uuid: "a",

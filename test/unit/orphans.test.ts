@@ -68,6 +68,7 @@ const nothing: Inventory = {
     alerts: [],
     uptimeChecks: [],
     uptimeAlerts: [],
+    tags: [],
 };
 /** A load balancer, two servers, and all that goes with them. */
 const everything: Inventory = {
@@ -76,6 +77,7 @@ const everything: Inventory = {
     keys: [key(7, `${prefix}-deploy`)],
     vpcs: [vpc("vpc")],
     reservedIps: [{ ip: "203.0.113.9", droplet: { id: 3 } }],
+    tags: [{ name: `${prefix}-backend` }, { name: `${prefix}-load-balancer` }],
     alerts: [],
     uptimeChecks: [],
     uptimeAlerts: [],
@@ -500,5 +502,37 @@ describe("a state", () => {
             const pending_operations = resources.map((resource) => ({ type: "deleting", resource }));
             expect(strange([], { pending_operations })).toBeUndefined();
         });
+    });
+});
+
+describe("what a bake left that was killed", () => {
+    const tag = `${prefix}-bake-20260102T030405Z-5e0c1f77`;
+    const builder = (more: Partial<Droplet> = {}) =>
+        droplet(8, "backend", { name: "bake-5e0c1f77", tags: [tag], ...more });
+    const guard: Partial<Firewall> = { name: tag, tags: [tag], inbound_rules: [] };
+    const left = (...droplets: Droplet[]): Partial<Inventory> => {
+        return { droplets, firewalls: [firewall("fw", "backend", guard)], tags: [{ name: tag }] };
+    };
+    const now = Date.parse(created_at) + 5 * 3_600_000;
+
+    it("is deleted once a person says that nobody is at it, or after six hours", () => {
+        const expected = { "droplet 8": "delete", "firewall fw": "delete", [`tag ${tag}`]: "delete" };
+        expect(verdicts(left(builder()))).toEqual(expected);
+        expect(verdicts(left(builder()), { noRunLives: false, now: now + 3_600_000 })).toEqual(expected);
+        const waits = { "droplet 8": "wait", "firewall fw": "wait", [`tag ${tag}`]: "wait" };
+        expect(verdicts(left(builder()), { noRunLives: false, now })).toEqual(waits);
+        expect(verdicts(left())).toEqual({ "firewall fw": "delete", [`tag ${tag}`]: "delete" });
+    });
+
+    it.each([
+        ["a name of its own", builder({ name: "mine" })],
+        ["another tag beside", builder({ tags: [tag, "mine"] })],
+    ])("is nobody else's: a droplet with %s stays, and so does what it needs", (_what, other) => {
+        const told = { "droplet 8": "tell", "firewall fw": "tell", [`tag ${tag}`]: "tell" };
+        expect(verdicts(left(other))).toEqual(told);
+    });
+
+    it("is no other stack's", () => {
+        expect(verdicts(left(builder()), { prefix: "shop" })).toEqual({});
     });
 });

@@ -2,7 +2,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { forgeOf } from "../../tools/publish/forges";
-import { publish } from "../../tools/publish/publish";
+import { publish, publishFile } from "../../tools/publish/publish";
+import { openPullRequest } from "../../tools/publish/pull-request";
 
 type Entry = Record<string, unknown>;
 
@@ -19,6 +20,8 @@ const forges = {
             GITHUB_API_URL: url,
             GITHUB_REPOSITORY: "shop/site",
             GITHUB_REF: "refs/pull/12/merge",
+            GITHUB_REF_NAME: "main",
+            GITHUB_SHA: "c0ffee",
             GITHUB_TOKEN: "secret",
         }),
         comments: "/repos/shop/site/issues/12/comments",
@@ -35,6 +38,8 @@ const forges = {
             CI_API_V4_URL: url,
             CI_PROJECT_ID: "7",
             CI_MERGE_REQUEST_IID: "12",
+            CI_COMMIT_BRANCH: "main",
+            CI_COMMIT_SHA: "c0ffee",
             GITLAB_TOKEN: "secret",
         }),
         comments: "/projects/7/merge_requests/12/notes",
@@ -130,5 +135,102 @@ describe.each(Object.entries(forges))("publishing on %s", (_name, forge) => {
         expect(() => forgeOf({})).toThrow("this is neither GitHub Actions");
         for (const key of Object.keys(forge.env(url)).filter((name) => /TOKEN|URL/.test(name)))
             expect(() => forgeOf({ ...forge.env(url), [key]: "" })).toThrow(`there is no ${key}`);
+    });
+});
+
+describe("a pull request", () => {
+    const text = "<!-- dropscale bake: prod -->\nA new image\n";
+    const change = { path: "Pulumi.prod.yaml", text: "config: {}\n" };
+    const branch = "dropscale-bake-prod";
+    let server: Server;
+    let url: string;
+    /** Answers to GETs, by path. */
+    let answers: Record<string, unknown>;
+    let changes: [string, Entry][];
+    beforeEach(async () => {
+        [answers, changes] = [{}, []];
+        server = createServer((request, response) => {
+            let body = "";
+            request.on("data", (data: Buffer) => (body += data.toString()));
+            request.on("end", () => {
+                const { method = "", url: path = "" } = request;
+                if (method === "GET") {
+                    expect(Object.keys(answers)).toContain(path);
+                    response.end(JSON.stringify(answers[path]));
+                    return;
+                }
+                changes.push([`${method} ${path}`, JSON.parse(body) as Entry]);
+                response.end(JSON.stringify({ id: 99, sha: `made-${changes.length}` }));
+            });
+        });
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    });
+    afterEach(() => {
+        server.close();
+    });
+
+    const gitHub = (open: object[], refs: object[]) => {
+        const base = "/repos/shop/site";
+        answers = {
+            [`${base}/git/commits/c0ffee`]: { tree: { sha: "below" } },
+            [`${base}/git/matching-refs/heads/${branch}`]: refs,
+            [`${base}/pulls?state=open&head=shop:${branch}&base=main`]: open,
+        };
+        return openPullRequest(forgeOf(forges.GitHub.env(url)), text, change);
+    };
+    const commits: [string, Entry][] = [
+        [
+            "POST /repos/shop/site/git/trees",
+            {
+                base_tree: "below",
+                tree: [{ path: "Pulumi.prod.yaml", mode: "100644", type: "blob", content: "config: {}\n" }],
+            },
+        ],
+        ["POST /repos/shop/site/git/commits", { message: "bake: prod", tree: "made-1", parents: ["c0ffee"] }],
+    ];
+
+    it("is one commit on a branch of its own on GitHub", async () => {
+        expect(await gitHub([], [{ ref: `refs/heads/${branch}-2` }])).toBe("pull request 99: opened");
+        expect(changes).toEqual([
+            ...commits,
+            ["POST /repos/shop/site/git/refs", { ref: `refs/heads/${branch}`, sha: "made-2" }],
+            ["POST /repos/shop/site/pulls", { title: "bake: prod", head: branch, base: "main", body: text }],
+        ]);
+    });
+
+    it("that is open on GitHub gets the new commit in place of the old one", async () => {
+        const refs = [{ ref: `refs/heads/${branch}` }];
+        expect(await gitHub([{ id: 7, number: 12 }], refs)).toBe("pull request 7: renewed");
+        expect(changes).toEqual([
+            ...commits,
+            [`PATCH /repos/shop/site/git/refs/heads/${branch}`, { sha: "made-2", force: true }],
+            ["PATCH /repos/shop/site/pulls/12", { body: text }],
+        ]);
+    });
+
+    it.each([
+        ["opened", [], "POST /projects/7/merge_requests"],
+        ["renewed", [{ id: 7, iid: 12 }], "PUT /projects/7/merge_requests/12"],
+    ])("is %s on GitLab", async (word, open, request) => {
+        const query = `state=opened&source_branch=${branch}&target_branch=main`;
+        answers = { [`/projects/7/merge_requests?${query}`]: open };
+        expect(await openPullRequest(forgeOf(forges.GitLab.env(url)), text, change)).toContain(word);
+        const actions = [{ action: "update", file_path: "Pulumi.prod.yaml", content: "config: {}\n" }];
+        expect(changes).toEqual([
+            [
+                "POST /projects/7/repository/commits",
+                { branch, start_sha: "c0ffee", force: true, commit_message: "bake: prod", actions },
+            ],
+            [request, expect.objectContaining({ description: text })],
+        ]);
+    });
+
+    it("needs the file that it changes, and nothing else takes one", async () => {
+        await expect(publishFile("bake.md", { what: "pull-request" })).rejects.toThrow("needs --change FILE");
+        await expect(publishFile("plan.md", { what: "comment", change: "x" })).rejects.toThrow("--change");
+        await expect(publishFile("bake.md", { what: "pull-request", close: true })).rejects.toThrow(
+            "can't be closed",
+        );
     });
 });

@@ -1,7 +1,14 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { alertScopes, allScopes, metricScopes, previewScopes, zoneScopes } from "../../account/token-scopes";
+import {
+    alertScopes,
+    allScopes,
+    bakeScopes,
+    metricScopes,
+    previewScopes,
+    zoneScopes,
+} from "../../account/token-scopes";
 import { withConfigTable } from "../config-table";
 import { declaredKeys } from "../stack-config";
 
@@ -97,7 +104,11 @@ describe("the docs", () => {
         );
         const more = allScopes.filter((scope) => !previewScopes.includes(scope));
         expect(section("docs/security.md", "Token scopes")).toContain(
-            [row("`pulumi preview`", previewScopes), row("everything else, too", more)].join("\n"),
+            [
+                row("`pulumi preview`", previewScopes),
+                row("everything else, too", more),
+                row("`npm run bake`, which may have one of its own", bakeScopes),
+            ].join("\n"),
         );
     });
 

@@ -122,7 +122,7 @@ export function whatWaits(stack: Stack, orphans: readonly Orphan[]): string | un
     if (waiting.length === 0) return undefined;
     const names = waiting.map(({ kind, name }) => `${kind} ${name}`).join(", ");
     return `stack ${stack.name}: left alone until somebody confirms that no run is making it: ${names}
-next: this again on a terminal, or with --yes --killed; droplets, firewalls and VPCs an hour old go with --yes alone`;
+next: this again on a terminal, or with --yes --killed; droplets, firewalls and VPCs an hour old (what a bake left: six) go with --yes alone`;
 }
 
 /** `pulumi stack import` does not take what a file backend backs up: https://github.com/pulumi/pulumi/issues/6060 */

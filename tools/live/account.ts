@@ -26,6 +26,8 @@ export interface Inventory {
     keys: { id: number; name: string; public_key: string }[];
     vpcs: { id: string; name: string; description: string; created_at: string; default: boolean }[];
     reservedIps: { ip: string; droplet: { id: number } | null }[];
+    /** The API does not say when one was made. */
+    tags: { name: string }[];
     /** The API does not say when alerts and checks were made. None where the token may not see them. */
     alerts: { uuid: string; description: string; tags: string[] | null }[];
     uptimeChecks: { id: string; name: string }[];
@@ -76,7 +78,7 @@ export async function readInventory(
     prefix: string,
     all: Promise<Droplet[]> = readDroplets(),
 ): Promise<Inventory> {
-    const [droplets, firewalls, keys, vpcs, reservedIps, alerts, uptime] = await Promise.all([
+    const [droplets, firewalls, keys, vpcs, reservedIps, alerts, uptime, tags] = await Promise.all([
         all,
         listAll<Firewall>("firewalls", "firewalls"),
         listAll<Inventory["keys"][number]>("account/keys", "ssh_keys"),
@@ -84,8 +86,9 @@ export async function readInventory(
         listAll<Inventory["reservedIps"][number]>("reserved_ips", "reserved_ips"),
         listAll<Inventory["alerts"][number]>("monitoring/alerts", "policies").catch(noneIfForbidden),
         readUptime(prefix),
+        listAll<Inventory["tags"][number]>("tags", "tags"),
     ]);
-    return { droplets, firewalls, keys, vpcs, reservedIps, alerts, ...uptime };
+    return { droplets, firewalls, keys, vpcs, reservedIps, alerts, ...uptime, tags };
 }
 
 async function readUptime(prefix: string): Promise<Pick<Inventory, "uptimeChecks" | "uptimeAlerts">> {
@@ -115,6 +118,7 @@ export const kinds = {
     // As the provider does: https://github.com/digitalocean/terraform-provider-digitalocean (vpc/resource_vpc.go)
     VPC: { type: types.vpc, route: "vpcs", pending: [403, 409] },
     "reserved IP": { type: types.reservedIp, route: "reserved_ips", pending: [] },
+    tag: { type: types.tag, route: "tags", pending: [] },
     alert: { type: types.monitorAlert, route: "monitoring/alerts", pending: [] },
     "uptime check": { type: types.uptimeCheck, route: "uptime/checks", pending: [] },
     "uptime alert": { type: types.uptimeAlert, route: "uptime/checks", pending: [] },

@@ -2,15 +2,13 @@
  * A firewall of its own that lets one address reach SSH on a stack's load balancer, for the time of one run. When it
  * ends, and whose it is, stands in its name: whoever sweeps needs nothing but the account's list of firewalls.
  */
+import { compactTime, readCompactTime } from "../../lib/compact-time";
 
 export interface Admission {
     address: string;
     /** When it is to be swept, if nobody has removed it. */
     until: Date;
 }
-
-/** Capital T and Z: no stack's name has them, so that no stack's name can end like an admission's. */
-const timeForm = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
 /**
  * The name of an admission: `<prefix>-admit-203.0.113.7-until-20260102T030405Z-5e0c1f77`, as a firewall's name may be.
@@ -20,8 +18,7 @@ const timeForm = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
  *     runs may begin in the same second.
  */
 export function admissionName(prefix: string, { address, until }: Admission, run: string): string {
-    const time = until.toISOString().replace(/\.\d+Z$/, "Z");
-    return `${prefix}-admit-${address}-until-${time.replace(/[-:]/g, "")}-${run}`;
+    return `${prefix}-admit-${address}-until-${compactTime(until)}-${run}`;
 }
 
 /** Reads {@link admissionName}; `undefined` if a firewall is no admission of this stack. */
@@ -30,9 +27,8 @@ export function readAdmission(prefix: string, name: string): Admission | undefin
     if (!name.startsWith(start)) return undefined;
     const [, address = "", time = ""] =
         /^([\d.]+)-until-(\w+)-[0-9a-f]{8}$/.exec(name.slice(start.length)) ?? [];
-    const iso = timeForm.test(time) ? time.replace(timeForm, "$1-$2-$3T$4:$5:$6Z") : "";
-    const until = new Date(iso);
-    return Number.isNaN(until.getTime()) ? undefined : { address, until };
+    const until = readCompactTime(time);
+    return until && { address, until };
 }
 
 /** Whether it is past its time: its run was killed, or forgot it. */

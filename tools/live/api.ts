@@ -68,10 +68,14 @@ export async function readDropletRoom(): Promise<{ limit: number; existing: numb
 /**
  * Deletes; what is gone already is fine.
  *
- * @param pending Statuses that only mean "not yet": such a request is made again for {@link pendingSeconds}.
+ * @param pending Statuses that only mean "not yet": such a request is made again for so many seconds.
  */
-export async function deleteFromApi(resource: string, pending: readonly number[]): Promise<void> {
-    const deadline = Date.now() + pendingSeconds * 1000;
+export async function deleteFromApi(
+    resource: string,
+    pending: readonly number[],
+    seconds = pendingSeconds,
+): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
     for (;;) {
         try {
             await request("DELETE", resource);

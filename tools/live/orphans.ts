@@ -1,6 +1,7 @@
 import { dropletTags, identityOf } from "../../lib/identity";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
+import { leftByBakes } from "./bakes";
 import { type Answers, frontsOf, type Known } from "./in-service";
 import {
     carriesTagOf,
@@ -83,7 +84,10 @@ export function findOrphans(of: Case): Orphan[] {
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
     const own = [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
-    return [...own, ...judgeAlerts(of)];
+    const byBakes = leftByBakes(prefix, inventory, (created, why, hours) =>
+        unlessYoung(created, why, of, hours),
+    );
+    return [...own, ...judgeAlerts(of), ...byBakes];
 }
 
 /** None for what the state knows. */
@@ -122,10 +126,12 @@ function unlessYoung(
     created: string | undefined,
     why: string,
     { noRunLives, now = Date.now() }: Case,
+    hours = youngHours,
 ): Judgement {
     const age = now - Date.parse(created ?? "");
-    if (noRunLives || age >= youngHours * 3_600_000) return { verdict: "delete", why };
-    const since = created === undefined ? "and nothing tells since when it is there" : "and not an hour old";
+    if (noRunLives || age >= hours * 3_600_000) return { verdict: "delete", why };
+    const young = hours === 1 ? "and not an hour old" : `and not ${hours} hours old`;
+    const since = created === undefined ? "and nothing tells since when it is there" : young;
     return { verdict: "wait", why: `${why}, ${since}: a run that can't be seen from here may be making it` };
 }
 

@@ -2,6 +2,7 @@
  * Whose something in the account is. Names and tags alone say little: people make keys with a stack's name, and tag what
  * they like. Ours is only what nobody else can have made; each function here says why something may be another's.
  */
+import { type Builder, builderName } from "../../lib/baked-images";
 import {
     dropletTags,
     identityOf,
@@ -30,6 +31,15 @@ export function doubtDroplet(prefix: string, { name, tags }: Pick<Droplet, "name
     return isOurs({ name: resourceOf(name) })
         ? undefined
         : "its name is none that this program gives; `backendSources` lets a host in without our tag";
+}
+
+/** Of a droplet with a builder's tag: ours has no other, and the name that goes with it. */
+export function doubtBuilder(
+    { name, tags }: Pick<Droplet, "name" | "tags">,
+    builder: Builder | undefined,
+): Doubt {
+    if (tags.length > 1) return `it has other tags, too: ${tags.join(", ")}`;
+    return builder && name === builderName(builder) ? undefined : "its name is none that a bake gives";
 }
 
 /** Of a firewall with the name of one of ours: ours holds by the tag of the same name alone, with rules of our form. */

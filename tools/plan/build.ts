@@ -96,12 +96,14 @@ function draft(
     { left, list, haproxy }: { left: Left; list: ServerPlan[]; haproxy: HaproxyPlan },
 ) {
     const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
+    const { image, imageIs } = find(changes, types.pool, names.pool)?.after?.inputs ?? {};
     return {
         version: 1 as const,
         stack,
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
         settings: settingsOf(changes, document.config, userDataFile),
         ...(autoscale && { autoscale }),
+        ...(typeof imageIs === "string" && { image: `${String(image)} is ${imageIs}` }),
         servers: {
             before: namesBefore(list, left).length,
             after: list.filter(({ action }) => action !== "delete").length,

@@ -15,6 +15,8 @@ export interface Plan {
     settings: Setting[];
     /** How the pool will be scaled by itself, in words; not there where a person does it. */
     autoscale?: string;
+    /** The image of the servers that are made, in words; not there where the config has no image's number. */
+    image?: string;
     servers: {
         before: number;
         after: number;

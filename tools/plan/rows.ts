@@ -133,6 +133,7 @@ export function figuresOf(plan: Plan): [string, string][] {
     );
     const lines: [string, string][] = [
         ["config", config.join("; ")],
+        ["image", plan.image ?? ""],
         ["autoscale", plan.autoscale ?? ""],
         ["cost", `${arrow(cost.before, cost.after, dollars)} a month${change}`],
         ["droplets", droplets(plan.droplets)],

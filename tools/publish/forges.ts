@@ -1,3 +1,6 @@
+import type { Api } from "./ask";
+import { gitHubPulls, gitLabPulls, type PullRequests } from "./pulls";
+
 export type Entry = Record<string, unknown> & { id: number };
 
 /** Where comments or issues are, in the API of what hosts the repository. */
@@ -13,11 +16,10 @@ export interface Place {
     closed?: object;
 }
 
-export interface Forge {
-    url: string;
-    headers: Record<string, string>;
+export interface Forge extends Api {
     comment: Place;
     issue: Place;
+    pulls: PullRequests;
     /** Whether a pipeline wrote it: a stranger's text with our marker in it is not to be edited by us. */
     isOwn: (entry: Entry) => boolean;
 }
@@ -63,6 +65,10 @@ function gitHub(env: NodeJS.ProcessEnv): Forge {
             closed: { state: "closed", state_reason: "completed" },
             ...common,
         },
+        pulls: gitHubPulls(repository, {
+            branch: env.GITHUB_REF_NAME ?? "",
+            commit: env.GITHUB_SHA ?? "",
+        }),
         isOwn: ({ user, pull_request: pullRequest }) =>
             (user as { type?: string } | null)?.type === "Bot" && pullRequest === undefined,
     };
@@ -95,6 +101,7 @@ function gitLab(env: NodeJS.ProcessEnv): Forge {
             textField: "description",
             closed: { state_event: "close" },
         },
+        pulls: gitLabPulls(project, { branch: env.CI_COMMIT_BRANCH ?? "", commit: env.CI_COMMIT_SHA ?? "" }),
         // A project's access token is a user of its own, whose name begins so.
         // https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
         isOwn: ({ author }) =>

@@ -1,17 +1,31 @@
 import { readFileSync } from "node:fs";
+import { ask, titleOf } from "./ask";
 import { type Entry, type Forge, forgeOf, type Place } from "./forges";
+import { openPullRequest } from "./pull-request";
 
 const perPage = 100;
-const markerForm = /^<!-- dropscale (\w+): ([\w./-]+) -->$/;
 
 export interface PublishOptions {
-    what: "comment" | "issue";
+    what: "comment" | "issue" | "pull-request";
     close?: boolean;
+    /** The file that a pull request changes. */
+    change?: string;
 }
 
-export async function publishFile(file: string, { what, close = false }: PublishOptions): Promise<void> {
-    if (close && what === "comment") throw new Error("a comment can't be closed");
-    console.log(await publish(forgeOf(process.env), what, readFileSync(file, "utf8"), close));
+export async function publishFile(file: string, options: PublishOptions): Promise<void> {
+    const { what, close = false, change } = options;
+    if (close && what !== "issue") throw new Error(`a ${what} can't be closed`);
+    if ((what === "pull-request") !== (change !== undefined))
+        throw new Error("a pull request needs --change FILE, and nothing else takes it");
+    const [forge, text] = [forgeOf(process.env), readFileSync(file, "utf8")];
+    console.log(
+        what === "pull-request"
+            ? await openPullRequest(forge, text, {
+                  path: change ?? "",
+                  text: readFileSync(change ?? "", "utf8"),
+              })
+            : await publish(forge, what, text, close),
+    );
 }
 
 /**
@@ -25,10 +39,7 @@ export async function publish(
     text: string,
     close: boolean,
 ): Promise<string> {
-    const marker = text.split("\n", 1)[0] ?? "";
-    const [, subject = "", stack = ""] = markerForm.exec(marker) ?? [];
-    if (stack === "")
-        throw new Error(`the text should begin with <!-- dropscale SUBJECT: STACK -->, got ${marker}`);
+    const { marker, stack, title } = titleOf(text);
     const place = forge[what];
     const earlier = await findOwn(forge, place, marker);
     const body = { [place.textField]: text };
@@ -37,8 +48,8 @@ export async function publish(
         return `${place.what} ${earlier.id}: ${close ? "closed" : "edited"}`;
     }
     if (close) return `no ${place.what} of ${stack} is open`;
-    const title = what === "issue" ? { title: `${subject}: ${stack}` } : {};
-    const made = (await ask(forge, "POST", place.create, { ...title, ...body })) as Entry;
+    const titled = what === "issue" ? { title } : {};
+    const made = (await ask(forge, "POST", place.create, { ...titled, ...body })) as Entry;
     return `${place.what} ${made.id}: made`;
 }
 
@@ -53,19 +64,4 @@ async function findOwn(forge: Forge, place: Place, marker: string): Promise<Entr
         });
         if (found || entries.length < perPage) return found;
     }
-}
-
-/** @throws Error with the forge's own words if it refuses, or does not answer within 30 s. */
-async function ask({ url, headers }: Forge, method: string, path: string, body?: object): Promise<unknown> {
-    const answer = await fetch(url + path, {
-        method,
-        headers: { ...headers, ...(body && { "content-type": "application/json" }) },
-        ...(body && { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(30_000),
-    }).catch((error: unknown) => {
-        const { message, cause } = error as Error & { cause?: Error };
-        throw new Error(`${url} does not answer: ${cause?.message ?? message}`, { cause: error });
-    });
-    if (!answer.ok) throw new Error(`${method} ${url}${path}: ${answer.status} ${await answer.text()}`);
-    return answer.json();
 }

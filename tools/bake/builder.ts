@@ -1,0 +1,181 @@
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import { type Builder, builderName, builderTag } from "../../lib/baked-images";
+import { renderWithBoothook } from "../../userdata/render";
+import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../live/api";
+import { kinds } from "../live/account";
+import { rest } from "../cli/terminal";
+import type { AccountImage } from "./images";
+
+/** What the builder is made of. */
+export interface BuilderSettings {
+    region: string;
+    size: string;
+    image: string;
+    /** As it is sent. */
+    userData: string;
+    /** The account's key to make it with, which the image does not keep. @default none, and DigitalOcean mails a password */
+    sshKeyId?: number;
+}
+
+/** How often the API is asked how far it is. */
+const pollMs = 3000;
+/** The API may be out of reach for so long while a bake waits: everything goes on in the account meanwhile. */
+const patienceMs = 120_000;
+/** How long the builder may take until it can be deleted: a snapshot has to end first. */
+const deletionSeconds = 900;
+/** How long a droplet may take to be made. */
+const creationSeconds = 600;
+/** The service: 1 to 3 minutes a gigabyte that is used. https://docs.digitalocean.com/support/how-long-will-my-backup-or-snapshot-take-to-complete/ */
+const snapshotSeconds = 3600;
+
+const anywhere = ["0.0.0.0/0", "::/0"];
+
+/**
+ * User data of the builder: the stack's own, and what makes an image of the disk when that has ended well.
+ *
+ * @throws Error if the text does not start right, is no YAML, or all of it is over 64 KiB.
+ */
+export function builderUserData(text: string): string {
+    return renderWithBoothook(text, readFileSync(path.join(__dirname, "boothook.sh"), "utf8"));
+}
+
+/** The body of POST /v2/firewalls: it lets nothing in, and everything out, where packages are. */
+export function builderFirewall(tag: string) {
+    return {
+        name: tag,
+        tags: [tag],
+        outbound_rules: ["tcp", "udp", "icmp"].map((protocol) => ({
+            protocol,
+            ...(protocol !== "icmp" && { ports: "all" }),
+            destinations: { addresses: anywhere },
+        })),
+    };
+}
+
+/** Makes it behind its firewall. @returns its id */
+export async function makeBuilder(prefix: string, builder: Builder, of: BuilderSettings): Promise<number> {
+    const tag = builderTag(prefix, builder);
+    // A firewall takes only tags that exist.
+    await postToApi("tags", { name: tag });
+    await postToApi("firewalls", builderFirewall(tag));
+    const body = {
+        name: builderName(builder),
+        region: of.region,
+        size: of.size,
+        image: /^\d+$/.test(of.image) ? Number(of.image) : of.image,
+        user_data: of.userData,
+        tags: [tag],
+        ...(of.sshKeyId !== undefined && { ssh_keys: [of.sshKeyId] }),
+    };
+    const { droplet } = (await postToApi("droplets", body)) as { droplet: { id: number } };
+    return droplet.id;
+}
+
+/**
+ * Waits until it is on, and returns; or until it has powered itself off.
+ *
+ * @param seconds At most.
+ * @throws Error where it is gone, does not become so in time, or `signal` is aborted.
+ */
+async function until(
+    id: number,
+    status: "active" | "off",
+    seconds: number,
+    signal: AbortSignal,
+): Promise<void> {
+    const isSo = async () => {
+        const found = (await askApi(`droplets/${id}`)) as { droplet: { status: string } } | undefined;
+        if (found === undefined)
+            throw new ApiRefusal(404, `droplet ${id} is gone: it could not be made, or somebody deleted it`);
+        const { status: now } = found.droplet;
+        return now === status || now === "off" ? true : undefined;
+    };
+    if ((await poll(isSo, seconds, signal)) === undefined)
+        throw new NotInTime(`droplet ${id} is not ${status} after ${seconds} s`);
+}
+
+/** What was waited for did not come true. */
+export class NotInTime extends Error {}
+
+/** Waits until the builder is made. */
+export const untilActive = (id: number, signal: AbortSignal): Promise<void> =>
+    until(id, "active", creationSeconds, signal);
+
+/** Waits until its set-up has ended well: then it powers itself off, and never else. @throws NotInTime, and as askApi */
+export const untilSetUp = (id: number, seconds: number, signal: AbortSignal): Promise<void> =>
+    until(id, "off", seconds, signal);
+
+/** Makes a snapshot of its disk; it is off. @throws Error where the service fails or takes over an hour. */
+export async function snapshot(id: number, name: string, signal: AbortSignal): Promise<AccountImage> {
+    const start = async () => {
+        try {
+            return (await postToApi(`droplets/${id}/actions`, { type: "snapshot", name })) as {
+                action: { id: number };
+            };
+        } catch (error) {
+            // Off is said a moment before its last event has ended.
+            if (
+                error instanceof ApiRefusal &&
+                kinds.droplet.pending.some((status) => status === error.status)
+            )
+                return undefined;
+            throw error;
+        }
+    };
+    const started = await poll(start, 60, signal);
+    if (!started)
+        throw new Error(`droplet ${id} has had a pending event for a minute: no snapshot can be made of it`);
+    const hasEnded = async () => {
+        const { action } = (await askApi(`droplets/${id}/actions/${started.action.id}`)) as {
+            action: { status: string };
+        };
+        return action.status === "in-progress" ? undefined : action.status;
+    };
+    const ended = await poll(hasEnded, snapshotSeconds, signal);
+    const made = (await listAll<AccountImage>(`droplets/${id}/snapshots`, "snapshots")).find(
+        (one) => one.name === name,
+    );
+    if (ended === "completed" && made) return made;
+    throw new Error(
+        `DigitalOcean made no snapshot of droplet ${id}: its action ${started.action.id} ${ended ?? "takes over an hour"}`,
+    );
+}
+
+/** @returns What `ask` first returns beside `undefined`, which is all after so many seconds. */
+async function poll<T>(
+    ask: () => Promise<T | undefined>,
+    seconds: number,
+    signal: AbortSignal,
+): Promise<T | undefined> {
+    const deadline = Date.now() + seconds * 1000;
+    let answered = Date.now();
+    while (Date.now() < deadline) {
+        signal.throwIfAborted();
+        try {
+            const found = await ask();
+            if (found !== undefined) return found;
+            answered = Date.now();
+        } catch (error) {
+            if (error instanceof ApiRefusal || Date.now() - answered > patienceMs) throw error;
+        }
+        await rest(pollMs, signal);
+    }
+    signal.throwIfAborted();
+    return undefined;
+}
+
+/**
+ * Deletes the builder, its firewall and its tag, whatever there is of them: also one whose creation was asked for, and
+ * never answered.
+ */
+export async function removeBuilder(prefix: string, builder: Builder): Promise<void> {
+    const tag = builderTag(prefix, builder);
+    const droplets = await listAll<{ id: number }>(`droplets?tag_name=${tag}`, "droplets");
+    for (const { id } of droplets)
+        await deleteFromApi(`${kinds.droplet.route}/${id}`, kinds.droplet.pending, deletionSeconds);
+    const firewalls = await listAll<{ id: string; name: string }>("firewalls", "firewalls");
+    for (const { id } of firewalls.filter(({ name }) => name === tag))
+        await deleteFromApi(`firewalls/${id}`, []);
+    await deleteFromApi(`tags/${tag}`, []);
+}
