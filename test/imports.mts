@@ -23,7 +23,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/main.ts": [
         ...[
             ...["plan", "status", "top", "history", "drift", "doctor", "rollout", "autoscale", "deploy"],
-            ...["admit", "publish"],
+            ...["admit", "publish", "push"],
         ].map((command) => `tools/${command}`),
         "tools/cli",
     ],
@@ -38,6 +38,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/doctor": shared,
     "tools/admit": shared,
     "tools/publish": shared,
+    "tools/push": shared,
     "tools/live": ["tools/pulumi", "tools/cli", "policy", ...program.slice(1)],
     "tools/pulumi": ["tools/cli", "policy", ...program.slice(1)],
     "tools/cli": [],
