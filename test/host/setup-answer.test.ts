@@ -21,11 +21,11 @@ async function hostWithServers(context: TestContext): Promise<Host> {
     return host;
 }
 
-describe("what a server says of its set-up over SSH", () => {
-    beforeAll(async () => {
-        image = (await ensureBaseImage(releaseOf(defaultImage), { log: console.error })).lowerdir;
-    });
+beforeAll(async () => {
+    image = (await ensureBaseImage(releaseOf(defaultImage), { log: console.error })).lowerdir;
+});
 
+describe("what a server says of its set-up over SSH", () => {
     test("is true at every moment, and all that the key is good for", async (context) => {
         const host = await hostWithServers(context);
         const onServer = (command: string) => host.run(`chroot /run/server sh -c '${command}'`);
