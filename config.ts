@@ -25,6 +25,7 @@ import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-
 import { prefixOf } from "./lib/identity";
 import { listenersFor } from "./lib/listeners";
 import { readMetricsSources } from "./lib/metrics";
+import { readRelease } from "./lib/release";
 import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
 import { checkUserData } from "./userdata/check";
 import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
@@ -58,6 +59,7 @@ const rules = {
     loadBalancerSize: sizeSlug,
     loadBalancerGeneration: generationName,
     userdata: userDataText,
+    content: (raw) => (raw === "" ? undefined : readRelease(raw)),
     appPort: wholeNumber(1, 65_535),
     healthPath: matching(healthPathForm.pattern, healthPathForm.description),
     healthHost: matching(healthHostForm.pattern, healthHostForm.description),
@@ -159,6 +161,7 @@ function grouped(values: Values) {
             ...alerts,
             slack: alerts.slack && { ...alerts.slack, url: pulumi.secret(alerts.slack.url) },
         },
+        content: values.content,
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
         https: https && {

@@ -5,6 +5,7 @@ import { monthlyCost } from "./account/lookup";
 import { AdminHost } from "./components/admin-host";
 import { Alerts } from "./components/alerts";
 import { BackendPool } from "./components/backend-pool";
+import { Content } from "./components/content/content";
 import { DeployKey } from "./components/deploy-key";
 import { HaproxyConfig } from "./components/haproxy/haproxy-config";
 import { DnsRecords } from "./components/dns-records";
@@ -59,13 +60,19 @@ export = async () => {
 
     const https = settings.https && new Https(names.https, { loadBalancer, ...settings.https });
 
+    const content =
+        settings.content && new Content(names.content, { loadBalancer, release: settings.content });
+
     const haproxy = new HaproxyConfig(names.haproxy, {
         loadBalancer,
         pool,
         traffic: settings.traffic,
         readySeconds: settings.readySeconds,
         certificate: https,
+        content,
     });
+
+    content?.push(haproxy.applied);
 
     const address = new PublicAddress(names.address, {
         region,

@@ -12,6 +12,7 @@ export const types = {
     loadBalancer: "dropscale:index:LoadBalancer",
     https: "dropscale:index:Https",
     haproxy: "dropscale:index:HaproxyConfig",
+    content: "dropscale:index:Content",
     address: "dropscale:index:PublicAddress",
     dns: "dropscale:index:DnsRecords",
     adminHost: "dropscale:index:AdminHost",
@@ -39,6 +40,7 @@ export const names = {
     loadBalancer: "load-balancer",
     https: "https",
     haproxy: "haproxy",
+    content: "content",
     address: "address",
     dns: "dns",
     adminHost: "admin-host",
@@ -109,6 +111,13 @@ export const commandNames = (component: string = names.haproxy) => ({
     applied: component,
 });
 
+/** Names of the commands in a Content component, in the order in which they run. */
+export const contentCommandNames = (component: string = names.content) => ({
+    script: `${component}-script`,
+    sent: `${component}-sent`,
+    pushed: `${component}-pushed`,
+});
+
 /**
  * The resource that a name in the account belongs to, where the engine made that name up: the resource's own, a dash and
  * 7 hexadecimal digits. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
@@ -139,6 +148,14 @@ export function isOfDomains(urn: string): boolean {
     if (parent === types.dns) return type === types.dnsRecord && name.startsWith(`${names.dns}-`);
     const isCommand = type === types.remoteCommand || type === types.localCommand;
     return parent === types.https && isCommand && Object.values<string>(httpsCommandNames()).includes(name);
+}
+
+/** Whether a resource is of those that come and go with the config's `content`. */
+export function isOfContent(urn: string): boolean {
+    const { chain, name } = parseUrn(urn);
+    if (chain === types.content) return name === names.content;
+    const commands = [types.remoteCommand, types.localCommand].map((type) => `${types.content}$${type}`);
+    return commands.includes(chain) && Object.values<string>(contentCommandNames()).includes(name);
 }
 
 /** Whether a resource is of those that come and go with the config's `adminHost`; no request comes to any of them. */

@@ -4,6 +4,7 @@ import { type AddressInfo } from "node:net";
 import * as path from "node:path";
 import ssh2 from "ssh2";
 import { generationIn } from "../components/haproxy/render.ts";
+import { askReleases } from "../tools/live/releases.ts";
 import { makeWorld, type World } from "./world.mts";
 
 /** A `loopback` world whose `pulumi up` ends well. */
@@ -107,6 +108,8 @@ function serve(ssh: FakeLoadBalancer): ssh2.Server {
 /** The answer to a question of our own commands; `undefined` for what the engine runs. */
 function asked(ssh: FakeLoadBalancer, command: string): string | Error | undefined {
     if (command.includes("haproxy-master.sock")) return ssh.look?.() ?? haproxyAnswers(ssh);
+    // Nothing was ever pushed.
+    if (command === askReleases) return "end\n";
     // What waits to be installed: nothing.
     return command.includes("apt list") ? "lists 0\n" : undefined;
 }

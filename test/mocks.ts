@@ -94,6 +94,7 @@ function createdState({ type, name, inputs }: MockResourceArgs): Record<string, 
         case "digitalocean:index/reservedIp:ReservedIp":
             return { ...given, ipAddress: "127.64.1.1" };
         case "command:local:Command":
+            if (name.endsWith("-sent")) return { ...given, stdout: "1-0123abcd-0123456789abcdef" };
             return { ...given, stdout: name.endsWith("-account") ? accountKey : keyPairText(name) };
         case "command:remote:Command":
             return { ...given, stdout: name.endsWith("-staged") ? "1-0123abcd" : "" };

@@ -56,6 +56,9 @@ const lint = ["eslint", "--config", "test/eslint.config.mjs", "."];
 const shellCheck = [
     "shellcheck",
     "components/haproxy/apply.sh",
+    "components/haproxy/servers.sh",
+    "userdata/setup/answer.sh",
+    "userdata/setup/dropscale-once.sh",
     "components/https/certificate.sh",
     "components/https/acme.sh",
     "sandbox/droplets/launch.sh",

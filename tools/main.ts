@@ -15,6 +15,7 @@ import type { DeployOptions } from "./deploy/deploy";
 import type { DoctorOptions } from "./doctor/doctor";
 import type { HistoryOptions } from "./history/history";
 import type { PublishOptions } from "./publish/publish";
+import type { PushOptions } from "./push/push";
 import type { RolloutOptions } from "./rollout/rollout";
 
 const program = new Command("npm run dropscale --")
@@ -151,6 +152,22 @@ withPulumiOutput(program.command("rollout"))
     .option("--pause", "ask before each step but the first")
     .action(
         ending(async (options: RolloutOptions) => (await import("./rollout/rollout.ts")).rollout(options)),
+    );
+
+program
+    .command("push")
+    .argument("[folder]", "what every server is to serve, such as dist", word)
+    .description("Brings a folder to every server of a stack, a few at a time, without losing a request.")
+    .option("--stack <name>", "its name (default: the one that is selected)", word)
+    .option("--rollback [release]", "in place of a folder: the release before, or the one of this name", word)
+    .addHelpText(
+        "after",
+        "\nExit code 0: every server serves it. 1: refused or stopped; the last lines say which server serves what.",
+    )
+    .action(
+        ending(async (folder: string | undefined, options: PushOptions) =>
+            (await import("./push/push.ts")).push(folder, options),
+        ),
     );
 
 withPulumiOutput(program.command("autoscale"))

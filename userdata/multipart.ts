@@ -18,7 +18,7 @@ const sentForm =
 
 /**
  * User data as a backend gets it: MIME multi-part, in which cloud-init takes any form beside any other. First our part,
- * which lets the load balancer ask whether the set-up has ended; then the user's own text, which cloud-init knows by its
+ * which lets the load balancer ask whether the set-up has ended, and bring content; then the user's own text, which cloud-init knows by its
  * first bytes as ever. Plain ASCII stays as it is; anything else has to be quoted-printable, since cloud-init reads the
  * message as text, and of text that is not ASCII Python's parser makes Latin-1.
  * https://cloudinit.readthedocs.io/en/latest/explanation/format.html (MIME multi-part archive)
@@ -26,8 +26,11 @@ const sentForm =
  * @param setupKey Public key, as one line of type, key and comment, with which the load balancer asks.
  */
 export function joinUserData(parts: UserDataParts, setupKey: string): string {
-    const boothook = readFileSync(path.join(__dirname, "setup", "boothook.sh"), "utf8");
-    return joinBoothook(parts, boothook.replace("@PUBLIC_KEY@", setupKey.split(" ", 2).join(" ")));
+    const boothook = setupText("boothook.sh")
+        .replace("@ANSWER@\n", () => `${setupText("name-of.sh")}\n${setupText("answer.sh")}`)
+        .replace("@ONCE@\n", () => setupText("dropscale-once.sh"))
+        .replace("@PUBLIC_KEY@", setupKey.split(" ", 2).join(" "));
+    return joinBoothook(parts, boothook);
 }
 
 /** The same with any script before the user's own text. @param boothook Cloud-init runs it at every boot, before sshd. */
@@ -51,6 +54,9 @@ export function joinBoothook({ text, generation }: UserDataParts, boothook: stri
         "",
     ].join("\n");
 }
+
+/** A part of the program's own. */
+export const setupText = (file: string): string => readFileSync(path.join(__dirname, "setup", file), "utf8");
 
 /** The user's own text and the generation out of what {@link joinUserData} made, of this version or an earlier one. */
 export function splitUserData(sent: string): UserDataParts {

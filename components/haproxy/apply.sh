@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034,SC2120,SC2119
 # Brings haproxy.cfg to a load balancer without losing a request; right whatever was there before.
 #
 #   stage                      keeps the text on stdin for later, and prints its word: a new one each time
@@ -8,6 +9,8 @@
 # comes next differs from it or has not been applied. A word begins with a number that grows with each `stage`, and
 # what was staged before the newest text applied is never applied again: a command that arrives late, sent by a run
 # that is dead, changes nothing.
+#
+# servers.sh stands after it, with what the load balancer does on its servers, and the commands.
 #
 # What runs is known by its generation marker (see markGeneration in render.ts), never by exit codes: a
 # reload is a signal, and HAProxy 2.6 loses one that arrives while it is still loading.
@@ -239,7 +242,7 @@ await_generation() { # generation failed-reloads [any]
 
 # One run at a time. One that only waits gives way to a later one, which waits for the same: after a run that was
 # killed, the script here would else hold the lock for as long as the longest drain.
-take_lock() {
+take_lock() { # [patient: whoever has it may end]
     local deadline=$((SECONDS + LOCK_SECONDS)) holder
     exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
     if flock --nonblock 9; then return; fi
@@ -247,8 +250,8 @@ take_lock() {
     until flock --wait 1 9; do
         holder=$(<"$LOCK")
         ((SECONDS < deadline)) || fail "another run still has the lock after $LOCK_SECONDS s: $holder." \
-            "Run 'pulumi up' again when it has ended, or end it on the load balancer with 'kill PID'."
-        if [[ $holder =~ ^pid\ ([0-9]+),\ (asking|waiting) && $(readlink "/proc/${BASH_REMATCH[1]}/fd/9") == "$LOCK" ]]; then
+            "Try again when it has ended, or end it on the load balancer with 'kill PID'."
+        if [[ -z ${1-} && $holder =~ ^pid\ ([0-9]+),\ (asking|waiting) && $(readlink "/proc/${BASH_REMATCH[1]}/fd/9") == "$LOCK" ]]; then
             kill -TERM "${BASH_REMATCH[1]}" 2>/dev/null
         fi
     done
@@ -341,6 +344,9 @@ ask_setup() { # number address
     words=$(timeout 10 ssh -F none -T -i "$SETUP_KEY" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=3 \
         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null \
         -o LogLevel=ERROR "$SETUP_USER@$2" 2>&1 </dev/null | tr -d '\000-\010\013-\037\177')
+    if [[ $words == 'set-up ended' && -n $bringing ]]; then
+        words=$(bring_release "$2") && words='set-up ended' || words="no release: $words"
+    fi
     printf '%s\n' "${words:-no answer within 10 s}" >"$answers/$1.new" && mv "$answers/$1.new" "$answers/$1"
 }
 
@@ -385,7 +391,9 @@ hear_setup() {
         if [[ ! -f $answers/$number ]]; then continue; fi
         words=$(<"$answers/$number")
         rm -f "$answers/$number"
-        if [[ $words =~ (^|$'\n')set-up\ (ended|runs|failed) ]]; then
+        if [[ $words == 'no release: '* ]]; then
+            setup[number]="ended, $words"
+        elif [[ $words =~ (^|$'\n')set-up\ (ended|runs|failed) ]]; then
             setup[number]=${BASH_REMATCH[2]}
         elif [[ ${setup[number]} != @(ended|runs) ]]; then
             setup[number]="not known, SSH says: ${words##*$'\n'}"
@@ -442,7 +450,7 @@ not_ready() { # seconds since the first question
 # keep a new load balancer from serving. One that says that its set-up runs is not sick but new.
 await_new_servers() {
     local -a name=() target=() http=() setup=() due=() haste=() pending=() request
-    local path host started=$SECONDS told=$SECONDS deadline=$((SECONDS + ready_seconds)) patience=''
+    local path host bringing='' keeping='' started=$SECONDS told=$SECONDS deadline=$((SECONDS + ready_seconds)) patience=''
     list_new_servers
     ((${#pending[@]} > 0)) || return 0
     read -r path host < <(check_request "$NEW" | awk '{ print $6, $11 }')
@@ -452,6 +460,7 @@ await_new_servers() {
     say "asking ${#name[@]} new server(s): $(in_one_line "${name[@]}")"
     answers=$(mktemp -d) || fail 'there is no room in /run, nothing was changed.'
     export answers
+    prepare_bringing
     while :; do
         start_asking_setup
         ask_pending $((SECONDS - started))
@@ -461,6 +470,7 @@ await_new_servers() {
         fi
         if [[ -n $patience ]] && ((SECONDS >= patience || SECONDS >= deadline)) && ! still_in_setup; then
             say "warning: no good answer, left to HAProxy's own check: $(in_words)"
+            bring_later
             break
         fi
         ((SECONDS < deadline)) || not_ready $((SECONDS - started))
@@ -604,6 +614,7 @@ apply() {
     remember_newest
     fetch_staged
     look
+    forget_host_keys "${running_file:-/dev/null}"
     for file in "${running_file:-$NEW}" "$PREV"; do
         seconds=$(hard_stop_seconds "$file")
         if ((${seconds:-0} + 5 > bound)); then bound=$((${seconds:-0} + 5)); fi
@@ -612,6 +623,7 @@ apply() {
         say "generation $generation is running already: nothing to do"
         mapfile -t before < <(workers | grep -v "^$serving_pid:")
         await_old_workers "$bound"
+        after_apply "$bound"
         return
     fi
     check_text
@@ -629,9 +641,5 @@ apply() {
         say "started: generation $generation"
     fi
     await_old_workers "$bound"
+    after_apply "$bound"
 }
-
-case ${1-} in
-stage | apply) "$@" ;;
-*) fail "usage: $0 stage | apply WORD READY_SECONDS" ;;
-esac

@@ -1,12 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setupText } from "../../userdata/multipart";
 import { hostScript, oneWord } from "../host-script";
 
 /** The longest `drainSeconds`: {@link applyCommand} must outlast the drain of whatever ran before. */
 export const maxDrainSeconds = 3600;
 
-/** The script that stages and applies haproxy.cfg. */
-export const haproxyScript = hostScript("haproxy", readFileSync(join(__dirname, "apply.sh"), "utf8"));
+const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
+
+/** The script that stages and applies haproxy.cfg, and brings releases of content to the servers. */
+export const haproxyScript = hostScript(
+    "haproxy",
+    [read("apply.sh"), setupText("name-of.sh"), read("servers.sh")].join("\n"),
+);
 
 /**
  * Keeps the text of haproxy.cfg that is its stdin on the load balancer, and prints its word: another one each time. The id
@@ -14,6 +20,15 @@ export const haproxyScript = hostScript("haproxy", readFileSync(join(__dirname, 
  */
 export function stageCommand(loadBalancerId: string): string {
     return `${haproxyScript.path} stage # load balancer ${oneWord(loadBalancerId)}`;
+}
+
+/**
+ * Makes what was sent to the load balancer the release that every server serves, a few at a time.
+ *
+ * @param word What `take` of the script has printed.
+ */
+export function pushCommand(word: string): string {
+    return `timeout --kill-after=10 ${maxDrainSeconds} ${haproxyScript.path} push ${oneWord(word.trim())}`;
 }
 
 /**

@@ -15,6 +15,8 @@ export interface HaproxyConfigArgs {
     readySeconds: number;
     /** The certificate that haproxy.cfg names is on the host, and challenges for it are answered. @default it names none */
     certificate?: { installed: pulumi.Resource; thumbprint?: pulumi.Output<string> };
+    /** What new servers are to serve is on the host. @default nothing is, or what was pushed by hand */
+    content?: { sent: pulumi.Resource };
 }
 
 /**
@@ -58,7 +60,7 @@ export class HaproxyConfig extends pulumi.ComponentResource {
      * one command for both, the state would hold the old text, and the old config would look applied.
      */
     private apply(name: string, args: HaproxyConfigArgs): pulumi.Resource {
-        const { loadBalancer, readySeconds, certificate } = args;
+        const { loadBalancer, readySeconds, certificate, content } = args;
         const names = commandNames(name);
         const run = (
             commandName: string,
@@ -82,6 +84,10 @@ export class HaproxyConfig extends pulumi.ComponentResource {
         );
         // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
         const create = staged.stdout.apply((word?: string) => applyCommand(word ?? "none", readySeconds));
-        return run(names.applied, { create }, [staged, certificate?.installed ?? []].flat());
+        return run(
+            names.applied,
+            { create },
+            [staged, certificate?.installed ?? [], content?.sent ?? []].flat(),
+        );
     }
 }

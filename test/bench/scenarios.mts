@@ -1,6 +1,8 @@
+import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Progress } from "../../sandbox/progress.ts";
 import { awaitGone } from "./api.mts";
+import { makeSite } from "../releases.mts";
 import type { AutoscaleFigures } from "./autoscale.mts";
 import { bootAlone } from "./boots.mts";
 import type { CacheFigure } from "./cache-figures.mts";
@@ -60,6 +62,16 @@ export const scenarios: Record<string, Scenario> = {
     retired: async (stage, say, { rows }) => {
         const [, second] = await stage.servers();
         await rowOf("retired", stage, say, rows)("one server retired", () => stage.retire(second?.slot ?? 1));
+    },
+    push: async (stage, say, { rows }) => {
+        const row = rowOf("push", stage, say, rows);
+        const sites = ["one", "two"].map((word) => makeSite(word));
+        try {
+            for (const site of sites) await row("content pushed to three servers", () => stage.push(site));
+            await row("content rolled back", () => stage.push("--rollback"));
+        } finally {
+            for (const site of sites) rmSync(site, { recursive: true });
+        }
     },
     replace: async (stage, say, { rows }) => {
         const generation = stage.nextGeneration();

@@ -60,6 +60,12 @@ export class Stage implements System {
         await this.up({ retired: this.config.retired });
     }
 
+    /** Brings a folder to every server, or goes back: `npm run push`. */
+    async push(what: string): Promise<void> {
+        const { code, text } = await this.world.tool("push", [what, "--stack", "test"], { INIT_CWD: "" });
+        if (code !== 0) throw new Error(text);
+    }
+
     /** Another word for `generation`: the next `up` replaces every server. */
     nextGeneration(): string {
         return `g${++this.generation}`;

@@ -1,5 +1,6 @@
+import { rmSync } from "node:fs";
 import * as fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
     isLoadBalancer,
     isServer,
@@ -10,6 +11,7 @@ import {
     types,
 } from "../../lib/identity";
 import { httpsConfig } from "../certificates";
+import { makeSite } from "../releases.mts";
 import { runProgram } from "../mocks";
 
 describe("identity", () => {
@@ -65,10 +67,15 @@ describe("identity", () => {
     });
 
     it("has every type that the program makes, and no other", async () => {
+        const content = makeSite("page");
+        onTestFinished(() => {
+            rmSync(content, { recursive: true });
+        });
         const { registrations } = await runProgram({
             config: {
                 ...{ ...httpsConfig(), dnsZone: "example.com", adminHost: true },
                 alerts: { email: "ops@example.com" },
+                content,
             },
             zones: { "example.com": [] },
         });

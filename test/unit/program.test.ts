@@ -66,9 +66,9 @@ describe.each([
         } else {
             expect([vpcUuid, sshKeys]).toEqual(["network-id", ["keys-id"]]);
             expect(splitUserData(String(userData))).toEqual({ text: readUserData("nginx"), generation: "" });
-            // The public half alone, and only for the one question.
+            // The public half alone, and only for what is in that script.
             expect(userData).toContain(
-                'restrict,command="/bin/sh /var/lib/dropscale/set-up" ssh-ed25519 AAAA-keys-setup',
+                'restrict,command="/bin/sh /var/lib/dropscale/answer" ssh-ed25519 AAAA-keys-setup',
             );
             expect(userData).not.toContain("private-keys-setup");
         }

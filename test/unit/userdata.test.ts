@@ -213,7 +213,7 @@ describe("user data of a backend", () => {
             /^MIME-Version: 1\.0\nContent-Type: multipart\/mixed; boundary="=dropscale="\n\n/,
         );
         expect(sent.endsWith(`\nContent-Transfer-Encoding: 7bit\n\n${text}\n--=dropscale=--\n`)).toBe(true);
-        expect(sent).toContain(`"/bin/sh /var/lib/dropscale/set-up" ssh-ed25519 ${"A".repeat(68)}' >`);
+        expect(sent).toContain(`"/bin/sh /var/lib/dropscale/answer" ssh-ed25519 ${"A".repeat(68)}' >`);
     });
 
     it("of another generation is another one, in which the text is the same", () => {

@@ -7,13 +7,14 @@ import { findHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
 import type { LiveHaproxy } from "../live/haproxy";
 import { leftOf, sayLeft } from "../live/left";
+import { fixReleases, type LiveReleases, releaseProblems } from "../live/releases";
 import type { Orphan } from "../live/orphans";
 import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 
 export type DriftKind =
-    "gone" | "changed" | "off" | "orphan" | "haproxy" | "certificate" | "updates" | "unfinished";
+    "gone" | "changed" | "off" | "orphan" | "haproxy" | "certificate" | "updates" | "release" | "unfinished";
 
 export interface Drift {
     kind: DriftKind;
@@ -126,6 +127,28 @@ export function updatesDrift(updates: Updates, stack: string): Drift[] {
     if (message === undefined) return [];
     const fix = takeUpdates(updates, stack);
     return [{ kind: "updates", type: "Droplet", name: names.loadBalancer, message, fix }];
+}
+
+/** Servers that serve another release than they should. @param applied What `content` of the config made; `undefined`: it is not set. */
+export function releaseDrift(releases: LiveReleases, applied: string | undefined, stack: string): Drift[] {
+    const { current } = releases;
+    const isOther = applied !== undefined && applied !== current;
+    const problems = [
+        ...(isOther
+            ? [`the state says ${applied}, and the servers should serve ${current ?? "nothing"}`]
+            : []),
+        ...releaseProblems(releases),
+    ];
+    if (problems.length === 0) return [];
+    return [
+        {
+            kind: "release",
+            type: "Content",
+            name: names.content,
+            message: `is not as it should be: ${problems.join("; ")}`,
+            fix: fixReleases(stack),
+        },
+    ];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */

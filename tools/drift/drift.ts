@@ -10,6 +10,7 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
+    releaseDrift,
     unfinishedDrift,
     updatesDrift,
 } from "./differences";
@@ -25,7 +26,9 @@ import { parseState, type StackState, stagedHaproxy } from "../pulumi/state";
 import { strangersIn } from "../plan/strangers";
 import { coloursFor } from "../cli/terminal";
 import { readCertificate } from "../live/certificate";
+import { readReleases } from "../live/releases";
 import { readUpdates } from "../live/updates";
+import { types } from "../../lib/identity";
 
 /**
  * What of the real world is not as Pulumi last made it. Changes nothing, the state neither. The program does not run: a
@@ -88,9 +91,17 @@ async function examine(stack: Stack): Promise<DriftReport> {
             const outputs = readOutputs(stack.name);
             const certificate = async () =>
                 certificateDrift(await readCertificate(await outputs), stack.name);
+            const applied = state.resources.find(({ type }) => type === types.content)?.inputs?.release;
+            const releases = async () =>
+                releaseDrift(
+                    await readReleases(await outputs),
+                    typeof applied === "string" ? applied : undefined,
+                    stack.name,
+                );
             const updates = async () => updatesDrift(await readUpdates(await outputs), stack.name);
             differences.push(
                 ...(await part("the certificate", certificate)),
+                ...(await part("the content", releases)),
                 ...(await part("updates of the load balancer", updates)),
             );
         }

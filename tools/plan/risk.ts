@@ -5,11 +5,13 @@ import {
     isLoadBalancer,
     isOfAdminHost,
     isOfAlerts,
+    isOfContent,
     isServer,
     types,
 } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { compareTexts, dollars, some } from "../cli/words";
+import type { ResourceState } from "../pulumi/preview";
 import type { Action, Change } from "./changes";
 import type { Loss, OtherChange, Plan } from "./model";
 
@@ -69,11 +71,22 @@ const resourceKinds: Record<string, Kind> = {
 };
 
 export const adminHostKind = "admin host";
+export const contentKind = "content";
 
 /** What changes that is neither a droplet of the site nor only a record in the state. */
 export function listOthers(changes: readonly Change[]): OtherChange[] {
     return changes.flatMap((change) => {
         const { action, type, name, reasons } = change;
+        if (type === types.content && action !== "same")
+            return [
+                {
+                    action,
+                    kind: contentKind,
+                    name: folderOf(change) ?? name,
+                    what: contentDifference(change),
+                },
+            ];
+        if (isOfContent(change.urn)) return [];
         const isOfSite = type === types.droplet && !isAdminHost(change);
         if (action === "same" || isOfSite || isComponent(type)) return [];
         const what = isOfAlerts(change.urn)
@@ -101,6 +114,26 @@ function alertDifference({ type, action, before, after, reasons }: Change): stri
             ? ["other receivers"]
             : []),
     ].filter((text) => text !== "" && text !== unknownValue);
+}
+
+function folderOf({ before, after }: Change): string | undefined {
+    const folder = (after ?? before)?.inputs?.content;
+    return typeof folder === "string" ? folder : undefined;
+}
+
+/** Which release follows which, and what of it differs. */
+function contentDifference({ before, after }: Change): string[] {
+    const release = (state: ResourceState | undefined) =>
+        typeof state?.inputs?.release === "string" ? state.inputs.release : "none";
+    const [old, next] = [before, after].map(
+        (state) => (state?.inputs?.parts ?? {}) as Record<string, string>,
+    );
+    const differing = Object.keys({ ...old, ...next })
+        .filter((part) => old?.[part] !== next?.[part])
+        .sort(compareTexts)
+        .map((part) => `${old?.[part] === undefined ? "+" : next?.[part] === undefined ? "-" : "~"}${part}`);
+    if (release(before) === release(after)) return ["the same release again"];
+    return [`release ${release(before)} → ${release(after)}: ${some(differing, 6, " ")}`];
 }
 
 interface InboundRule {
@@ -167,7 +200,7 @@ function plannedRestart(changes: readonly Change[]): Loss[] {
 function costOf(change: Change): Loss {
     const { action, type, name, reasons, deletedFirst } = change;
     const { kind, costs, meaning } = resourceKinds[type] ?? { kind: type, costs: {} };
-    if (isOfAdminHost(change.urn)) return { which: "none", why: "" };
+    if (isOfAdminHost(change.urn) || isOfContent(change.urn)) return { which: "none", why: "" };
     const what = `${kind} ${name} is ${done[action]}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`;
     if (type === types.droplet && deletedFirst)
         return { which: "all", why: "droplets are deleted before their successors are made" };

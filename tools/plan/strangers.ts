@@ -5,6 +5,7 @@ import {
     isLoadBalancer,
     isOfAdminHost,
     isOfAlerts,
+    isOfContent,
     isOfDomains,
     isServer,
     names,
@@ -72,7 +73,8 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
     const isOurs = (change: Change): boolean => {
         const { urn, type, name } = change;
         // Which of these there are, the config says.
-        if (isServer(change) || isOfDomains(urn) || isOfAdminHost(urn) || isOfAlerts(urn)) return true;
+        const ofSettings = [isOfDomains, isOfAdminHost, isOfAlerts, isOfContent];
+        if (isServer(change) || ofSettings.some((isOf) => isOf(urn))) return true;
         if (type === types.vpc && name === names.network) return true;
         const isNamed = type.startsWith(commandType) || type === types.droplet;
         return !isNamed && made.has(parseUrn(urn).chain);

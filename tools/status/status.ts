@@ -14,6 +14,13 @@ import {
     fixCertificate,
     readCertificate,
 } from "../live/certificate";
+import {
+    describeReleases,
+    fixReleases,
+    type LiveReleases,
+    readReleases,
+    releaseProblems,
+} from "../live/releases";
 import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
 import { mask } from "../cli/mask";
 import { dollars } from "../cli/words";
@@ -30,10 +37,11 @@ export async function status(name: string): Promise<void> {
         readState(name),
         useAccountOf(name),
     ]);
-    const [live, updates, certificate] = await Promise.all([
+    const [live, updates, certificate, releases] = await Promise.all([
         readLive(stack, state, listDroplets(stack.prefix, state)),
         readUpdates(outputs).catch((error: unknown) => error as Error),
         readCertificate(outputs).catch((error: unknown) => error as Error),
+        readReleases(outputs).catch((error: unknown) => error as Error),
     ]);
     const colours = coloursFor(process.stdout);
     const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
@@ -52,6 +60,7 @@ export async function status(name: string): Promise<void> {
     const silent = silence(live, name);
     if (silent) throw silent;
     for (const line of certificateLines(certificate, name, colours)) console.log(line);
+    for (const line of releaseLines(releases, name, colours)) console.log(line);
     console.log(updatesLine(updates, name, colours));
     const scaler = autoscalerLine(live, colours);
     if (scaler) console.log(scaler);
@@ -83,6 +92,17 @@ export function certificateLines(
         describeCertificate(certificate),
         ...problems.map((problem) => yellow(`the certificate ${mask(problem)}`)),
         ...(problems.length > 0 ? [yellow(`  → ${fixCertificate(certificate, stack)}`)] : []),
+    ];
+}
+
+/** None where nothing was ever pushed, and no server runs jobs that run once. */
+export function releaseLines(releases: LiveReleases | Error, stack: string, { yellow }: Colors): string[] {
+    if (releases instanceof Error) return [yellow(`content: ${mask(releases.message)}`)];
+    const problems = releaseProblems(releases);
+    return [
+        ...describeReleases(releases),
+        ...problems.map((problem) => yellow(mask(problem))),
+        ...(problems.length > 0 ? [yellow(`  → ${fixReleases(stack)}`)] : []),
     ];
 }
 

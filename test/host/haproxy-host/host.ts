@@ -3,9 +3,11 @@
  * Linux namespaces, Debian's HAProxy, and a stand-in for systemctl. Needs root on Linux, `haproxy`, `socat`, `curl`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { haproxyScript } from "../../../components/haproxy/apply";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy/render";
 import type { Calls } from "./town";
 import { haproxySettings } from "../../haproxy-settings";
@@ -20,8 +22,9 @@ export interface Ended {
 /** Told of each piece of output; it may hang up by destroying the process's stdout. */
 export type OnOutput = (text: string, process: ChildProcess) => void;
 
-/** Path of the script. */
-export const applyScript = join(__dirname, "../../../components/haproxy/apply.sh");
+/** Path of the script: as it is installed, in one file. */
+export const applyScript = join(mkdtempSync(join(tmpdir(), "dropscale-script-")), "haproxy");
+writeFileSync(applyScript, haproxyScript.text, { mode: 0o755 });
 
 const debiansHaproxy = "/usr/sbin/haproxy";
 
@@ -86,6 +89,8 @@ mkdir -p /run/etc/upper /run/etc/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
 mount -t tmpfs -o size=${etcKiB}k tmpfs /etc/haproxy
 mount -t tmpfs tmpfs /var/lib/haproxy
+mkdir -p /var/lib/dropscale /etc/dropscale
+mount -t tmpfs tmpfs /var/lib/dropscale
 install -d -o haproxy -g haproxy -m 2775 /run/haproxy
 mkdir /var/lib/haproxy/dev
 cat >/etc/haproxy/haproxy.cfg
