@@ -64,6 +64,8 @@ describe("the autoscaler's units", () => {
             file: "/etc/systemd/system/dropscale-autoscale@prod.service.d/options.conf",
             text: '[Service]\nEnvironment="DROPSCALE_OPTIONS=--apply commit"\n',
         });
+        const withMetrics = unitFiles({ stack: "prod", apply: "up", metricsPort: 9405 }, place)[1];
+        expect(withMetrics?.text).toContain('"DROPSCALE_OPTIONS=--apply up --metrics-port 9405"');
         const [once, timer] = unitFiles({ stack: "prod", timer: true }, place);
         expect(once?.text).toContain("autoscale --stack %i --once $DROPSCALE_OPTIONS\n");
         expect(timer?.file).toBe("/etc/systemd/system/dropscale-autoscale-once@.timer");

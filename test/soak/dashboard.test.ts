@@ -17,7 +17,7 @@ const ofDocs: Record<string, string> = {
     "load-desktop": "dashboard-load",
     "dead-desktop-dark": "dashboard-dead",
     "failed-phone": "dashboard-failed",
-    "rollout-phone-dark": "dashboard-rollout",
+    "rollout-desktop": "dashboard-rollout",
 };
 const docs = process.env.DOCS_SCREENSHOTS === undefined ? "" : path.resolve(__dirname, "../../docs/images");
 const looks: Record<string, Look> = {

@@ -168,6 +168,7 @@ describe("the heartbeat", () => {
         expect(describeHeartbeat(heard(600))).toEqual({
             text: "the autoscaler (admin, --apply up) has not been heard of for 10 min 0 s: nothing scales",
             isAlarming: true,
+            action: "dead",
         });
         expect(describeHeartbeat(heard(170, { everySeconds: 60 }))?.isAlarming).toBe(false);
     });

@@ -104,9 +104,11 @@ describe("Pulumi's history as events", () => {
         );
         const step = (hold: string) => say({ ...config, who: "Ann", settings: ["generation v1 → v2", hold] });
         expect(step("hold [] → [2,3]")).toMatch(
-            /^changed generation v1 → v2; roll-out: 2 servers held back, /,
+            /^changed generation v1 → v2; rolled out, 2 servers held back, /,
         );
-        expect(step("hold [2,3] → []")).toMatch(/^changed generation v1 → v2; roll-out: the last servers, /);
+        expect(step("hold [2,3] → []")).toMatch(
+            /^changed generation v1 → v2; rolled out to the last servers, /,
+        );
         expect(
             say({ ...config, who: "Ann", status: "error", errorReason: "failed, nothing was changed" }),
         ).toBe("`pulumi up` failed after 22 seconds; by Ann: failed, nothing was changed");

@@ -28,7 +28,7 @@ const wholeSeconds = 15 * 60;
 const meanSeconds = 10;
 export const keptSeconds = 6 * 3600;
 
-/** With a point each second never more than this, about 3,000. */
+/** With a point each second never more than this, about 3,000; there is one in two. */
 export const mostPoints = wholeSeconds + Math.ceil((keptSeconds - wholeSeconds) / meanSeconds) + 2;
 
 const fields = [

@@ -40,7 +40,7 @@ function whatOf({ kind, replicas: { from, to }, settings, status }: HistoryEntry
 function stepOf(hold: string): string {
     const [, now = ""] = hold.split(" → ");
     const held = now.match(/\d+/g)?.length ?? 0;
-    return held === 0 ? "roll-out: the last servers" : `roll-out: ${count(held, "server")} held back`;
+    return held === 0 ? "rolled out to the last servers" : `rolled out, ${count(held, "server")} held back`;
 }
 
 /** HAProxy's times are of whole seconds, and so are the history's. */

@@ -17,20 +17,28 @@ const silenceSeconds = 60;
 /** HAProxy answers within 5 s, or not at all. */
 const answerSeconds = 15;
 
+/** A look within so many seconds of another one takes that one's word for it: a process is most of what a look costs. */
+const applySeconds = 4;
+
 /**
  * Answers each line of its stdin with what HAProxy says just now; a line that is not empty becomes the heartbeat.
  * https://docs.haproxy.org/2.6/management.html#9.3
  */
 const script = (alone: boolean): string => `
 ${alone ? `exec 9>${lockFile}; flock --nonblock 9 || { echo '${taken}'; cat ${heartbeatFile}; exit 0; }` : ""}
+due=0
 while IFS= read -r -t ${silenceSeconds} line; do
     ${printHeartbeat}
     if [ -n "$line" ]; then ${keepHeartbeat}; fi
-    printf '%s\\n' 'show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1' |
-        socat -t 5 -T 5 - UNIX-CONNECT:/run/haproxy/admin.sock
-    exec 8>>${applyLock}
-    flock --nonblock 8 || echo 'applying: yes'
-    exec 8>&-
+    socat -t 5 -T 5 - UNIX-CONNECT:/run/haproxy/admin.sock \
+        <<<'show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1'
+    if (( EPOCHSECONDS >= due )); then
+        exec 8>>${applyLock}
+        if flock --nonblock 8; then applying=no; else applying=yes; fi
+        exec 8>&-
+        due=$((EPOCHSECONDS + ${applySeconds}))
+    fi
+    echo "applying: $applying"
     echo '${end}'
 done`;
 

@@ -31,7 +31,7 @@ const nowMs = (): number => Date.now() + aheadMs;
 const mostDrawn = 300;
 
 /** A look that is older than this is told, in milliseconds. */
-const staleMs = 4000;
+const staleMs = 6000;
 
 function specs(target: number | undefined): ChartSpec[] {
     const load: ChartSpec =
