@@ -4,7 +4,7 @@
  * `make test ARGS=--quick`: types, lint, format and unit tests, for the loop while writing.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { parseArgs } from "node:util";
@@ -113,7 +113,7 @@ async function runCheck(title: string, [command = "", ...args]: string[]): Promi
 
 /** Runs one of the projects of vitest.config.mts, or some of its files. */
 async function runTests(project: string, folder: string, files: string[] = []): Promise<Result[]> {
-    const report = path.join(folder, `${project}-${files.length}.json`);
+    const report = path.join(folder, [project, ...files, "json"].join(".").replaceAll("/", "-"));
     const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile", report];
     const options = ["run", "--config", "test/vitest.config.mts", "--project", project, ...reporters];
     const code = await run("vitest", [...options, ...files], { atOnce: true });
@@ -164,16 +164,40 @@ async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     const missing = await missingHostPackages(integrationPackages);
     if (missing.length > 0) leftOut.push(lacking("integration tests", missing));
     const prepared = prepare(folder, reason === undefined);
+    const stacks = reason === undefined ? stackTests() : [];
     const withoutRoot = async () => [
         ...(await runTests("unit", folder)),
         ...(await prepared.then(() => (missing.length > 0 ? [] : runTests("integration", folder)))),
+        ...(await runInTurn("e2e", stacks, folder)),
     ];
     const withRoot = async () => {
         await prepared;
         if (reason !== undefined) return [];
-        return [...(await runTests("machines", folder)), ...(await runTests("e2e", folder))];
+        return [...(await runTests("machines", folder)), ...(await runInTurn("e2e", stacks, folder))];
     };
     return (await Promise.all([runChecks(leftOut), withRoot(), withoutRoot()])).flat();
+}
+
+/** Minutes long: the first to begin, or one of them would run alone at the end. */
+const longest = ["deploy", "closed", "content", "pipeline", "rollout", "interruptions"];
+
+/** The files of e2e. */
+function stackTests(): string[] {
+    const first = longest.map((name) => `${name}.test.ts`);
+    const names = readdirSync(path.join(root, "test/e2e")).filter((name) => name.endsWith(".test.ts"));
+    const sorted = [...first, ...names.filter((name) => !first.includes(name))];
+    return sorted.map((name) => `test/e2e/${name}`);
+}
+
+/** Two at a time, until none is left: others may take of the same files meanwhile. */
+async function runInTurn(project: string, files: string[], folder: string): Promise<Result[]> {
+    const results: Result[] = [];
+    const worker = async () => {
+        for (let file = files.shift(); file !== undefined; file = files.shift())
+            results.push(...(await runTests(project, folder, [file])));
+    };
+    await Promise.all([worker(), worker()]);
+    return results;
 }
 
 /** Makes what tests would wait for longer than a test may take. What can't be made, they say themselves. */

@@ -7,5 +7,4 @@ import { describeInterruptions } from "../interruptions.mts";
 describeInterruptions("a run that ends in the middle, and then another config", [
     { end: "kill", moment: "in the drain", next: "old" },
     { end: "cut", moment: "after the reload", next: "third" },
-    { end: "kill", moment: "before the reload", next: "old" },
 ]);

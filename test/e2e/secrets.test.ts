@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allScopes } from "../../account/token-scopes";
+import { alertScopes, allScopes } from "../../account/token-scopes";
 import { httpsConfig } from "../certificates";
 import { searchDroplet } from "../droplet-secrets.mts";
 import { callApi, inDroplet } from "../faults.mts";
@@ -155,7 +155,9 @@ describe("from the first up to destroy", () => {
 
     it("took every scope of the list, and no other", async () => {
         const used = await usedScopes(world.sandbox, token);
-        expect(used).toEqual([...allScopes].sort());
+        // The doctor looks for alerts that no state knows, and goes on where it may not.
+        const tried = alertScopes.filter((scope) => scope.endsWith(":read"));
+        expect(used).toEqual([...allScopes, ...tried].sort());
     });
 
     /** What stands in the load balancer's own file: the only place where it can be read. */
