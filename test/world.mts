@@ -144,8 +144,9 @@ async function worldIn(
         addStack,
         env,
         tool: (name, args, more = {}) => {
-            const command = [path.join(root, "tools/main.ts"), name, ...args];
-            return start("tsx", command, { cwd: folder, env: { ...env, ...more } }).ended;
+            // `tsx` itself would be one more process around it.
+            const command = ["--import", "tsx", path.join(root, "tools/main.ts"), name, ...args];
+            return start(process.execPath, command, { cwd: folder, env: { ...env, ...more } }).ended;
         },
         api: async (resource) => {
             const headers = { authorization: `Bearer ${sandbox.token}` };
