@@ -46,7 +46,7 @@ export function prepareServers(folder: string): void {
 
 /** Shorter leases, for a test that would wait for one. */
 export function lendBriefly(folder: string): void {
-    const file = path.join(folder, "components/haproxy/servers.sh");
+    const file = path.join(folder, "components/haproxy/tick.sh");
     writeFileSync(
         file,
         readFileSync(file, "utf8").replace(

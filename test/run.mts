@@ -56,7 +56,8 @@ const lint = ["eslint", "--config", "test/eslint.config.mjs", "."];
 const shellCheck = [
     "shellcheck",
     "components/haproxy/apply.sh",
-    "components/haproxy/servers.sh",
+    ...["servers", "push", "tick", "commands"].map((part) => `components/haproxy/${part}.sh`),
+    "tools/bake/boothook.sh",
     "userdata/setup/answer.sh",
     "userdata/setup/dropscale-once.sh",
     "components/https/certificate.sh",

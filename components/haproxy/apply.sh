@@ -10,7 +10,7 @@
 # what was staged before the newest text applied is never applied again: a command that arrives late, sent by a run
 # that is dead, changes nothing.
 #
-# servers.sh stands after it, with what the load balancer does on its servers, and the commands.
+# Of the script this is the first part: apply.ts names the others.
 #
 # What runs is known by its generation marker (see markGeneration in render.ts), never by exit codes: a
 # reload is a signal, and HAProxy 2.6 loses one that arrives while it is still loading.
@@ -242,7 +242,7 @@ await_generation() { # generation failed-reloads [any]
 
 # One run at a time. One that only waits gives way to a later one, which waits for the same: after a run that was
 # killed, the script here would else hold the lock for as long as the longest drain.
-take_lock() { # [patient: whoever has it may end]
+take_lock() { # [patient: a run that only waits is not ended]
     local deadline=$((SECONDS + LOCK_SECONDS)) holder
     exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
     if flock --nonblock 9; then return; fi

@@ -8,10 +8,13 @@ export const maxDrainSeconds = 3600;
 
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
 
+/** Its parts beside apply.sh; the commands come last. */
+const parts = ["servers.sh", "push.sh", "tick.sh", "commands.sh"];
+
 /** The script that stages and applies haproxy.cfg, and brings releases of content to the servers. */
 export const haproxyScript = hostScript(
     "haproxy",
-    [read("apply.sh"), setupText("name-of.sh"), read("servers.sh")].join("\n"),
+    [read("apply.sh"), setupText("name-of.sh"), ...parts.map(read)].join("\n"),
 );
 
 /**
