@@ -1,23 +1,21 @@
-import { AlreadyWatched, Watch } from "../live/watch";
-import { readOutputs, type StackOutputs } from "../pulumi/run";
-import type { Blind } from "./model";
+import { Connection } from "../live/connection";
 import type { TimedReading } from "../live/reading";
+import { AlreadyWatched } from "../live/watch";
+import type { Blind } from "./model";
 
 /** How long the site may take to answer when it is asked whether anything does, in seconds. */
 const siteSeconds = 5;
 
-/** Looks at a stack's pool through its load balancer, and begins again where the connection breaks. */
+/** Looks at a stack's pool through its load balancer; where that fails, whether the site answers. */
 export class Looker {
     /** One line of JSON that the next look leaves on the load balancer; empty: none. */
     heartbeat = "";
-    private outputs: StackOutputs | undefined;
-    private watch: Watch | undefined;
+    private readonly connection: Connection;
 
-    /** @param options.alone See {@link Watch}. */
-    constructor(
-        private readonly stack: string,
-        private readonly options: { alone: boolean },
-    ) {}
+    /** @param options.alone See {@link Connection}. */
+    constructor(stack: string, options: { alone: boolean }) {
+        this.connection = new Connection(stack, options);
+    }
 
     /**
      * The first look.
@@ -28,7 +26,7 @@ export class Looker {
         try {
             return await this.ask();
         } catch (error) {
-            if (error instanceof AlreadyWatched || this.outputs === undefined) throw error;
+            if (error instanceof AlreadyWatched || this.connection.outputs === undefined) throw error;
             return this.blind(error);
         }
     }
@@ -38,22 +36,15 @@ export class Looker {
     }
 
     close(): void {
-        this.watch?.close();
-        this.watch = undefined;
+        this.connection.close();
     }
 
-    private async ask(): Promise<TimedReading> {
-        if (!this.watch) {
-            // Each time anew: the load balancer or its key may be another one since the connection broke.
-            this.outputs = await readOutputs(this.stack);
-            this.watch = new Watch(this.outputs, this.options);
-        }
-        return { reading: await this.watch.look(this.heartbeat), atMs: Date.now() };
+    private ask(): Promise<TimedReading> {
+        return this.connection.look(this.heartbeat);
     }
 
     private async blind(error: unknown): Promise<Blind> {
-        this.close();
-        const { loadBalancerIp } = this.outputs ?? {};
+        const { loadBalancerIp } = this.connection.outputs ?? {};
         const siteAnswers = loadBalancerIp === undefined ? undefined : await answers(loadBalancerIp);
         return { atMs: Date.now(), problem: (error as Error).message, siteAnswers };
     }

@@ -1,8 +1,8 @@
 import { mask } from "../cli/mask";
 import { rest } from "../cli/terminal";
-import { readOutputs, type StackOutputs } from "../pulumi/run";
+import type { StackOutputs } from "../pulumi/run";
+import { Connection } from "./connection";
 import type { TimedReading } from "./reading";
-import { Watch } from "./watch";
 
 /** A look that failed. */
 export interface BlindLook {
@@ -37,34 +37,30 @@ export async function* follow(
     everySeconds: number,
     signal: AbortSignal,
 ): AsyncGenerator<FollowedLook, void, undefined> {
-    let [outputs, readAtMs, isKnown] = [first, Date.now(), true];
-    let watch: Watch | undefined;
-    const read = async () => {
-        readAtMs = Date.now();
-        outputs = await readOutputs(stack);
+    const connection = new Connection(stack, {}, first);
+    let readAtMs = Date.now();
+    const close = () => {
+        connection.close();
     };
-    const close = () => watch?.close();
     signal.addEventListener("abort", close);
     try {
         for (let pause = everySeconds; !signal.aborted;) {
             const startedMs = Date.now();
             let look: FollowedLook["look"];
             try {
-                if (!isKnown) await read();
-                isKnown = true;
-                watch ??= new Watch(outputs);
-                look = { reading: await watch.look(), atMs: Date.now() };
+                look = await connection.look();
                 pause = everySeconds;
             } catch (error) {
-                close();
-                [watch, isKnown] = [undefined, false];
                 pause = Math.min(2 * pause, Math.max(longestPause, everySeconds));
                 look = { atMs: Date.now(), problem: mask((error as Error).message) };
             }
             if (hasEnded(signal)) return;
-            yield { outputs, look };
+            yield { outputs: connection.outputs ?? first, look };
             // Beside the looks; what can't be read just now is read the next time.
-            if (Date.now() - readAtMs > outputsSeconds * 1000) void read().catch(() => undefined);
+            if (Date.now() - readAtMs > outputsSeconds * 1000) {
+                readAtMs = Date.now();
+                void connection.readOutputs().catch(() => undefined);
+            }
             await rest(startedMs + pause * 1000 - Date.now(), signal);
         }
     } finally {
