@@ -1,19 +1,15 @@
-import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
 import {
     isAdminHost,
     isComponent,
     isLoadBalancer,
     isOfAdminHost,
-    isOfAlerts,
     isOfContent,
     isServer,
     types,
 } from "../../lib/identity";
-import { unknownValue } from "../../policy/facts";
-import { compareTexts, dollars, some } from "../cli/words";
-import type { ResourceState } from "../pulumi/preview";
+import { some } from "../cli/words";
 import type { Action, Change } from "./changes";
-import type { Loss, OtherChange, Plan } from "./model";
+import type { Loss, Plan } from "./model";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];
@@ -70,97 +66,11 @@ const resourceKinds: Record<string, Kind> = {
     [types.localCommand]: { kind: "key pair", costs: changedTogether },
 };
 
-export const adminHostKind = "admin host";
-export const contentKind = "content";
+const adminHostKind = "admin host";
 
-/** What changes that is neither a droplet of the site nor only a record in the state. */
-export function listOthers(changes: readonly Change[]): OtherChange[] {
-    return changes.flatMap((change) => {
-        const { action, type, name, reasons } = change;
-        if (type === types.content && action !== "same")
-            return [
-                {
-                    action,
-                    kind: contentKind,
-                    name: folderOf(change) ?? name,
-                    what: contentDifference(change),
-                },
-            ];
-        if (isOfContent(change.urn)) return [];
-        const isOfSite = type === types.droplet && !isAdminHost(change);
-        if (action === "same" || isOfSite || isComponent(type)) return [];
-        const what = isOfAlerts(change.urn)
-            ? alertDifference(change)
-            : reasons.flatMap((input) => (input === "inboundRules" ? inboundDifference(change) : [input]));
-        return [{ action, kind: kindOf(change), name, what }];
-    });
-}
-
-function kindOf(change: Change): string {
+/** In words: `firewall`; the engine's type for what this program does not make. */
+export function kindOf(change: Change): string {
     return isAdminHost(change) ? adminHostKind : (resourceKinds[change.type]?.kind ?? change.type);
-}
-
-/** What it tells of, in the words that people will get; what a check asks, and costs; whether others are told. */
-function alertDifference({ type, action, before, after, reasons }: Change): string[] {
-    const { description, name, target } = (action === "delete" ? before : after)?.inputs ?? {};
-    const words = String(description ?? name).replace(/^[^:]*: /, "");
-    const cost = `${dollars(uptimeCheckMonthlyUsd)} a month`;
-    const site = action === "delete" ? [cost] : [typeof target === "string" ? target : "", cost];
-    return [
-        words,
-        ...(type === types.uptimeCheck && action !== "update" ? site : []),
-        ...(action === "update" && reasons.includes("target") ? [String(target)] : []),
-        ...(action === "update" && reasons.some((key) => ["alerts", "notifications"].includes(key))
-            ? ["other receivers"]
-            : []),
-    ].filter((text) => text !== "" && text !== unknownValue);
-}
-
-function folderOf({ before, after }: Change): string | undefined {
-    const folder = (after ?? before)?.inputs?.content;
-    return typeof folder === "string" ? folder : undefined;
-}
-
-/** Which release follows which, and what of it differs. */
-function contentDifference({ before, after }: Change): string[] {
-    const release = (state: ResourceState | undefined) =>
-        typeof state?.inputs?.release === "string" ? state.inputs.release : "none";
-    const [old, next] = [before, after].map(
-        (state) => (state?.inputs?.parts ?? {}) as Record<string, string>,
-    );
-    const differing = Object.keys({ ...old, ...next })
-        .filter((part) => old?.[part] !== next?.[part])
-        .sort(compareTexts)
-        .map((part) => `${old?.[part] === undefined ? "+" : next?.[part] === undefined ? "-" : "~"}${part}`);
-    if (release(before) === release(after)) return ["the same release again"];
-    return [`release ${release(before)} → ${release(after)}: ${some(differing, 6, " ")}`];
-}
-
-interface InboundRule {
-    portRange?: string;
-    sourceAddresses?: string[];
-    sourceTags?: string[];
-}
-
-/** `port 22 from 198.51.100.7/32 → 203.0.113.0/24`. */
-function inboundDifference({ before, after }: Change): string[] {
-    const [old, next] = [
-        sourcesByPort(before?.inputs?.inboundRules),
-        sourcesByPort(after?.inputs?.inboundRules),
-    ];
-    const ports = [...new Set([...old.keys(), ...next.keys()])].sort(compareTexts);
-    return ports.flatMap((port) => {
-        const [from, to] = [old.get(port) ?? "nobody", next.get(port) ?? "nobody"];
-        return from === to ? [] : [`port ${port} from ${from} → ${to}`];
-    });
-}
-
-function sourcesByPort(rules: unknown): Map<string, string> {
-    const list = Array.isArray(rules) ? (rules as InboundRule[]) : [];
-    const sources = new Map<string, string[]>();
-    for (const { portRange = "all", sourceAddresses = [], sourceTags = [] } of list)
-        sources.set(portRange, [...(sources.get(portRange) ?? []), ...sourceAddresses, ...sourceTags]);
-    return new Map([...sources].map(([port, from]) => [port, from.toSorted(compareTexts).join(", ")]));
 }
 
 /** Whether requests can be lost, as the table of docs/changes.md says. */
