@@ -4,6 +4,7 @@ import { type BackendSource, describeSources, inboundRules } from "../lib/backen
 import { type Listener, metricsListener } from "../lib/listeners";
 import { metricsPeers } from "../lib/metrics";
 import { guardNames, identityOf, types } from "../lib/identity";
+import { anywhere } from "../lib/ipv4-ranges";
 
 /** About the VPC that the stack makes for itself. */
 export interface OwnVpc {
@@ -37,8 +38,6 @@ export interface NetworkArgs {
         adminHost: boolean;
     };
 }
-
-const anywhere = ["0.0.0.0/0", "::/0"];
 
 /**
  * VPC, tags and firewalls, two or three. Firewalls hold by tag, so a droplet is closed from its first packet;

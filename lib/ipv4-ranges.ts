@@ -1,5 +1,8 @@
 import { BlockList, isIPv4 } from "node:net";
 
+/** Every address, of both kinds: as a firewall names them. */
+export const anywhere = ["0.0.0.0/0", "::/0"];
+
 /** Whether a value is `a.b.c.d/bits` without bits set behind the mask. */
 export function isIpv4Range(value: unknown): value is string {
     const [address = "", bits = "", ...more] = typeof value === "string" ? value.split("/") : [];

@@ -1,7 +1,7 @@
 import { isIpv4Range, within } from "./ipv4-ranges";
 
 /** Of `metricsSources`: the stack's own admin host. */
-export const ownAdminHost = "admin-host";
+const ownAdminHost = "admin-host";
 
 /** https://www.rfc-editor.org/rfc/rfc1918 */
 const privateRanges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];

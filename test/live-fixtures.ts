@@ -1,10 +1,16 @@
 import { generationIn, renderHaproxyConfig } from "../components/haproxy/render";
-import type { ListedDroplet } from "../tools/live/account";
+import type { Inventory, ListedDroplet } from "../tools/live/account";
 import type { LiveHaproxy } from "../tools/live/haproxy";
 import type { ServerReading } from "../tools/live/reading";
 import type { Leftover, StackState, StateResource } from "../tools/pulumi/state";
 import { resource } from "./plan-fixtures";
 import { haproxySettings } from "./haproxy-settings";
+
+/** An account that has nothing. */
+export const emptyInventory: Inventory = {
+    ...{ droplets: [], firewalls: [], keys: [], vpcs: [], reservedIps: [], tags: [] },
+    ...{ alerts: [], uptimeChecks: [], uptimeAlerts: [] },
+};
 
 export const emptyState: StackState = { resources: [], leftovers: [], pending: [] };
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
+import { shellQuoted } from "../lib/shell.ts";
 
 const folder = path.resolve(import.meta.dirname, "../monitoring");
 export const alertsFile = path.join(folder, "alerts.yml");
@@ -98,7 +99,7 @@ export class Prometheus {
 
     /** @throws Error for an expression that it does not take. */
     async query(expr: string): Promise<Sample[]> {
-        const asked = `curl -s 'http://127.0.0.1:9090/api/v1/query' --data-urlencode ${quoted(`query=${expr}`)}`;
+        const asked = `curl -s 'http://127.0.0.1:9090/api/v1/query' --data-urlencode ${shellQuoted(`query=${expr}`)}`;
         const answer = JSON.parse(await this.shell(asked)) as {
             error?: string;
             data?: { result: { metric: Record<string, string>; value: [number, string] }[] };
@@ -130,8 +131,6 @@ export class Prometheus {
         rmSync(this.home, { recursive: true, force: true });
     }
 }
-
-const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /**
  * Leads a port of this machine's loopback into another network's, through a socket in the file system.

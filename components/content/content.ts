@@ -46,14 +46,11 @@ export class Content extends pulumi.ComponentResource {
                 // It dies with the command, and so does what it knows.
                 interpreter: ["ssh-agent", "bash", "-c"],
                 create: pulumi.unsecret(
-                    pulumi.all([dropletId, connection]).apply(([loadBalancerId, { host, hostKey = "" }]) =>
-                        sendScript({
-                            loadBalancerId,
-                            host: host,
-                            hostKey: hostKey,
-                            release: args.release,
-                        }),
-                    ),
+                    pulumi
+                        .all([dropletId, connection])
+                        .apply(([loadBalancerId, { host, hostKey = "" }]) =>
+                            sendScript({ loadBalancerId, host, hostKey, release: args.release }),
+                        ),
                 ),
                 stdin: pulumi.secret(connection.apply(({ privateKey = "" }) => privateKey)),
                 logging: command.local.Logging.Stderr,

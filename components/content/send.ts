@@ -1,4 +1,5 @@
 import { packCommand, type Release } from "../../lib/release";
+import { shellQuoted } from "../../lib/shell";
 import { haproxyScript } from "../haproxy/apply";
 import { oneWord } from "../host-script";
 
@@ -45,9 +46,6 @@ fi
 
 /** For `check` of the script. */
 export const kibOf = (bytes: number): number => Math.ceil(bytes / 1024);
-
-/** One word of a shell script. */
-export const shellQuoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 function oneKeyWord(text: string): string {
     if (!/^[\w+/=@.-]+$/.test(text)) throw new Error("the load balancer's host key should be type and key");

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateFacts } from "../../lib/certificate";
+import { shellQuoted } from "../../lib/shell";
 import { hostScript, oneWord } from "../host-script";
 
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
@@ -64,5 +65,4 @@ function run(seconds: number, words: readonly string[], loadBalancerId: string, 
     return `timeout --kill-after=10 ${seconds} ${certificateScript.path} ${words.map(quoted).join(" ")} # ${why.filter(Boolean).join(" ")}`;
 }
 
-const quoted = (word: string): string =>
-    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : shellQuoted(word));

@@ -12,7 +12,7 @@ import {
 } from "../../components/haproxy/render";
 import { haproxySettings } from "../haproxy-settings";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
-import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
+import { debians } from "./haproxy-host/next-haproxy.mts";
 
 const pool = (count: number): RenderHaproxyOptions["servers"] =>
     Array.from({ length: count }, (_, slot) => ({
@@ -20,10 +20,7 @@ const pool = (count: number): RenderHaproxyOptions["servers"] =>
         address: `10.10.${slot >> 8}.${slot & 255}`,
     }));
 
-describe.each([
-    ["this Debian", () => Promise.resolve("haproxy")],
-    ["the next Debian", nextHaproxyIfAny],
-])("haproxy -c of %s", (_, find) => {
+describe.each(debians)("haproxy -c of %s", (_, find) => {
     let folder: string;
     let haproxy: string | undefined;
     beforeAll(async () => {
@@ -117,10 +114,7 @@ describe("what clients and servers see", () => {
     beforeAll(async () => {
         host = await Host.start();
         await host.call("serve", a);
-        // What the journal would get.
-        await host.run(
-            "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
-        );
+        await host.keepJournal();
         expect(await host.apply(configFor({ 0: a, 1: b }), 5)).toMatchObject({ code: 0 });
         // What takes its time goes on beside the other tests. A byte a second is no sign of life.
         const first = "POST /dripping HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";

@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readAutoscale } from "../../lib/autoscale-settings";
+import { shellQuoted } from "../../lib/shell";
 import { AutoscalerMetrics, serveMetrics } from "../../tools/autoscale/metrics";
 import { parseReading, parseServers } from "../../tools/live/reading";
 import {
@@ -16,7 +17,7 @@ import {
     Prometheus,
 } from "../prometheus.mts";
 import { configFor, Host, requireTools } from "./haproxy-host/host";
-import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
+import { debians } from "./haproxy-host/next-haproxy.mts";
 
 const [a, b] = ["127.0.1.1", "127.0.1.2"];
 
@@ -55,10 +56,7 @@ describe("monitoring/", () => {
     });
 });
 
-describe.each([
-    ["this Debian", () => Promise.resolve("/usr/sbin/haproxy")],
-    ["the next Debian", nextHaproxyIfAny],
-])("metrics of HAProxy of %s", (_debian, find) => {
+describe.each(debians)("metrics of HAProxy of %s", (_debian, find) => {
     let there: Host | undefined;
     let host: Host;
     let prometheus: Prometheus | undefined;
@@ -73,9 +71,7 @@ describe.each([
         if (haproxy === undefined) return;
         host = there = await Host.start({ haproxy });
         for (const address of [a, b]) await host.call("serve", address);
-        await host.run(
-            "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
-        );
+        await host.keepJournal();
         expect(await host.run(`set -e\n${networks}`)).toMatchObject({ code: 0, stderr: "" });
     });
     afterAll(async () => {
@@ -96,7 +92,9 @@ describe.each([
         return ended.stdout;
     };
     const monitor = async (command: string) => {
-        const { code, stdout, stderr } = await host.run(`ip netns exec monitor sh -c ${shellWord(command)}`);
+        const { code, stdout, stderr } = await host.run(
+            `ip netns exec monitor sh -c ${shellQuoted(command)}`,
+        );
         if (code !== 0) throw new Error(`${command}: ${stderr || stdout}`);
         return stdout;
     };
@@ -229,5 +227,3 @@ describe.each([
         expect((await host.call("endLoad"))?.failures).toEqual([]);
     });
 });
-
-const shellWord = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
-import { nextHaproxyIfAny } from "./haproxy-host/next-haproxy.mts";
+import { debians } from "./haproxy-host/next-haproxy.mts";
 import type { Seen } from "./haproxy-host/town";
 
 const [a, b, c] = ["127.0.1.1", "127.0.1.2", "127.0.1.3"];
@@ -14,10 +14,7 @@ const upgrade =
 const events = (milliseconds: number): string =>
     `GET /?events=${milliseconds} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n`;
 
-describe.each([
-    ["this Debian", () => Promise.resolve("/usr/sbin/haproxy")],
-    ["the next Debian", nextHaproxyIfAny],
-])("real traffic through HAProxy of %s", (_debian, find) => {
+describe.each(debians)("real traffic through HAProxy of %s", (_debian, find) => {
     let there: Host | undefined;
     let host: Host;
 
@@ -27,9 +24,7 @@ describe.each([
         if (haproxy === undefined) return;
         host = there = await Host.start({ haproxy });
         for (const address of [a, b]) await host.call("serve", address);
-        await host.run(
-            "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
-        );
+        await host.keepJournal();
     });
     afterAll(() => there?.stop());
     beforeEach(({ skip }) => {

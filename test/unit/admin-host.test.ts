@@ -13,7 +13,7 @@ import { buildPlan } from "../../tools/plan/build";
 import { planAsText } from "../../tools/plan/text";
 import { statusRows } from "../../tools/status/status";
 import { readUserData } from "../../userdata/files";
-import { emptyState, haproxyOf, leftover, listed, stateDroplet } from "../live-fixtures";
+import { emptyInventory, emptyState, haproxyOf, leftover, listed, stateDroplet } from "../live-fixtures";
 import { debian, runProgram, sizes } from "../mocks";
 import { deployed, resource, sources, step } from "../plan-fixtures";
 import { stackConfig } from "../stack-config";
@@ -169,19 +169,9 @@ describe("an admin host in the account", () => {
                 },
                 ...{ answers: new Map(), giveUp: false, noRunLives: true },
                 inventory: {
-                    ...{
-                        droplets: [seen],
-                        firewalls: [firewall(tag, [ssh22({ addresses: ["198.51.100.7/32"] })])],
-                    },
-                    ...{
-                        keys: [],
-                        vpcs: [],
-                        reservedIps: [],
-                        alerts: [],
-                        uptimeChecks: [],
-                        uptimeAlerts: [],
-                        tags: [],
-                    },
+                    ...emptyInventory,
+                    droplets: [seen],
+                    firewalls: [firewall(tag, [ssh22({ addresses: ["198.51.100.7/32"] })])],
                 },
                 ...more,
             }).map(({ kind, verdict, why }) => `${kind} ${verdict}: ${why}`);

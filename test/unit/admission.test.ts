@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { admissionFirewall, admissionName, isExpired, readAdmission } from "../../tools/live/admission";
 import { findOrphans } from "../../tools/live/orphans";
+import { emptyInventory } from "../live-fixtures";
 
 const prefix = "shop-prod";
 const until = new Date("2026-01-02T03:04:05Z");
@@ -49,16 +50,7 @@ describe("the admission of one address", () => {
 
     it("is nothing to the doctor while it holds, and deleted by him after that", () => {
         const inventory = {
-            ...{
-                droplets: [],
-                keys: [],
-                vpcs: [],
-                reservedIps: [],
-                alerts: [],
-                uptimeChecks: [],
-                uptimeAlerts: [],
-                tags: [],
-            },
+            ...emptyInventory,
             firewalls: [
                 {
                     ...{

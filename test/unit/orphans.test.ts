@@ -8,6 +8,7 @@ import { type Inventory, knownTo, strangeAccount } from "../../tools/live/accoun
 import { askHaproxy, parseServersState } from "../../tools/live/haproxy";
 import { loadBalancersToAsk } from "../../tools/live/in-service";
 import { type Case, type Orphan, findOrphans } from "../../tools/live/orphans";
+import { emptyInventory } from "../live-fixtures";
 
 const prefix = "shop-prod";
 const created_at = "2026-01-02T03:04:05Z";
@@ -59,17 +60,6 @@ const vpc = (id: string, more: Partial<Inventory["vpcs"][number]> = {}) => ({
     ...{ id, name: prefix, description: `dropscale ${prefix}`, created_at, default: false },
     ...more,
 });
-const nothing: Inventory = {
-    droplets: [],
-    firewalls: [],
-    keys: [],
-    vpcs: [],
-    reservedIps: [],
-    alerts: [],
-    uptimeChecks: [],
-    uptimeAlerts: [],
-    tags: [],
-};
 /** A load balancer, two servers, and all that goes with them. */
 const everything: Inventory = {
     droplets: [droplet(1, "backend"), droplet(2, "backend"), droplet(3, "load-balancer")],
@@ -89,7 +79,7 @@ const all = [
 const known = new Set(all);
 const findings = (inventory: Partial<Inventory>, more: Partial<Case> = {}): Orphan[] =>
     findOrphans({
-        ...{ prefix, vpcId: "", inventory: { ...nothing, ...inventory } },
+        ...{ prefix, vpcId: "", inventory: { ...emptyInventory, ...inventory } },
         ...{ known: new Set(), loadBalancerIds: new Set(), neverServed: new Set(), answers: idle },
         ...{ giveUp: false, noRunLives: true },
         ...more,
@@ -487,7 +477,7 @@ describe("a state", () => {
             { type, id: "2", urn: urn("web-1") },
         ];
         const strange = (droplets: Droplet[], more: object = {}) =>
-            strangeAccount({ resources, ...more }, { ...nothing, droplets });
+            strangeAccount({ resources, ...more }, { ...emptyInventory, droplets });
 
         it("if the account has none of its droplets", () => {
             expect(strange([droplet(8, "backend")])).toBe(

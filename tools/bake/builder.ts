@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { type Builder, builderName, builderTag } from "../../lib/baked-images";
+import { anywhere } from "../../lib/ipv4-ranges";
 import { renderWithBoothook } from "../../userdata/render";
 import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../live/api";
 import { kinds } from "../live/account";
@@ -28,8 +29,6 @@ const deletionSeconds = 900;
 const creationSeconds = 600;
 /** The service: 1 to 3 minutes a gigabyte that is used. https://docs.digitalocean.com/support/how-long-will-my-backup-or-snapshot-take-to-complete/ */
 const snapshotSeconds = 3600;
-
-const anywhere = ["0.0.0.0/0", "::/0"];
 
 /**
  * User data of the builder: the stack's own, and what makes an image of the disk when that has ended well.

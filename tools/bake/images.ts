@@ -47,7 +47,7 @@ export function surplusImages(
 }
 
 /** The account's own images. @throws as askApi */
-export function readImages(): Promise<AccountImage[]> {
+function readImages(): Promise<AccountImage[]> {
     return listAll<AccountImage>("images?private=true", "images");
 }
 
@@ -64,7 +64,7 @@ export async function deleteSurplus(newest: BakedImage): Promise<AccountImage[]>
 }
 
 /** The images that the configs in the current folder name by number, of every stack. */
-export function imagesInConfigs(): number[] {
+function imagesInConfigs(): number[] {
     const files = readdirSync(".").filter((name) => /^Pulumi\..+\.yaml$/.test(name));
     return files.flatMap((file) =>
         Object.entries(configIn(readFileSync(file, "utf8"), file))

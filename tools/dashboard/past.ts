@@ -1,6 +1,6 @@
 import { rest } from "../cli/terminal";
 import type { HistoryEntry } from "../history/entries";
-import { readHistory, readRunning } from "../history/read";
+import { readHistoryAndRun } from "../history/read";
 import { locksOf, projectName, readBackend } from "../pulumi/stack";
 
 /** How many changes are shown at the most. */
@@ -48,12 +48,9 @@ export class Past {
         return Date.now() - this.readAtMs > 1000 * (this.isBusy ? busySeconds : calmSeconds);
     }
 
-    private async read(): Promise<HistoryEntry[]> {
+    private read(): Promise<HistoryEntry[]> {
         this.readAtMs = Date.now();
         this.isBusy = false;
-        const ended = await readHistory(this.stack, mostEntries);
-        const applied = ended.find(({ status }) => status === "success")?.replicas.to ?? 0;
-        const running = await readRunning(this.stack, applied);
-        return running ? [running, ...ended] : ended;
+        return readHistoryAndRun(this.stack, mostEntries);
     }
 }

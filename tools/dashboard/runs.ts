@@ -1,12 +1,12 @@
 import { newestFirst, type PoolEvent } from "../live/events";
 import { arrow, count } from "../cli/words";
 import type { HistoryEntry } from "../history/entries";
-import { notRecorded } from "../history/who";
+import { bareReason, notRecorded } from "../history/who";
 
 /** A change of the stack as an event: `Scaled 3 → 4 servers`, by whom and why. */
 export function runEvent(entry: HistoryEntry): PoolEvent {
     const { id, startedAtMs: atMs, endedAtMs, status, who, message, errorReason } = entry;
-    const reason = [errorReason, message.replace(/^autoscale: (replicas \d+ (?:→|->) \d+: )?/, "")];
+    const reason = [errorReason, bareReason(message)];
     const by = who === notRecorded ? "who did it is not recorded" : `by ${who}`;
     const why = [by, ...reason.filter(Boolean)].join(": ");
     return {

@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import Table from "cli-table3";
 import pc from "picocolors";
+import { shellQuoted } from "../../lib/shell";
 import type { Stack } from "../pulumi/stack";
 import type { HaproxyFinding } from "../live/haproxy-check";
 import { clearable } from "./leftovers";
@@ -136,5 +137,5 @@ function howToRestore({ name, project, backend }: Stack): string {
 }
 
 function shellWord(file: string): string {
-    return /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
+    return /^[\w./@+-]+$/.test(file) ? file : shellQuoted(file);
 }

@@ -4,7 +4,8 @@ import { writeReports } from "../cli/reports";
 import { coloursFor } from "../cli/terminal";
 import { arrow, duration } from "../cli/words";
 import type { HistoryEntry } from "./entries";
-import { readHistory, readRunning } from "./read";
+import { readHistoryAndRun } from "./read";
+import { bareReason } from "./who";
 
 export interface HistoryOptions {
     json?: string;
@@ -13,12 +14,7 @@ export interface HistoryOptions {
 
 /** Who changed a stack, when, why, and how that ended. Changes nothing. */
 export async function history(stack: string, { json, limit }: HistoryOptions): Promise<void> {
-    const ended = await readHistory(stack, limit);
-    const running = await readRunning(
-        stack,
-        ended.find(({ status }) => status === "success")?.replicas.to ?? 0,
-    );
-    const entries = [...(running ? [running] : []), ...ended].slice(0, limit);
+    const entries = await readHistoryAndRun(stack, limit);
     writeReports(
         { json },
         {
@@ -50,8 +46,7 @@ function cellsOf(entry: HistoryEntry): string[] {
         tookSeconds(entry) === undefined ? "-" : duration(tookSeconds(entry) ?? 0),
         settings.join("\n") || "-",
         // The other columns say the rest of it.
-        entry.message.replace(/^autoscale: (replicas \d+ (?:→|->) \d+: )?/, "") ||
-            (entry.kind === "destroy" ? "destroy" : "-"),
+        bareReason(entry.message) || (entry.kind === "destroy" ? "destroy" : "-"),
     ];
 }
 

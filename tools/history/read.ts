@@ -17,13 +17,21 @@ export async function readHistory(stack: string, limit = Infinity): Promise<Hist
     return scalingHistory(await readUpdates(stack, isEnough)).slice(0, limit);
 }
 
+/** The same with the run that holds the stack just now, if one does, before all others. */
+export async function readHistoryAndRun(stack: string, limit: number): Promise<HistoryEntry[]> {
+    const ended = await readHistory(stack, limit);
+    const applied = ended.find(({ status }) => status === "success")?.replicas.to ?? 0;
+    const running = await readRunning(stack, applied);
+    return (running ? [running, ...ended] : ended).slice(0, limit);
+}
+
 /**
  * The run that holds a stack, of a backend in files, which puts a run into its history only when it has ended.
  *
  * @param replicas How many servers the last change asked for.
  * @returns `undefined` where none does.
  */
-export async function readRunning(stack: string, replicas: number): Promise<HistoryEntry | undefined> {
+async function readRunning(stack: string, replicas: number): Promise<HistoryEntry | undefined> {
     const locks = await locksOf({ name: stack, project: projectName(), backend: await readBackend() });
     const [lock] = locks.toSorted((a, b) => compareTexts(a.timestamp, b.timestamp));
     if (lock === undefined) return undefined;

@@ -7,6 +7,10 @@ export const autoscalePrefix = "autoscale: ";
 /** In place of a name. */
 export const notRecorded = "not recorded";
 
+/** Why, without what stands beside it anyway: that it is the autoscaler's, and from how many servers to how many. */
+export const bareReason = (message: string): string =>
+    message.replace(/^autoscale: (replicas \d+ (?:→|->) \d+: )?/, "");
+
 /** Who changed a stack. */
 export interface Actor {
     by: "autoscaler" | "pipeline" | "person";

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
+import { shellQuoted } from "../../lib/shell";
 import type { StackOutputs } from "../pulumi/run";
 import { plain } from "../cli/words";
 import { applyLock } from "./haproxy";
@@ -64,7 +65,7 @@ export class Watch {
         { loadBalancerIp: host, deployKey: privateKey, hostKey }: StackOutputs,
         { alone = false }: { alone?: boolean } = {},
     ) {
-        const command = `bash -c '${script(alone).replaceAll("'", `'\\''`)}'`;
+        const command = `bash -c ${shellQuoted(script(alone))}`;
         const ended = runOverSsh(
             command,
             { host, privateKey, hostKey },

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { diffLines } from "diff";
 import { isServer, names, serverName, slotOf, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { splitUserData, type UserDataParts } from "../../userdata/multipart";
+import { userDataHash } from "../../userdata/render";
 import { type Left, leftoverName } from "../live/left";
 import type { ResourceState } from "../pulumi/preview";
 import { type Change, find } from "./changes";
@@ -170,7 +170,7 @@ export function userDataChange(change: Change, file: string): UserDataChange[] {
         changes.push({ key: "generation", before: was, after: is, text: `generation ${was} → ${is}` });
     }
     if (from.text !== to.text) {
-        const [was, is] = [digest(from.text), digest(to.text)];
+        const [was, is] = [userDataHash(from.text), userDataHash(to.text)];
         const text = `user data ${was} → ${is} (${file}: ${countLines(from.text, to.text)} lines)`;
         changes.push({ key: "userdata", before: was, after: is, text });
     }
@@ -184,8 +184,6 @@ function countLines(before: string, after: string): string {
     return `+${sum("added")} -${sum("removed")}`;
 }
 
-const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
-
 /** What a held server has otherwise than the config says. */
 function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfig): string[] {
     const { image, userData } = before?.inputs ?? {};
@@ -194,7 +192,7 @@ function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfi
         ...(sizeOf(before) === config.size ? [] : [`size ${sizeOf(before) ?? "?"}`]),
         ...(image === config.image ? [] : [`image ${String(image)}`]),
         // The component's input ends with the digest: components/backend-pool.ts.
-        ...(typeof userData === "string" && !wanted.endsWith(digest(splitUserData(userData).text))
+        ...(typeof userData === "string" && !wanted.endsWith(userDataHash(splitUserData(userData).text))
             ? ["its user data"]
             : []),
     ];

@@ -96,7 +96,7 @@ export function certificateLines(
 }
 
 /** None where nothing was ever pushed, and no server runs jobs that run once. */
-export function releaseLines(releases: LiveReleases | Error, stack: string, { yellow }: Colors): string[] {
+function releaseLines(releases: LiveReleases | Error, stack: string, { yellow }: Colors): string[] {
     if (releases instanceof Error) return [yellow(`content: ${mask(releases.message)}`)];
     const problems = releaseProblems(releases);
     return [

@@ -26,7 +26,7 @@ export type OnOutput = (text: string, process: ChildProcess) => void;
 export const applyScript = join(mkdtempSync(join(tmpdir(), "dropscale-script-")), "haproxy");
 writeFileSync(applyScript, haproxyScript.text, { mode: 0o755 });
 
-const debiansHaproxy = "/usr/sbin/haproxy";
+export const debiansHaproxy = "/usr/sbin/haproxy";
 
 /** What Debian's package puts into haproxy.cfg and starts, without its TLS and error file lines. */
 export const debianDefault = `global
@@ -198,6 +198,13 @@ export class Host {
         const town = await Town.start(this.initPid);
         this.towns.push(town);
         return town;
+    }
+
+    /** Has what the journal would get written to /run/journal. */
+    async keepJournal(): Promise<void> {
+        await this.run(
+            "setsid socat -u UNIX-RECV:/var/lib/haproxy/dev/log,mode=666 CREATE:/run/journal >/dev/null 2>&1 &",
+        );
     }
 
     /** Runs a shell command on the host. */

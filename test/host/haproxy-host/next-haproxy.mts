@@ -5,6 +5,7 @@ import { hostApt } from "../../../sandbox/droplets/apt.ts";
 import { firstLine, type Log, quote, run } from "../../../sandbox/host.ts";
 import { cacheDir } from "../../../sandbox/instance.ts";
 import { releaseOf } from "../../../sandbox/releases.ts";
+import { debiansHaproxy } from "./host.ts";
 
 /** The Debian after the one that droplets run by default. */
 const next = releaseOf("debian-13-x64");
@@ -55,6 +56,12 @@ export async function nextHaproxyIfAny(): Promise<string | undefined> {
         return undefined;
     }
 }
+
+/** For `describe.each`: whose HAProxy, and what finds its program; `undefined`: it can't be had. */
+export const debians: [name: string, find: () => Promise<string | undefined>][] = [
+    ["this Debian", () => Promise.resolve(debiansHaproxy)],
+    ["the next Debian", nextHaproxyIfAny],
+];
 
 /** A package and all that it depends on, from the mirror that this host's apt uses. */
 async function download(name: string, folder: string, log: Log): Promise<void> {

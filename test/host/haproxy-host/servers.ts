@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { shellQuoted } from "../../../lib/shell";
 import type { Host } from "./host";
 
 /** How the load balancer reaches them, less strict than it is. */
@@ -54,7 +55,9 @@ export async function startServers(
     const secret = readFileSync(key, "utf8");
     rmSync(folder, { recursive: true });
     await host.run("cat >/run/setup-key && chmod 600 /run/setup-key", secret);
-    const quoted = `'${systemctl.replaceAll("'", "'\\''")}'`;
-    const { code, stderr } = await host.run(`set -- '${image}' ${quoted}\n${start}`, boothook);
+    const { code, stderr } = await host.run(
+        `set -- '${image}' ${shellQuoted(systemctl)}\n${start}`,
+        boothook,
+    );
     if (code !== 0) throw new Error(`the servers did not start: ${stderr}`);
 }
