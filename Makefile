@@ -42,7 +42,7 @@ down: node_modules ## destroy the dev stack, and remove everything that `make up
 test: node_modules ## all tests, as root on Linux those that boot droplets, too; ARGS=--quick: only checks and unit tests
 	@$(TSX) test/run.mts $(ARGS)
 
-soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; two hours
+soak: node_modules ## kill `pulumi up` at some thirty moments, and the long cases of what fails; some three hours
 	@$(TSX) test/soak.mts
 	@node_modules/.bin/vitest run --config test/vitest.config.mts --project soak --reporter verbose
 
