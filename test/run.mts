@@ -56,7 +56,9 @@ const lint = ["eslint", "--config", "test/eslint.config.mjs", "."];
 const shellCheck = [
     "shellcheck",
     "components/haproxy/apply.sh",
-    ...["servers", "push", "tick", "commands"].map((part) => `components/haproxy/${part}.sh`),
+    ...["reload", "ready", "servers", "push", "tick", "commands"].map(
+        (part) => `components/haproxy/${part}.sh`,
+    ),
     "tools/bake/boothook.sh",
     "userdata/setup/answer.sh",
     "userdata/setup/dropscale-once.sh",
