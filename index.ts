@@ -13,7 +13,7 @@ import { Https } from "./components/https/https";
 import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
-import { readSettings } from "./config";
+import { readSettings } from "./config/read";
 import { uptimeCheckMonthlyUsd } from "./lib/alert-policies";
 import { admittedVariable, names } from "./lib/identity";
 import { rememberStackTraces } from "./lib/stack-traces";

@@ -1,4 +1,4 @@
-import { type AutoscaleSettings, readAutoscale } from "./autoscale-settings";
+import type { AutoscaleSettings } from "./autoscale-settings";
 
 /** For the preview and the state: `{ min: 2, max: 12, …, schedule: ["at least 6 from 30 7 * * Mon-Fri …"] }`. */
 export function describeAutoscale({
@@ -33,14 +33,4 @@ export function sayAutoscale(settings: AutoscaleSettings): string {
         paused ? "paused: replicas stays as it is" : "replicas belongs to the autoscaler",
     ];
     return parts.join("; ");
-}
-
-/** The same of the config's `autoscale`; `undefined` where it is off, or wrong, which the program says. */
-export function sayAutoscaleOf(raw: string): string | undefined {
-    try {
-        const settings = readAutoscale(raw);
-        return settings && sayAutoscale(settings);
-    } catch {
-        return undefined;
-    }
 }

@@ -8,13 +8,13 @@ const root = path.resolve(import.meta.dirname, "..");
 /** The files that each file imports, types too; both by their path in the repository. */
 export type Imports = ReadonlyMap<string, readonly string[]>;
 
-const program = ["config.ts", "account", "components", "userdata", "lib"];
+const program = ["config", "account", "components", "userdata", "lib"];
 const shared = ["tools/live", "tools/pulumi", "tools/cli", "policy", ...program.slice(1)];
 
 /** What each room may import beside its own files: only what stands below it. */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "index.ts": program,
-    "config.ts": program.slice(1),
+    config: program.slice(1),
     account: program.slice(2),
     components: program.slice(3),
     userdata: ["lib"],
@@ -42,7 +42,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/deploy": ["tools/doctor", "tools/plan", ...shared],
     "tools/drift": ["tools/plan", ...shared],
     "tools/autoscale": ["tools/deploy", "tools/history", "tools/plan", ...shared],
-    "tools/plan": shared,
+    "tools/plan": ["config", ...shared],
     "tools/status": shared,
     "tools/top": shared,
     "tools/history": shared,

@@ -16,7 +16,7 @@ import { purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/proc
 import { stackEnvironment, stateBackend } from "../sandbox/stack.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
-const program = ["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts", "config.ts"];
+const program = ["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts"];
 
 /** What a command printed, and how it ended. */
 export interface Outcome {
@@ -125,7 +125,7 @@ async function worldIn(
 
     const folder = path.join(temporary, "program");
     for (const name of program) cpSync(path.join(root, name), path.join(folder, name));
-    for (const name of ["account", "components", "lib", "userdata"])
+    for (const name of ["account", "components", "config", "lib", "userdata"])
         cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
 

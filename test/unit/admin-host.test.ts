@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { unavailable } from "../../account/availability";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { factsOf } from "../../policy/facts";
 import { checkRules, type Limits } from "../../policy/rules";
 import type { Firewall } from "../../tools/live/account";

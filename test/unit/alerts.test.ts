@@ -4,7 +4,7 @@ import * as path from "node:path";
 import pc from "picocolors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { emailAdvice, goneAdvice } from "../../account/advice";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { readAlerts, setSlackUrl, slackUrlKey } from "../../lib/alert-settings";
 import { Mistakes } from "../../lib/config-rules";
 import { names, types } from "../../lib/identity";

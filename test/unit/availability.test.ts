@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Offer, unavailable } from "../../account/availability";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { debian, sizes } from "../mocks";
 import { stackConfig } from "../stack-config";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { readUnquoted, unquotedValues } from "../../lib/stack-file";
 import { stackConfig } from "../stack-config";
 

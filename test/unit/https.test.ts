@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkZone } from "../../account/zone";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { certificateIn } from "../../components/https/commands";
 import { accountKeyScript, acmeServer, thumbprint } from "../../lib/acme";
 import { names, types } from "../../lib/identity";

@@ -14,21 +14,21 @@ describe("imports", () => {
 
     it("are those of every room, and each room's place is known", () => {
         expect(new Set([...imports.keys()].map(roomOf))).toEqual(new Set(Object.keys(mayImport)));
-        expect(imports.get("index.ts")).toContain("config.ts");
+        expect(imports.get("index.ts")).toContain("config/read.ts");
         // A command is loaded when it runs, by import().
         expect(imports.get("tools/main.ts")).toContain("tools/plan/plan.ts");
-        expect(picture(imports)).toMatch(/^index\.ts +config\.ts 1, account \d/);
+        expect(picture(imports)).toMatch(/^index\.ts +config 1, account \d/);
     });
 
     it.each([
         ["lib/slots.ts", "components/network.ts"],
         ["components/network.ts", "account/lookup.ts"],
-        ["account/lookup.ts", "config.ts"],
-        ["config.ts", "index.ts"],
+        ["account/lookup.ts", "config/read.ts"],
+        ["config/read.ts", "index.ts"],
         ["index.ts", "tools/cli/mask.ts"],
         ["components/network.ts", "policy/rules.ts"],
         ["policy/rules.ts", "tools/cli/words.ts"],
-        ["tools/plan/plan.ts", "config.ts"],
+        ["tools/status/status.ts", "config/settings.ts"],
         ["tools/pulumi/run.ts", "tools/live/api.ts"],
         ["tools/plan/plan.ts", "tools/main.ts"],
         ["tools/cli/words.ts", "tools/plan/plan.ts"],

@@ -1,6 +1,6 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
-import { parseSettings } from "../../config";
+import { parseSettings } from "../../config/settings";
 import { renderHaproxyConfig } from "../../components/haproxy/render";
 import { readAutoscale } from "../../lib/autoscale-settings";
 import { AutoscalerMetrics, serveMetrics } from "../../tools/autoscale/metrics";

@@ -1,5 +1,6 @@
 import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
-import { sayAutoscaleOf } from "../../lib/autoscale-words";
+import { type Checked, readKeys, trafficKeys, trafficOf } from "../../config/settings";
+import { sayAutoscale } from "../../lib/autoscale-words";
 import { names, types } from "../../lib/identity";
 import { factsOf } from "../../policy/facts";
 import { checkRules, type Limits } from "../../policy/rules";
@@ -14,7 +15,15 @@ import { roomProblem } from "./room";
 import type { LeftDroplet, Plan, ServerPlan } from "./model";
 import { listOthers } from "./others";
 import { lossOf, secondsFor } from "./risk";
-import { dropletAction, namesBefore, planServers, sizeOf, userDataDiff, whyDroplet } from "./servers";
+import {
+    dropletAction,
+    namesBefore,
+    planServers,
+    type PoolConfig,
+    sizeOf,
+    userDataDiff,
+    whyDroplet,
+} from "./servers";
 import { settingsOf } from "./settings";
 import { strangersAmong } from "./strangers";
 import { summarize } from "./summary";
@@ -48,9 +57,9 @@ export function buildPlan(sources: Sources): Plan {
     const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
-    const haproxy = planHaproxy(changes, config);
+    const haproxy = planHaproxy(changes, config.traffic);
     const plan = draft(sources, changes, config, { left, list, haproxy });
-    const lostRequests = lossOf(changes, plan, config.drainSeconds);
+    const lostRequests = lossOf(changes, plan, config.traffic.drainSeconds);
     const refused = document.errors.length > 0;
     const policy =
         refused || !limits
@@ -83,7 +92,7 @@ export function buildPlan(sources: Sources): Plan {
         applicable: refusals.length === 0,
         refusals,
         lostRequests,
-        seconds: secondsFor(plan, config.drainSeconds),
+        seconds: secondsFor(plan, config.traffic.drainSeconds),
         warnings,
         policy,
     };
@@ -154,52 +163,44 @@ function asLeft(droplet: LiveDroplet): LeftDroplet {
     return { name, id, leaves, serves, what: partOf(droplet), monthlyCost };
 }
 
-interface Config extends HaproxySettings {
-    replicas: number;
-    retired: number[];
-    hold: number[];
-    size: string;
-    image: string;
-    /** Without its ending, as in the config. */
-    userDataFile: string;
+interface Config extends PoolConfig {
+    traffic: HaproxySettings;
     /** In words; `undefined` where it is off. */
     autoscale: string | undefined;
 }
 
-/** Whatever can't be read, the program has refused. */
+/** By the program's own rules. What the program has refused is as if nothing were to change. */
 function readConfig(raw: Readonly<Record<string, string>>): Config {
-    const list = (key: string): unknown[] => {
-        try {
-            const value: unknown = JSON.parse(raw[key] ?? "[]");
-            return Array.isArray(value) ? value : [];
-        } catch {
-            return [];
-        }
-    };
+    const { values } = readKeys(planKeys, raw);
+    const all = { ...unread, ...values };
+    const { autoscale, acmeEmail } = all;
+    const { https, ...traffic } = trafficOf(all);
     return {
-        replicas: Number(raw.replicas),
-        retired: list("retired").map(Number),
-        hold: list("hold").map(Number),
-        size: raw.size ?? "",
-        image: raw.image ?? "",
+        ...all,
         userDataFile: `userdata/${raw.userdata ?? ""}`,
-        autoscale: sayAutoscaleOf(raw.autoscale ?? ""),
-        appPort: Number(raw.appPort),
-        healthPath: raw.healthPath ?? "",
-        healthHost: raw.healthHost ?? "",
-        serverTimeoutSeconds: Number(raw.serverTimeoutSeconds),
-        drainSeconds: Number(raw.drainSeconds),
-        trustedProxies: list("trustedProxies").map(String),
-        logOneIn: Number(raw.logOneIn),
-        metrics: list("metricsSources").length > 0,
-        ...(list("domains").length > 0 && {
-            https: {
-                ...{ redirect: raw.httpsRedirect === "true", hsts: Number(raw.hsts) },
-                ...(raw.acmeEmail && { thumbprint: "<thumbprint of the account key>" }),
-            },
-        }),
+        autoscale: autoscale && sayAutoscale(autoscale),
+        traffic: {
+            ...traffic,
+            ...(https && {
+                https: {
+                    ...https,
+                    ...(acmeEmail !== "" && { thumbprint: "<thumbprint of the account key>" }),
+                },
+            }),
+        },
     };
 }
+
+const planKeys = [
+    ...(["replicas", "retired", "hold", "size", "image", "autoscale", "acmeEmail"] as const),
+    ...trafficKeys,
+];
+
+const unread: Checked<(typeof planKeys)[number]> = {
+    ...{ replicas: 0, retired: [], hold: [], size: "", image: "", autoscale: undefined, acmeEmail: "" },
+    ...{ appPort: 0, healthPath: "", healthHost: "", serverTimeoutSeconds: 0, drainSeconds: 0 },
+    ...{ trustedProxies: [], logOneIn: 0, domains: [], httpsRedirect: false, hsts: 0, metricsSources: [] },
+};
 
 function planLoadBalancer(changes: readonly Change[], haproxyRuns: boolean): Plan["loadBalancer"] {
     const droplet = find(changes, types.droplet, names.loadBalancer);

@@ -1,13 +1,10 @@
-import * as pulumi from "@pulumi/pulumi";
-import type { Findings } from "./account/availability";
-import { type Account, lookUpAccount } from "./account/lookup";
-import { maxDrainSeconds } from "./components/haproxy/apply";
-import { healthHostForm, healthPathForm } from "./components/haproxy/render";
-import { refusal } from "./components/refusal";
-import { acmeServer } from "./lib/acme";
-import { readAlerts, setSlackUrl, slackUrlKey } from "./lib/alert-settings";
-import { readBackendSources } from "./lib/backend-sources";
-import { readAutoscale } from "./lib/autoscale-settings";
+import type { Findings } from "../account/availability";
+import { maxDrainSeconds } from "../components/haproxy/apply";
+import { healthHostForm, healthPathForm } from "../components/haproxy/render";
+import { acmeServer } from "../lib/acme";
+import { readAlerts } from "../lib/alert-settings";
+import { readBackendSources } from "../lib/backend-sources";
+import { readAutoscale } from "../lib/autoscale-settings";
 import {
     adminRanges,
     emailForm,
@@ -19,17 +16,16 @@ import {
     slotNumbers,
     wholeNumber,
     yesOrNo,
-} from "./lib/config-rules";
-import { drainMargin, openAccess, shortDrain, unlikely } from "./lib/config-together";
-import { domainNames, httpsOf, type HttpsSettings, zoneName } from "./lib/https-settings";
-import { prefixOf } from "./lib/identity";
-import { listenersFor } from "./lib/listeners";
-import { readMetricsSources } from "./lib/metrics";
-import { readRelease } from "./lib/release";
-import { isRewritten, quotes, readableSecrets, readUnquoted, unknownKeyAdvice } from "./lib/stack-file";
-import { checkUserData } from "./userdata/check";
-import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "./userdata/files";
-import { renderBackendUserData, renderLoadBalancerUserData, renderUserData } from "./userdata/render";
+} from "../lib/config-rules";
+import { drainMargin, openAccess, shortDrain, unlikely } from "../lib/config-together";
+import { domainNames, httpsOf, type HttpsSettings, zoneName } from "../lib/https-settings";
+import { prefixOf } from "../lib/identity";
+import { readMetricsSources } from "../lib/metrics";
+import { readRelease } from "../lib/release";
+import { isRewritten, quotes, unknownKeyAdvice } from "../lib/stack-file";
+import { checkUserData } from "../userdata/check";
+import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "../userdata/files";
+import { renderBackendUserData, renderLoadBalancerUserData, renderUserData } from "../userdata/render";
 
 const imageSlug = matching(
     /^[a-z0-9][a-z0-9-]*$/,
@@ -91,10 +87,14 @@ const rules = {
     alerts: readAlerts,
 } satisfies Record<string, Rule<unknown>>;
 
-type Key = keyof typeof rules;
+/** A key of the config. */
+export type Key = keyof typeof rules;
+
+/** The values of keys, checked. */
+export type Checked<K extends Key> = { readonly [each in K]: ReturnType<(typeof rules)[each]> };
 
 /** The stack's config by key, checked, and what follows from it. */
-type Values = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
+export type Values = Checked<Key> & {
     /** `<namePrefix>-<stack>`: first part of every name and tag in the account. */
     readonly prefix: string;
     /** The text of userdata/haproxy.yaml; the load balancer's host key is still to be added. */
@@ -105,116 +105,80 @@ type Values = { readonly [K in Key]: ReturnType<(typeof rules)[K]> } & {
     readonly https?: HttpsSettings;
 };
 
-/** The stack's config, checked, in the groups in which the program uses it. */
-export type Settings = ReturnType<typeof grouped>;
-
-/**
- * Reads the stack's config (nothing else in the program does), and looks up whether the account can give it.
- *
- * @throws RunError that lists all that is wrong, of the config and of what the account does not have.
- */
-export async function readSettings(): Promise<{ settings: Settings; account: Account }> {
-    const namespace = `${pulumi.getProject()}:`;
-    const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(namespace));
-    const config = parseSettings(
-        Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
-        pulumi.getStack(),
-        readUnquoted(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack()),
-    );
-    const account = await lookUpAccount(config.settings).catch((error: unknown) => {
-        if (config.problems.length === 0) throw error;
-        return { problems: [(error as Error).message] };
-    });
-    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), {
-        tlsKey: "pulumi config set --secret tlsKey < FILE.pem",
-        [slackUrlKey]: setSlackUrl,
-    });
-    const problems = [...config.problems, ...readable, ...account.problems];
-    if (problems.length > 0 || !("ownVpc" in account))
-        throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
-    for (const warning of [...config.warnings, ...account.warnings]) void pulumi.log.warn(warning);
-    return { settings: grouped(config.settings as Values), account };
-}
-
-function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources } = values;
-    const { https, alerts } = values;
-    const { replicas, retired, hold, autoscale, generation, appPort, healthPath, healthHost } = values;
-    const { serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn, readySeconds } = values;
+/** What haproxy.cfg takes from the config. */
+export function trafficOf(values: Checked<TrafficKey>) {
+    const { appPort, healthPath, healthHost, serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn } =
+        values;
+    const { domains, httpsRedirect, hsts, metricsSources } = values;
     return {
-        prefix,
-        region,
-        vpcId,
-        access: { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost: values.adminHost },
-        scale: { replicas, retired, hold, autoscale },
-        backend: { image: values.image, size: values.size, userData: values.userdata, generation },
-        loadBalancer: {
-            image: values.loadBalancerImage,
-            size: values.loadBalancerSize,
-            userData: values.loadBalancerUserData,
-            generation: values.loadBalancerGeneration,
-        },
-        adminHost: values.adminHost
-            ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
-            : undefined,
-        alerts: alerts && {
-            ...alerts,
-            slack: alerts.slack && { ...alerts.slack, url: pulumi.secret(alerts.slack.url) },
-        },
-        content: values.content,
-        dns: { zone: values.dnsZone, ttl: values.dnsTtl },
-        listeners: listenersFor(https !== undefined),
-        https: https && {
-            ...https,
-            own: https.own && { ...https.own, pem: pulumi.secret(https.own.pem) },
-        },
-        traffic: {
-            ...{ appPort, healthPath, healthHost },
-            ...{ serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
-            ...(https && { https: { redirect: https.redirect, hsts: https.hsts } }),
-            ...(metricsSources.length > 0 && { metrics: true }),
-        },
-        readySeconds,
+        ...{ appPort, healthPath, healthHost, serverTimeoutSeconds, drainSeconds, trustedProxies, logOneIn },
+        ...(domains.length > 0 && { https: { redirect: httpsRedirect, hsts } }),
+        ...(metricsSources.length > 0 && { metrics: true }),
     };
 }
 
+/** The keys that {@link trafficOf} reads. */
+export const trafficKeys = [
+    ...(["appPort", "healthPath", "healthHost", "serverTimeoutSeconds", "drainSeconds"] as const),
+    ...(["trustedProxies", "logOneIn", "domains", "httpsRedirect", "hsts", "metricsSources"] as const),
+];
+type TrafficKey = (typeof trafficKeys)[number];
+
 /**
- * Checks plain config values.
+ * Checks the values of some keys, each by itself.
  *
  * @param raw Text, or JSON for lists, by key; the defaults of Pulumi.yaml are in already.
- * @param stack The stack's name, the second part of every name in the account.
  * @param unquoted What stands without quotes in the stack's file, by key. @default nothing
  * @returns What is right, and every wrong value: what is wrong, what was found, what is allowed, what to do.
  */
-export function parseSettings(
+export function readKeys<K extends Key>(
+    keys: readonly K[],
     raw: Readonly<Record<string, string>>,
-    stack: string,
     unquoted: Readonly<Record<string, string>> = {},
-): Findings & { settings: Partial<Values> } {
+): { values: Partial<Checked<K>>; problems: string[] } {
     const problems: string[] = [];
-    const values: Record<string, unknown> = {};
-    for (const [key, rule] of Object.entries<Rule<unknown>>(rules)) {
+    const values: Partial<Record<Key, unknown>> = {};
+    for (const key of keys) {
         const found = raw[key] ?? "";
+        const written = unquoted[key] ?? found;
+        const rewritten = isRewritten(written, found) ? quotes(key, written) : undefined;
         try {
-            values[key] = rule(found);
+            values[key] = rules[key](found);
             // A number may be written in any form; a text is what it looks like.
-            if (typeof values[key] === "string" && isRewritten(unquoted[key] ?? found, found))
+            if (typeof values[key] === "string" && rewritten !== undefined)
                 problems.push(
-                    `'${key}' is ${unquoted[key]} without quotes, of which Pulumi makes ${found}; ${quotes(key, unquoted[key])}`,
+                    `'${key}' is ${written} without quotes, of which Pulumi makes ${found}; ${rewritten}`,
                 );
         } catch (error) {
             if (error instanceof Mistakes) {
                 problems.push(...error.problems);
                 continue;
             }
-            const advice = isRewritten(unquoted[key] ?? "", found) ? `; ${quotes(key, unquoted[key])}` : "";
-            problems.push(
-                `'${key}' should be ${(error as Error).message}, got ${found === "" ? "nothing" : found}${advice}`,
-            );
+            const value = found === "" ? "nothing" : found;
+            const advice = rewritten === undefined ? "" : `; ${rewritten}`;
+            problems.push(`'${key}' should be ${(error as Error).message}, got ${value}${advice}`);
         }
     }
-    const keys = Object.keys(rules);
-    for (const key of Object.keys(raw).filter((name) => !keys.includes(name))) {
+    return { values: values as Partial<Checked<K>>, problems };
+}
+
+/**
+ * Checks plain config values, each by itself and all together, and the files that they name.
+ *
+ * @param raw As for {@link readKeys}.
+ * @param stack The stack's name, the second part of every name in the account.
+ * @param unquoted As for {@link readKeys}.
+ * @returns As {@link readKeys}.
+ */
+export function parseSettings(
+    raw: Readonly<Record<string, string>>,
+    stack: string,
+    unquoted: Readonly<Record<string, string>> = {},
+): Findings & { settings: Partial<Values> } {
+    const keys = Object.keys(rules) as Key[];
+    const { values: checked, problems } = readKeys(keys, raw, unquoted);
+    const values: Partial<Record<keyof Values, unknown>> = checked;
+    for (const key of Object.keys(raw).filter((name) => !(name in rules))) {
         problems.push(`'${key}' is no key of this program; ${unknownKeyAdvice(key, raw[key] ?? "", keys)}`);
     }
     // Tags differing in case alone are one tag, and stacks that share one would share their firewalls.
@@ -226,7 +190,7 @@ export function parseSettings(
     }
     for (const [key, file] of Object.entries(ownUserData)) {
         try {
-            values[key] = readUserData(file);
+            values[key as keyof typeof ownUserData] = readUserData(file);
         } catch (error) {
             problems.push(`userdata/${file}.yaml: ${(error as Error).message}`);
         }
@@ -241,7 +205,7 @@ export function parseSettings(
         checkUserData(adminHostFile, values.adminHostUserData, (text) => renderUserData(text)),
     ];
     problems.push(...userData.flatMap((found) => found.problems));
-    const settings: { -readonly [K in keyof Values]?: Values[K] } = { ...values };
+    const settings = { ...values } as { -readonly [K in keyof Values]?: Values[K] };
     if (settings.namePrefix !== undefined) settings.prefix = prefixOf(settings.namePrefix, stack);
     const { https, ...found } = httpsOf(settings);
     if (https) settings.https = https;
