@@ -180,7 +180,7 @@ function digest(file: string): { sha256: string; bytes: number } {
  * the same way, on the load balancer and on the servers.
  */
 function nameOf(files: readonly File[], links: readonly Link[]): string {
-    const contents = byPath(files).map((file) => `${file.sha256}  ${file.path}`);
+    const contents = byPath(files).map((file) => `${file.sha256}  ./${file.path}`);
     const attributes = [
         ...files.flatMap((file) => (file.isExecutable ? [`x ${file.path}`] : [])),
         ...links.map((link) => `l ${link.path} -> ${link.target}`),

@@ -59,7 +59,8 @@ describe("a release", () => {
                 }
                 expect(readRelease(root).name).toBe(nameThere(root));
             }),
-            { numRuns: 12 },
+            // Seen: to sha256sum, `-` was its stdin.
+            { numRuns: 12, examples: [[[[["-"], " ", false]]]] },
         );
     });
 

@@ -4,7 +4,8 @@ name_of() {
     (
         cd -- "$1" || exit
         {
-            find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum --
+            # With the folder: to sha256sum, `-` alone would be its stdin.
+            find . -type f -printf './%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum --
             find . \( -type f -perm /111 -printf 'x %P\n' \) -o \( -type l -printf 'l %P -> %l\n' \) | LC_ALL=C sort
         } | sha256sum | cut -c 1-16
     )
