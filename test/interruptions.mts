@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { vi } from "vitest";
 import { Cgroups } from "../sandbox/droplets/cgroups.ts";
 import { parseServersState } from "../tools/live/haproxy.ts";
 import type { Plan } from "../tools/plan/model.ts";
 import { get, Visitors } from "./e2e/client.ts";
-import { serveSlowly, slowerPath } from "./e2e/site.ts";
+import { slowerPath } from "./e2e/site.ts";
 import { dropletNamed, inDroplet, onLoadBalancer, withFaults } from "./faults.mts";
 import { disagreements, dropletDeleted, unreadableState } from "./kills.mts";
-import { makeWorld, type Running, up, upEndsWell, type World } from "./world.mts";
+import { type Running, up, upEndsWell, type World } from "./world.mts";
 
 /** When a run ends: while haproxy.cfg is staged, … or when the first droplet is being deleted. */
 export const moments = [
@@ -33,26 +33,6 @@ export interface Interruption {
     end: End;
     moment: Moment;
     next: Next;
-}
-
-/** The same world for all of these cases, one after the other: each begins where the last one has put things right. */
-export function describeInterruptions(title: string, cases: readonly Interruption[]): void {
-    describe(title, () => {
-        let world: World;
-        let made: World | undefined;
-
-        beforeAll(async () => {
-            world = made = await makeWorld("nspawn", { replicas: 2 });
-            serveSlowly(world.folder);
-        });
-        afterAll(async () => {
-            await made?.close();
-        });
-
-        it.each(cases)("$end, $moment, then the $next config", async (how) => {
-            expect(await interrupt(world, how)).toEqual([]);
-        });
-    });
 }
 
 interface Config {
@@ -80,7 +60,7 @@ const held: Partial<Record<Moment, { lock: string; waiting: string }>> = {
  * @param world A stack that serves, with serveSlowly's site.
  * @returns What does not hold; empty is the only good answer.
  */
-async function interrupt(world: World, { end, moment, next }: Interruption): Promise<string[]> {
+export async function interrupt(world: World, { end, moment, next }: Interruption): Promise<string[]> {
     // Something is deleted only where servers leave.
     const [old, same] = moment === "deleting" ? [four, two] : [two, four];
     await world.configure(old);

@@ -182,7 +182,7 @@ async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
 }
 
 /** Minutes long: the first to begin, or one of them would run alone at the end. */
-const longest = ["deploy", "closed", "content", "pipeline", "rollout", "interruptions"];
+const longest = ["deploy", "closed", "content", "pipeline", "rollout"];
 
 /** The files of e2e. */
 function stackTests(): string[] {

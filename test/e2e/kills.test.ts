@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { interrupt } from "../interruptions.mts";
 import { after, dropletCreated, killDuring, unreadableState } from "../kills.mts";
 import { makeWorld, type World } from "../world.mts";
 import { serveSlowly } from "./site";
 
-/** Which moment: `make soak` has some thirty more, of every kind of change. */
+/** Which moment: `make soak` has some thirty more, of every kind of change, and every next config after them. */
 const seed = Number(process.env.SEED ?? 1);
 
 describe("pulumi up killed in the middle", () => {
@@ -29,5 +30,9 @@ describe("pulumi up killed in the middle", () => {
         expect(kill.found.join("\n")).toMatch(
             new RegExp(`pending: creating .*[^]*is not in state|^${unreadableState}`),
         );
+    });
+
+    it("another one, in the drain: the next, with the config from before, makes haproxy.cfg first, and nobody notices", async () => {
+        expect(await interrupt(world, { end: "kill", moment: "in the drain", next: "old" })).toEqual([]);
     });
 });
