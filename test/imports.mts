@@ -44,7 +44,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "tools/autoscale": ["tools/deploy", "tools/history", "tools/plan", ...shared],
     "tools/plan": ["config", ...shared],
     "tools/status": shared,
-    "tools/top": shared,
+    "tools/top": ["tools/history", ...shared],
     "tools/history": shared,
     "tools/dashboard": ["tools/history", ...shared],
     "tools/doctor": shared,

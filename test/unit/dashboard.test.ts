@@ -5,7 +5,7 @@ import type { HistoryEntry } from "../../tools/history/entries";
 import { Board } from "../../tools/dashboard/board";
 import { clock, figure, span, when } from "../../tools/dashboard/page/words";
 import { keptSeconds, mostPoints, type Point, Points, thinned } from "../../tools/dashboard/points";
-import { eventLine, mergeEvents, runEvent } from "../../tools/dashboard/runs";
+import { eventLine, mergeEvents, runEvent } from "../../tools/history/events";
 import { pointOf } from "../../tools/dashboard/sample";
 import type { PoolEvent } from "../../tools/live/events";
 import { downReading, poolReading, serverReading } from "../pool-readings";

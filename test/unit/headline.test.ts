@@ -78,7 +78,7 @@ describe("the headline", () => {
     it("is how many requests fail, not a single one of thousands", () => {
         const failing = (each: number) =>
             situation(ups(2), [], { reading: (i) => ({ failures: Math.floor(each * Math.max(0, i - 9)) }) });
-        expect(headline(failing(6)).title).toBe("4.1 of 300 requests a second fail with a 5xx");
+        expect(headline(failing(6)).title).toBe("120 of 8700 requests in the last 29 s failed with a 5xx");
         expect(headline(failing(6)).event?.atMs).toBe(nowMs - 19_000);
         expect(headline(failing(0.1)).level).toBe("ok");
     });

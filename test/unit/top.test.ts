@@ -28,9 +28,9 @@ describe("a frame of make top", () => {
         ];
         expect(show(scene(...looks))).toEqual([
             "prod   http://192.0.2.1   1 of 2 servers UP, 2 wanted, 2 to 6   $24 a month, $0.036 an hour",
-            "! web-1 is DOWN: 1 of 2 servers UP, for 2 min 5 s: connection refused, or no way there (L4CON); also: 2.0 of 100 reques…",
+            "! web-1 is DOWN: 1 of 2 servers UP, for 2 min 5 s: connection refused, or no way there (L4CON); also: 2 of 100 requests…",
             "busy 1.00 (target 0.60) ██████████   4 running, 0 queued, 3 streams",
-            "requests/s    100  █   5xx/s 2.0",
+            "requests/s    100   5xx/s 2.0   █",
             "HAProxy 97 % idle, 12 of 6000 connections, haproxy.cfg 92dfb8a09cbd2ce5, applied 1 min 5 s ago",
             "",
             "server      address         state              running   req/s     ms   failed           for",
@@ -49,7 +49,7 @@ describe("a frame of make top", () => {
 
     it("knows no rate across a reload", () => {
         const before = reading([server(0)], { pid: 6, requests: 90_000 });
-        expect(show(scene(before, reading([server(0)])))[3]).toBe("requests/s      0     5xx/s 0.0");
+        expect(show(scene(before, reading([server(0)])))[3]).toBe("requests/s      0   5xx/s 0.0   ");
     });
 
     it("fits the terminal, whatever its size", () => {

@@ -1,12 +1,12 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import type { HistoryEntry } from "../history/entries";
-import { type PoolEvent, sayCheck, withBlindness, withLook } from "../live/events";
+import { Story } from "../history/story";
+import { type PoolEvent, sayCheck } from "../live/events";
 import type { BlindLook } from "../live/follow";
-import { headline, type Situation } from "../live/headline";
+import { headline } from "../live/headline";
 import { describeHeartbeat } from "../live/heartbeat";
 import type { PoolReading, ServerReading, TimedReading } from "../live/reading";
 import { type Point, Points } from "./points";
-import { mergeEvents, runEvent } from "./runs";
 import { pointOf } from "./sample";
 import type { HaproxyView, ServerView, View } from "./view";
 
@@ -20,52 +20,34 @@ export interface About {
     autoscale: AutoscaleSettings | undefined;
 }
 
-/** How far back whole looks are kept, in seconds: the headline counts failures in them. */
-const lookSeconds = 60;
-
 /** All that the dashboard knows of a stack: it is told what is seen, and says what is to be shown. */
 export class Board {
     private readonly points = new Points();
-    private looks: TimedReading[] = [];
-    private seen: PoolEvent[] = [];
-    private runs: readonly HistoryEntry[] = [];
-    private merged: readonly PoolEvent[] = [];
-    private historyProblem: string | undefined;
-    private nowMs = Date.now();
+    private readonly story = new Story();
 
     constructor(private about: About) {}
 
     /** @returns What the charts get of it. */
     look(look: TimedReading, about: About = this.about): Point {
         this.about = about;
-        this.nowMs = look.atMs;
-        const before = this.looks.at(-1);
-        const point = pointOf(look, before, this.wanted(), about.autoscale);
+        const point = pointOf(look, this.story.looks.at(-1), this.wanted(), about.autoscale);
         this.points.add(point);
-        this.seen = withLook(this.seen, look, before);
-        const since = look.atMs - lookSeconds * 1000;
-        this.looks = [...this.looks, look].filter(({ atMs }) => atMs >= since);
-        this.merge();
+        this.story.look(look);
         return point;
     }
 
-    blind({ atMs, problem }: BlindLook): void {
-        this.nowMs = atMs;
-        this.seen = withBlindness(this.seen, atMs, problem);
-        this.merge();
+    blind(look: BlindLook): void {
+        this.story.blind(look);
     }
 
-    /** @param entries Newest first, with the run that is under way; or why they can't be read. */
+    /** As of {@link Story}. */
     history(entries: readonly HistoryEntry[] | Error): void {
-        this.historyProblem = entries instanceof Error ? entries.message : undefined;
-        if (entries instanceof Error) return;
-        this.runs = entries;
-        this.merge();
+        this.story.history(entries);
     }
 
     /** What HAProxy said last; `undefined`: it has not answered yet. */
     newest(): PoolReading | undefined {
-        return this.looks.at(-1)?.reading;
+        return this.story.looks.at(-1)?.reading;
     }
 
     allPoints(): Point[] {
@@ -74,40 +56,31 @@ export class Board {
 
     /** Newest first; the same array until one of them changes. */
     events(): readonly PoolEvent[] {
-        return this.merged;
+        return this.story.events;
     }
 
     view(): View {
         const { stack, url, monthlyCost, autoscale } = this.about;
-        const newest = this.looks.at(-1);
+        const { looks, events, nowMs, historyProblem } = this.story;
+        const wanted = this.wanted();
+        const newest = looks.at(-1);
         const heard = describeHeartbeat(newest?.reading.heartbeat);
         return {
-            ...{ nowMs: this.nowMs, stack, url, monthlyCost, wanted: this.wanted() },
+            ...{ nowMs, stack, url, monthlyCost, wanted },
             autoscale: autoscale && {
                 ...{ min: autoscale.min, max: autoscale.max },
                 ...{ target: autoscale.target, slots: autoscale.slots },
             },
-            headline: headline(this.situation()),
-            historyProblem: this.historyProblem,
+            headline: headline({ stack, nowMs, wanted, autoscale, looks, events }),
+            historyProblem,
             autoscaler: heard && { text: heard.text, isAlarming: heard.isAlarming },
             haproxy: newest && haproxyView(newest),
             servers: newest ? serverViews(newest.reading.servers, newest.atMs) : [],
         };
     }
 
-    private situation(): Situation {
-        const { looks, merged: events, nowMs } = this;
-        return { ...this.about, nowMs, wanted: this.wanted(), looks, events };
-    }
-
-    /** What the newest change asked for, also if it failed. */
     private wanted(): number {
-        return this.runs[0]?.replicas.to ?? this.about.servers;
-    }
-
-    private merge(): void {
-        const merged = mergeEvents(this.runs.map(runEvent), this.seen);
-        if (JSON.stringify(merged) !== JSON.stringify(this.merged)) this.merged = merged;
+        return this.story.wanted(this.about.servers);
     }
 }
 

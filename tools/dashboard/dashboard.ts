@@ -1,14 +1,14 @@
 import { mask, maskAll } from "../cli/mask";
 import { clock, coloursFor, stopOn } from "../cli/terminal";
 import { plain } from "../cli/words";
+import { eventLine } from "../history/events";
+import { FollowedHistory } from "../history/follow";
 import type { PoolEvent } from "../live/events";
 import { follow, type FollowedLook } from "../live/follow";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
 import { type About, Board } from "./board";
 import { pageFiles } from "./page";
-import { Past } from "./past";
-import { eventLine } from "./runs";
 import { message, PageServer } from "./server";
 
 export interface DashboardOptions {
@@ -32,10 +32,10 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
     const server = new PageServer(files, () => greeting(board));
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
     console.log(`${stack}: ${await server.listen(port)}   (Ctrl-C ends it)`);
-    const past = new Past(stack);
+    const history = new FollowedHistory(stack);
     const teller = new Teller(board, server, quiet);
     try {
-        const history = past.follow((entries) => {
+        const told = history.follow((entries) => {
             board.history(entries);
             teller.tell();
         }, stop.signal);
@@ -43,10 +43,10 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
         for await (const followed of follow(stack, outputs, everySeconds, stop.signal)) {
             const about = followed.outputs === known ? undefined : aboutOf(stack, followed.outputs);
             known = followed.outputs;
-            if (take(board, followed, server, about)) past.changed();
+            if (take(board, followed, server, about)) history.changed();
             teller.tell();
         }
-        await history;
+        await told;
     } finally {
         await server.close();
     }

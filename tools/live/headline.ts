@@ -131,13 +131,14 @@ function failing({ looks, stack, nowMs }: Situation): Judged {
     const since = nowMs - failingSeconds * 1000;
     const first = looks.find(({ atMs, reading }) => atMs >= since && reading.pid === last?.reading.pid);
     if (!last || !first) return undefined;
-    const failed = ratePerSecond(last, first, ({ failures }) => failures) ?? 0;
-    const all = ratePerSecond(last, first, ({ requests }) => requests) ?? 0;
-    if (failed === 0 || failed < failingShare * all) return undefined;
+    const failed = last.reading.failures - first.reading.failures;
+    const all = last.reading.requests - first.reading.requests;
+    if (failed <= 0 || failed < failingShare * all) return undefined;
+    const seconds = Math.round((last.atMs - first.atMs) / 1000);
     const begun = looks.find((look, i) => (ratePerSecond(look, looks[i - 1], (r) => r.failures) ?? 0) > 0);
     return {
         level: "bad",
-        title: `${failed.toFixed(1)} of ${all.toFixed(0)} requests a second fail with a 5xx`,
+        title: `${failed} of ${count(all, "request")} in the last ${seconds} s failed with a 5xx`,
         event: {
             what: "requests fail",
             atMs: begun?.atMs ?? last.atMs,

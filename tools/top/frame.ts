@@ -14,9 +14,6 @@ export interface Scene extends Situation {
     problem: string | undefined;
 }
 
-/** How many seconds the sparkline reaches back. */
-export const sparkSeconds = 60;
-
 /** DigitalOcean charges by the hour, at most so many of them a month. https://docs.digitalocean.com/platform/billing/ */
 const hoursOfMonth = 672;
 
@@ -84,7 +81,7 @@ function summary(scene: Scene, reading: PoolReading): string[] {
     return [
         `${stack}   ${url}   ${sayUp(reading.servers)}, ${wanted} wanted${range}   $${monthlyCost} a month, $${hourly} an hour`,
         `${busyOf(scene, reading)}   ${reading.running} running, ${reading.queued} queued, ${reading.streams} streams`,
-        `requests/s ${rateOf(scene).toFixed(0).padStart(6)}  ${spark(ratesOf(scene))}   5xx/s ${failureRateOf(scene).toFixed(1)}`,
+        `requests/s ${rateOf(scene).toFixed(0).padStart(6)}   5xx/s ${failureRateOf(scene).toFixed(1)}   ${spark(ratesOf(scene))}`,
         `HAProxy ${reading.idlePercent} % idle, ${reading.connections} of ${reading.maxConnections} connections, haproxy.cfg ${reading.generation || "not ours"}, ${applied}`,
     ];
 }

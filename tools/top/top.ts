@@ -1,10 +1,10 @@
 import { clock, coloursFor, isInteractive, stopOn } from "../cli/terminal";
-import { withBlindness, withLook as withEvents } from "../live/events";
-import { type BlindLook, follow } from "../live/follow";
-import type { TimedReading } from "../live/reading";
+import { FollowedHistory } from "../history/follow";
+import { Story } from "../history/story";
+import { follow } from "../live/follow";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
-import { frame, logLine, type Scene, sparkSeconds } from "./frame";
+import { frame, logLine, type Scene } from "./frame";
 
 /** How often HAProxy is asked, in seconds: on a terminal, and for a log. */
 const terminalSeconds = 1;
@@ -18,46 +18,44 @@ const leave = "\x1b[?25h\x1b[?1049l";
 export async function top(stack: string): Promise<void> {
     // Before the terminal is taken: there may be no such stack.
     const outputs = await readOutputs(stack);
-    let scene: Scene = { ...about(stack, outputs), ...nothing, nowMs: Date.now() };
     const isTerminal = isInteractive();
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
     if (isTerminal) open(stop);
+    const story = new Story();
+    const history = new FollowedHistory(stack);
+    const told = history.follow((entries) => {
+        story.history(entries);
+    }, stop.signal);
     try {
-        let [said, known] = ["", outputs];
+        let said = "";
         const seconds = isTerminal ? terminalSeconds : logSeconds;
         for await (const { outputs: read, look } of follow(stack, outputs, seconds, stop.signal)) {
-            if (read !== known) scene = { ...scene, ...about(stack, read) };
-            known = read;
-            scene = "problem" in look ? withoutLook(scene, look) : withLook(scene, look);
+            const problem = "problem" in look ? look.problem : undefined;
+            if ("problem" in look) story.blind(look);
+            else {
+                const before = story.looks.at(-1)?.reading;
+                story.look(look);
+                if (before && before.generation !== look.reading.generation) history.changed();
+            }
+            const scene = sceneOf(stack, read, story, problem);
             if (isTerminal) draw(scene);
             else said = log(scene, said);
         }
+        await told;
     } finally {
         process.stdin.pause();
     }
 }
 
-const nothing = { looks: [], events: [], problem: undefined };
-
-function withLook(scene: Scene, look: TimedReading): Scene {
-    const since = look.atMs - sparkSeconds * 1000;
-    const looks = [...scene.looks, look].filter(({ atMs }) => atMs >= since);
-    const events = withEvents(scene.events, look, scene.looks.at(-1));
-    return { ...scene, looks, events, problem: undefined, nowMs: look.atMs };
-}
-
-const withoutLook = (scene: Scene, { atMs, problem }: BlindLook): Scene => ({
-    ...scene,
-    events: withBlindness(scene.events, atMs, problem),
-    ...{ problem, nowMs: atMs },
-});
-
-/** What HAProxy does not know. */
-function about(
+function sceneOf(
     stack: string,
     { url, monthlyCost, servers }: StackOutputs,
-): Omit<Scene, keyof typeof nothing | "nowMs"> {
-    return { stack, url, monthlyCost, wanted: servers.length, autoscale: autoscaleOf(stack) };
+    story: Story,
+    problem: string | undefined,
+): Scene {
+    const { looks, events, nowMs } = story;
+    const wanted = story.wanted(servers.length);
+    return { stack, url, monthlyCost, wanted, autoscale: autoscaleOf(stack), looks, events, nowMs, problem };
 }
 
 /** In raw mode Ctrl-C and Ctrl-D are keys like any other. */

@@ -1,7 +1,7 @@
 import { newestFirst, type PoolEvent } from "../live/events";
 import { arrow, count } from "../cli/words";
-import type { HistoryEntry } from "../history/entries";
-import { bareReason, notRecorded } from "../history/who";
+import type { HistoryEntry } from "./entries";
+import { bareReason, notRecorded } from "./who";
 
 /** A change of the stack as an event: `Scaled 3 → 4 servers`, by whom and why. */
 export function runEvent(entry: HistoryEntry): PoolEvent {

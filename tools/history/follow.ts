@@ -1,6 +1,6 @@
 import { rest } from "../cli/terminal";
-import type { HistoryEntry } from "../history/entries";
-import { readHistoryAndRun } from "../history/read";
+import type { HistoryEntry } from "./entries";
+import { readHistoryAndRun } from "./read";
 import { locksOf, projectName, readBackend } from "../pulumi/stack";
 
 /** How many changes are shown at the most. */
@@ -12,7 +12,7 @@ const busySeconds = 5;
 const lockSeconds = 1;
 
 /** Reads a stack's history again and again: at once when a run begins or ends, and often while HAProxy is being changed. */
-export class Past {
+export class FollowedHistory {
     private isBusy = false;
     private readAtMs = 0;
     /** Where the locks are; it does not change. */
