@@ -66,7 +66,8 @@ export class Board {
         const newest = looks.at(-1);
         const heard = describeHeartbeat(newest?.reading.heartbeat);
         return {
-            ...{ nowMs, stack, url, monthlyCost, wanted },
+            // The page sets its clock by it: also where the newest look is older, or fails.
+            ...{ nowMs: Date.now(), stack, url, monthlyCost, wanted },
             autoscale: autoscale && {
                 ...{ min: autoscale.min, max: autoscale.max },
                 ...{ target: autoscale.target, slots: autoscale.slots },
