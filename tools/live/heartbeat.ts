@@ -3,9 +3,6 @@ import { duration, plain } from "../cli/words";
 /** What the autoscaler said last, in JSON: on the load balancer, where everybody finds it; gone with a reboot. */
 export const heartbeatFile = "/run/dropscale-autoscaler.json";
 
-/** Bash that keeps the line in $line there, with the time. Builtins alone: it runs every few seconds. */
-export const keepHeartbeat = `printf '%s %s\\n' "$EPOCHSECONDS" "$line" >${heartbeatFile}`;
-
 /** Bash that prints what {@link heartbeatIn} reads. */
 export const printHeartbeat = `if [ -f ${heartbeatFile} ]; then read -r at text <${heartbeatFile}; echo "heartbeat: $((EPOCHSECONDS - at)) $text"; fi`;
 

@@ -1,15 +1,18 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import { shellQuoted } from "../../lib/shell";
 import type { StackOutputs } from "../pulumi/run";
 import { plain } from "../cli/words";
 import { applyLock } from "./haproxy";
-import { heartbeatFile, keepHeartbeat, printHeartbeat } from "./heartbeat";
+import { heartbeatFile } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
 import { runOverSsh } from "./ssh";
 
 /** Kept on the load balancer while the autoscaler is at work: a second one, wherever it runs, can't have it. */
 const lockFile = "/run/dropscale-autoscaler.lock";
+const adminSocket = "/run/haproxy/admin.sock";
 const end = "-- dropscale: end";
 const taken = "-- dropscale: taken";
 
@@ -18,30 +21,18 @@ const silenceSeconds = 60;
 /** HAProxy answers within 5 s, or not at all. */
 const answerSeconds = 15;
 
-/** A look within so many seconds of another one takes that one's word for it: a process is most of what a look costs. */
-const applySeconds = 4;
+/** Requests have two backends, streams one of their own. https://docs.haproxy.org/2.6/management.html#9.3 */
+const question = "show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1";
 
-/**
- * Answers each line of its stdin with what HAProxy says just now; a line that is not empty becomes the heartbeat.
- * https://docs.haproxy.org/2.6/management.html#9.3
- */
-const script = (alone: boolean): string => `
-${alone ? `exec 9>${lockFile}; flock --nonblock 9 || { echo '${taken}'; cat ${heartbeatFile}; exit 0; }` : ""}
-due=0
-while IFS= read -r -t ${silenceSeconds} line; do
-    ${printHeartbeat}
-    if [ -n "$line" ]; then ${keepHeartbeat}; fi
-    socat -t 5 -T 5 - UNIX-CONNECT:/run/haproxy/admin.sock \
-        <<<'show info;show stat pool 6 -1;show stat uploads 6 -1;show stat streams 2 -1'
-    if (( EPOCHSECONDS >= due )); then
-        exec 8>>${applyLock}
-        if flock --nonblock 8; then applying=no; else applying=yes; fi
-        exec 8>&-
-        due=$((EPOCHSECONDS + ${applySeconds}))
-    fi
-    echo "applying: $applying"
-    echo '${end}'
-done`;
+/** Answers each line of its stdin; watch.py says how. */
+const watchCommand = (alone: boolean): string =>
+    [
+        ...["python3", "-c", readFileSync(join(__dirname, "watch.py"), "utf8")],
+        ...[alone ? lockFile : "", heartbeatFile, applyLock, adminSocket],
+        ...[question, end, taken, String(silenceSeconds)],
+    ]
+        .map(shellQuoted)
+        .join(" ");
 
 /** An autoscaler has the lock. */
 export class AlreadyWatched extends Error {
@@ -65,9 +56,8 @@ export class Watch {
         { loadBalancerIp: host, deployKey: privateKey, hostKey }: StackOutputs,
         { alone = false }: { alone?: boolean } = {},
     ) {
-        const command = `bash -c ${shellQuoted(script(alone))}`;
         const ended = runOverSsh(
-            command,
+            watchCommand(alone),
             { host, privateKey, hostKey },
             {
                 signal: this.stop.signal,
