@@ -289,6 +289,16 @@ describe("the autoscaler's rounds", () => {
         expect(decision.alarming).toBe(true);
     });
 
+    it("goes on after `pulumi` could not say once where the state is", async () => {
+        const pulumi = path.join(folder, "bin/pulumi");
+        const working = readFileSync(pulumi);
+        writeFileSync(pulumi, "#!/bin/sh\necho 'error: no route to host' >&2; exit 1\n");
+        const scaler = begin();
+        await expect(scaler.round(seen(2, 6), true)).rejects.toThrow("no route to host");
+        writeFileSync(pulumi, working);
+        expect((await scaler.round(seen(2, 6), true)).reason).toMatch(/^busy/);
+    });
+
     it("puts back what it wrote, but not what a person has written since", () => {
         const before = valuesOf(file());
         file().write({ replicas: 4, retired: [0] });

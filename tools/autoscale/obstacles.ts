@@ -28,7 +28,7 @@ const obstacle = (why: string, isAlarming = false): Obstacle => ({ why, isAlarmi
 export class Obstacles {
     private apartSinceMs: number | undefined;
     private adoptedAtMs = 0;
-    private backend: ReturnType<typeof readBackend> | undefined;
+    private known: { backend: Awaited<ReturnType<typeof readBackend>> } | undefined;
 
     /** @param say Gets what was taken over. */
     constructor(
@@ -82,8 +82,9 @@ export class Obstacles {
     }
 
     private async locks(): Promise<Lock[]> {
-        const backend = await (this.backend ??= readBackend());
-        return locksOf({ name: this.stack, project: projectName(), backend });
+        // The answer is kept, not the question: one that failed is asked again.
+        this.known ??= { backend: await readBackend() };
+        return locksOf({ name: this.stack, project: projectName(), ...this.known });
     }
 }
 
