@@ -345,4 +345,11 @@ describe("the autoscaler's rounds", () => {
             /the load balancer has not answered for \d min .*: it is replaced$/,
         );
     });
+
+    it("replaces it also where that takes longer than any window of the metrics", async () => {
+        edit("heal: true", "inSeconds: 60, heal: { downSeconds: 600 }");
+        const scaler = begin();
+        for (let i = 0; i < 45; i++) await scaler.round(dark(false), true);
+        expect(asked).toHaveLength(1);
+    });
 });

@@ -98,7 +98,8 @@ export class Scaler {
         const isOwn = this.acting !== undefined || rest.begun !== undefined;
         const now = seenIn(wanted);
         const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
-        const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
+        const { inSeconds, outSeconds, heal } = settings;
+        const windowSeconds = Math.max(inSeconds, outSeconds, heal?.downSeconds ?? 0);
         const asksCpu = settings.cpu > 0 && "reading" in look;
         const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
         const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
