@@ -332,6 +332,17 @@ describe("the autoscaler's rounds", () => {
         ]);
     });
 
+    it("heals before it grows, and says no more than that", async () => {
+        edit("min: 2", "min: 4");
+        const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
+        const decision = await begin().round(seen(2, 1, sick), true);
+        expect(asked).toMatchObject([{ change: { retired: [1] } }]);
+        expect(decision).toMatchObject({
+            ...{ replicas: 2, action: "none" },
+            reason: "web-1 has been DOWN for 3 min 20 s (L4TOUT): it is replaced",
+        });
+    });
+
     it("replaces a load balancer that nobody reaches, but not where only the way to it is broken", async () => {
         const scaler = begin();
         await scaler.round(seen(2, 1), true);

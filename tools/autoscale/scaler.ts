@@ -6,16 +6,15 @@ import type { TimedReading } from "../live/reading";
 import { projectName } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
-import { backOff, decide } from "./decide";
+import { decide } from "./decide";
 import { answeredBefore } from "./guards";
 import { type Change, type Hand, putBack, valuesOf } from "./hands";
-import { heal, healLoadBalancer } from "./heal";
+import { healing } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
 import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
-import { failedLooks } from "./signals";
 import { difference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
@@ -206,39 +205,17 @@ export class Scaler {
                 recommendations: [...this.memory.recommendations, recommendation],
             };
         // A sick server first: its share is what the others are busy with.
-        const healing = pool.occupied === undefined ? this.heal(look, wanted, decision) : undefined;
-        if (healing) return healing;
-        if (decision.action === "none") return { decision };
-        return { decision, change: { replicas: decision.replicas } };
-    }
-
-    private heal(
-        look: TimedReading | Blind,
-        { settings, retired }: Wanted,
-        decision: Decision,
-    ): Step | undefined {
-        const nowMs = look.atMs;
-        if (!settings.heal || settings.paused || backOff(this.memory, nowMs)) return undefined;
-        const { looks, healedAtMs, frontsHealedAtMs } = this.memory;
         const {
-            slot,
-            isDead,
+            change,
             reason = "",
             alarming,
-        } = "reading" in look
-            ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
-            : {
-                  ...healLoadBalancer(failedLooks(looks), settings.heal, frontsHealedAtMs, nowMs),
-                  slot: undefined,
-              };
-        const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
-        if (isDead) {
-            const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
-            return { decision: said, change: { loadBalancerGeneration } };
-        }
-        if (slot !== undefined)
-            return { decision: said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
-        return alarming && decision.action === "none" ? { decision: said } : undefined;
+        } = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        // It leaves `replicas` as they are: what they are to be, the next look says again.
+        const said = { ...decision, replicas: wanted.replicas, action: "none", reason } as const;
+        if (change) return { decision: { ...said, ...(alarming && { alarming }) }, change };
+        if (alarming && decision.action === "none") return { decision: { ...said, alarming } };
+        if (decision.action === "none") return { decision };
+        return { decision, change: { replicas: decision.replicas } };
     }
 
     private act(hand: Hand, change: Change, what: string, wanted: Wanted): void {
