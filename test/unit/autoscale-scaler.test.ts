@@ -3,6 +3,7 @@ import { hostname, tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Change, type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
+import type { Memory } from "../../tools/autoscale/memory";
 import type { Blind } from "../../tools/autoscale/model";
 import { Scaler } from "../../tools/autoscale/scaler";
 import type { ServerReading, TimedReading } from "../../tools/live/reading";
@@ -188,6 +189,25 @@ describe("the autoscaler's rounds", () => {
         edit("max: 8", "max: 7");
         await whileFull(again, () => asked.length > 1);
         expect(asked).toHaveLength(2);
+    });
+
+    it("knows its own change again that failed when it was made: it counts, and is no person's", async () => {
+        answer = () => {
+            file().write({ retired: [1] });
+            return Promise.resolve({ problem: "`pulumi up` failed", failed: true });
+        };
+        const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
+        const scaler = begin();
+        await scaler.round(seen(2, 1, sick), true);
+        await scaler.settle();
+        const kept = new Scaler("prod", file(), () => undefined, hand);
+        nowMs = Date.now() + 61_000;
+        expect((await kept.round(seen(2, 1), true)).reason).toMatch(/^waits: the servers are not those/);
+        const memory = JSON.parse(
+            readFileSync(path.join(folder, "memory/dropscale/dropscale-prod.autoscale.json"), "utf8"),
+        ) as Memory;
+        expect(memory).toMatchObject({ failures: 1, healedAtMs: [expect.any(Number)] });
+        expect(memory.changed).toBeUndefined();
     });
 
     it.each<[string, () => void, () => TimedReading, RegExp]>([

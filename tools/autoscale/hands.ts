@@ -93,6 +93,16 @@ export function valuesOf(config: StackConfig): Required<Change> {
     };
 }
 
+/** Whether the config has a change; one that somebody is just editing has none that is known. */
+export function hasChange(config: StackConfig, change: Change): boolean {
+    try {
+        const written = valuesOf(config);
+        return isDeepStrictEqual({ ...written, ...change }, written);
+    } catch {
+        return false;
+    }
+}
+
 /**
  * What was not applied must not be applied by the next run of somebody else; but what a person has written since then
  * stays.

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { arrow, duration } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
@@ -8,7 +7,7 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Change, type Hand, putBack, valuesOf } from "./hands";
+import { type Change, type Hand, hasChange, putBack, valuesOf } from "./hands";
 import { healing } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
@@ -157,13 +156,11 @@ export class Scaler {
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
             return `${what}: waits for an answer that tells how far it came`;
-        const written = valuesOf(this.config);
-        const isWritten = isDeepStrictEqual({ ...written, ...change }, written);
         // What is pushed is the pipeline's to make.
         const isApplied =
             this.hand?.name === "commit" ||
             ("reading" in look && difference(look.reading, wanted) === undefined);
-        const isMade = isWritten && isApplied;
+        const isMade = hasChange(this.config, change) && isApplied;
         if (!isMade) putBack(this.config, change, before);
         this.memory = {
             ...this.memory,
@@ -230,11 +227,15 @@ export class Scaler {
             const { failures } = this.memory;
             this.acting = undefined;
             this.memory = { ...this.memory, begun: undefined };
-            if (refusal === undefined) {
+            // One that failed when HAProxy had it already stays in the file, and is no person's.
+            if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
                 const seen = seenIn({ ...wanted, ...change });
                 const made = this.made(change, wanted.replicas, Date.now(), answered);
-                this.memory = { ...this.memory, ...made, failures: 0, seen };
+                this.memory = { ...this.memory, ...made, seen };
+            }
+            if (refusal === undefined) {
+                this.memory = { ...this.memory, failures: 0 };
                 const seconds = Math.round((Date.now() - startedMs) / 1000);
                 this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
             } else {
