@@ -59,6 +59,7 @@ describe("the autoscaler's rounds", () => {
     const hand: Hand = {
         name: "up",
         follow: () => Promise.resolve(undefined),
+        takeBack: () => Promise.resolve(),
         adopt: () => Promise.resolve(undefined),
         apply: async (change, message) => {
             asked.push({ change, message });
@@ -280,6 +281,40 @@ describe("the autoscaler's rounds", () => {
         expect((await again.round(seen(4, 6), true)).reason).toMatch(/was killed; but it had been made$/);
         expect((await again.round(seen(4, 6), true)).reason).not.toMatch(/person/);
         expect(file().read("replicas")).toBe(4);
+    });
+
+    it("decides by what a person has pushed, where it takes that over in the same look", async () => {
+        let isPushed = false;
+        const follow = () => {
+            if (isPushed) file().write({ replicas: 3 });
+            return Promise.resolve(undefined);
+        };
+        const scaler = begin({ follow });
+        for (let i = 0; i < 9; i++) await scaler.round(seen(2, 12), false);
+        isPushed = true;
+        expect((await scaler.round(seen(2, 12), true)).reason).toMatch(
+            /^waits: the servers are not those of Pulumi\.prod\.yaml \(web-2 not yet/,
+        );
+        expect(asked).toEqual([]);
+        expect(file().read("replicas")).toBe(3);
+    });
+
+    it("takes back first what a run left that was killed, where that is in the way of others' changes", async () => {
+        answer = () => {
+            file().write({ replicas: 4 });
+            return new Promise(() => undefined);
+        };
+        await whileFull(begin());
+        const takeBack = (change: Change) => {
+            expect(change).toEqual({ replicas: 4 });
+            file().write({ replicas: 2 });
+            return Promise.resolve();
+        };
+        const follow = () =>
+            Promise.resolve(file().read("replicas") === 4 ? "there are uncommitted changes" : undefined);
+        const again = begin({ name: "commit", takeBack, follow });
+        expect((await again.round(seen(2, 12), true)).reason).toMatch(/was killed: decides anew$/);
+        expect((await again.round(seen(2, 12), true)).reason).not.toMatch(/killed|person/);
     });
 
     it("lets a person's edit win that comes while it acts", async () => {

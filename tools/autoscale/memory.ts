@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import type { Change } from "./hands";
+import type { Change, Values } from "./hands";
 import type { Past } from "./model";
 
 /** What the autoscaler remembers of a stack. */
@@ -9,7 +9,7 @@ export interface Memory extends Past {
     /** What it last saw in the stack's config: when something differs, a person has changed it. */
     seen?: { replicas: number; config: string };
     /** A change that is being made. Who finds it at the start was killed in the middle of it. */
-    begun?: { change: Change; before: Required<Change> };
+    begun?: { change: Change; before: Values };
     /** When sick servers were replaced, in the last hour. */
     healedAtMs: readonly number[];
     /** The same of load balancers. */

@@ -38,10 +38,8 @@ export class Obstacles {
         private readonly hand: Hand | undefined,
     ) {}
 
-    /** An edit in the repository, a roll-out, another run. */
+    /** A roll-out, another run. */
     async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
-        const strange = await this.hand?.follow().catch((error: unknown) => (error as Error).message);
-        if (strange !== undefined) return obstacle(strange, true);
         const held = hold.map((slot) => serverName(slot));
         if (held.length > 0) return obstacle(`a roll-out holds ${some(held, 5)}`);
         const [lock] = await this.locks();

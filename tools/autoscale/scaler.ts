@@ -7,7 +7,7 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Change, type Hand, hasChange, putBack, valuesOf } from "./hands";
+import { type Change, type Hand, hasChange, putBack, type Values } from "./hands";
 import { healing } from "./heal";
 import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
 import type { Blind, Decision, Pool } from "./model";
@@ -34,9 +34,7 @@ const seenIn = ({
     replicas,
     settings,
     retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<Required<Change>, "retired">): NonNullable<
-    Memory["seen"]
-> => ({
+}: Pick<Wanted, "replicas" | "settings"> & Pick<Values, "retired">): NonNullable<Memory["seen"]> => ({
     replicas,
     config: JSON.stringify([settings, retired]),
 });
@@ -72,10 +70,12 @@ export class Scaler {
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
     async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
         this.settings = undefined;
+        // First: a decision goes by what others have pushed, not by what was there before that.
+        const strange = await this.follow();
         const wanted = readWanted(this.config);
         this.settings = wanted.settings;
         this.remember(look, wanted);
-        const { pool, alarming } = await this.poolOf(look, wanted);
+        const { pool, alarming } = await this.poolOf(look, wanted, strange);
         const step = this.decide(look, wanted, pool);
         const decision = alarming ? { ...step.decision, alarming } : step.decision;
         writeMemory(this.file, this.memory);
@@ -87,6 +87,18 @@ export class Scaler {
     /** Waits for the change that is under way. @returns Why it was not made; `undefined` where it was, or there is none. */
     async settle(): Promise<string | undefined> {
         return this.acting?.ended;
+    }
+
+    /** Takes over what others have changed. @returns Why nothing can be decided now. */
+    private async follow(): Promise<string | undefined> {
+        const { hand, acting, memory } = this;
+        if (!hand || acting) return undefined;
+        try {
+            if (memory.begun) await hand.takeBack(memory.begun.change);
+            return await hand.follow();
+        } catch (error) {
+            return (error as Error).message;
+        }
     }
 
     private remember(look: TimedReading | Blind, wanted: Wanted): void {
@@ -122,18 +134,24 @@ export class Scaler {
     private async poolOf(
         look: TimedReading | Blind,
         wanted: Wanted,
+        strange: string | undefined,
     ): Promise<{ pool: Pool; alarming?: boolean }> {
         const { replicas } = wanted;
-        const found = await this.obstacle(look, wanted);
+        const found = await this.obstacle(look, wanted, strange);
         if (!found) return { pool: { replicas } };
         return { pool: { replicas, occupied: found.why }, ...(found.isAlarming && { alarming: true }) };
     }
 
-    private async obstacle(look: TimedReading | Blind, wanted: Wanted): Promise<Obstacle | undefined> {
+    private async obstacle(
+        look: TimedReading | Blind,
+        wanted: Wanted,
+        strange: string | undefined,
+    ): Promise<Obstacle | undefined> {
         const { acting, refused } = this;
         if (acting) return { why: `under way (${acting.what})`, isAlarming: false };
         if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
             return { why: refused.problem, isAlarming: true };
+        if (strange !== undefined) return { why: strange, isAlarming: true };
         const byOthers = await this.obstacles.byOthers(look, wanted);
         if (byOthers) return byOthers;
         const { begun } = this.memory;
@@ -218,11 +236,13 @@ export class Scaler {
     private act(hand: Hand, change: Change, what: string, wanted: Wanted): void {
         const startedMs = Date.now();
         const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
-        this.memory = { ...this.memory, begun: { change, before: valuesOf(this.config) } };
+        const { replicas, retired, loadBalancerGeneration } = wanted;
+        const before = { replicas, retired, loadBalancerGeneration };
+        this.memory = { ...this.memory, begun: { change, before } };
         writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
-                .apply(change, `${autoscalePrefix}${what}`)
+                .apply(change, `${autoscalePrefix}${what}`, before)
                 .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
             const { failures } = this.memory;
             this.acting = undefined;
@@ -231,7 +251,7 @@ export class Scaler {
             if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
                 const seen = seenIn({ ...wanted, ...change });
-                const made = this.made(change, wanted.replicas, Date.now(), answered);
+                const made = this.made(change, replicas, Date.now(), answered);
                 this.memory = { ...this.memory, ...made, seen };
             }
             if (refusal === undefined) {
