@@ -373,6 +373,19 @@ describe("the autoscaler's rounds", () => {
         expect(asked).toEqual([]);
     });
 
+    it("alarms when the servers are long not those of the config, also where each look is another process", async () => {
+        edit("replicas: 2", "replicas: 3");
+        const since = nowMs;
+        expect((await begin().round(seen(2, 6), true)).alarming).toBeUndefined();
+        nowMs = since + 900_000;
+        expect((await begin().round(seen(2, 6), true)).alarming).toBeUndefined();
+        nowMs = since + 910_000;
+        expect(await begin().round(seen(2, 6), true)).toMatchObject({
+            reason: expect.stringMatching(/web-2 not yet in haproxy\.cfg\) for 15 min/) as string,
+            alarming: true,
+        });
+    });
+
     it("puts a sick server on the list of the retired ones", async () => {
         const scaler = begin();
         const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };

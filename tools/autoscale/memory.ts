@@ -10,6 +10,8 @@ export interface Memory extends Past {
     seen?: { replicas: number; config: string };
     /** A change that is being made. Who finds it at the start was killed in the middle of it. */
     begun?: { change: Change; before: Values };
+    /** Since when the servers have not been those of the config. */
+    apartSinceMs?: number;
     /** When sick servers were replaced, in the last hour. */
     healedAtMs: readonly number[];
     /** The same of load balancers. */

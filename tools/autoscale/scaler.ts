@@ -156,7 +156,9 @@ export class Scaler {
         if (byOthers) return byOthers;
         const { begun } = this.memory;
         if (begun) return { why: this.goOn(begun, look, wanted), isAlarming: false };
-        return this.obstacles.apart(look, wanted);
+        const apart = await this.obstacles.apart(look, wanted, this.memory.apartSinceMs);
+        this.memory = { ...this.memory, apartSinceMs: apart?.sinceMs };
+        return apart;
     }
 
     /**
