@@ -1,14 +1,14 @@
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { arrow } from "../cli/words";
+import { arrow, some } from "../cli/words";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 import { forgetGone } from "../deploy/gone";
 import { readHaproxy } from "../live/haproxy";
 import { readHistory } from "../history/read";
-import type { Plan } from "../plan/model";
 import { readPlan } from "../plan/read";
 import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
+import { otherChanges } from "./other-changes";
 import { difference } from "./wanted";
 
 /** What the autoscaler changes in a stack's config, and nothing else. */
@@ -76,7 +76,7 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
             if (other.length > 0)
                 return {
                     problem:
-                        `\`pulumi up\` would change more than the autoscaler may: ${other.join("; ")}. ` +
+                        `\`pulumi up\` would change more than the autoscaler may: ${some(other, 5, "; ")}. ` +
                         `Take over what others changed (git pull), or run \`pulumi up --stack ${stack}\` yourself`,
                     failed: false,
                 };
@@ -129,18 +129,4 @@ async function serves(stack: string, wanted: Values): Promise<boolean> {
         .then(readHaproxy)
         .catch(() => ({ servers: undefined }));
     return servers !== undefined && difference({ servers }, wanted) === undefined;
-}
-
-/** What a plan does beside what was asked for: in the folder's files, or in the state, is somebody else's change. */
-export function otherChanges({ settings, servers, loadBalancer }: Plan, change: Change): string[] {
-    // Its own settings are no droplet's.
-    const strange = settings.filter(({ key }) => !(key in change) && !/^autoscale(\.|$)/.test(key));
-    const replaced = servers.list.filter(({ action }) => action === "replace" || action === "update");
-    return [
-        ...strange.map(({ key, before, after }) => `${key} ${before ?? "unset"} → ${after ?? "unset"}`),
-        ...replaced.map(({ name, action, why }) => `${action} ${name} (${why.join(", ")})`),
-        ...(loadBalancer.action === "keep" || "loadBalancerGeneration" in change
-            ? []
-            : [`${loadBalancer.action} load-balancer`]),
-    ];
 }
