@@ -82,23 +82,22 @@ export async function autoscale({
             const decision: Told = await scaler.round(look, !once || isLast).catch(unreadable);
             say(decision);
             metrics.tell({ look, decision, settings: scaler.settings });
-            const { action, reason, alarming = false } = decision;
             const everySeconds = once ? timerSeconds : lookSeconds;
-            const who = {
-                host: hostname(),
-                pid: process.pid,
-                hand: apply ?? "dry-run",
-                everySeconds,
-            } as const;
-            const heartbeat: Heartbeat = { ...who, action, reason: mask(reason), alarming };
-            if (apply) looker.heartbeat = JSON.stringify(heartbeat);
+            if (apply) looker.heartbeat = heartbeat(apply, everySeconds, decision);
             if (isLast) {
                 const problem = await lookUntil(scaler.settle(), looker);
                 if (problem !== undefined) print(mask(problem));
                 return decision.alarming || problem !== undefined ? 2 : 0;
             }
             await rest(lookSeconds * 1000, stop.signal);
-            if (stop.signal.aborted) return 0;
+            if (stop.signal.aborted) {
+                if (apply && !once && "reading" in look) {
+                    await lookUntil(scaler.settle(), looker);
+                    looker.heartbeat = heartbeat(apply, everySeconds, stopped);
+                    await looker.look();
+                }
+                return 0;
+            }
             look = await looker.look();
         }
     } finally {
@@ -111,6 +110,20 @@ export async function autoscale({
 
 /** What people are told of a decision. */
 type Told = Pick<Decision, "action" | "reason" | "alarming"> & Partial<Pick<Decision, "replicas">>;
+
+/** What others find on the load balancer. */
+function heartbeat(
+    hand: Heartbeat["hand"],
+    everySeconds: number,
+    { action, reason, alarming = false, stopped }: Told & Pick<Heartbeat, "stopped">,
+): string {
+    const who = { host: hostname(), pid: process.pid, hand, everySeconds };
+    const word: Heartbeat = { ...who, action, reason: mask(reason), alarming, stopped };
+    return JSON.stringify(word);
+}
+
+/** Its last word, so that nobody wonders why it is silent. A timer's next run says more. */
+const stopped = { action: "none", reason: "stopped", stopped: true } as const;
 
 /** A file that somebody is just editing, say: it is looked at again. */
 const unreadable = (error: unknown): Told => ({
