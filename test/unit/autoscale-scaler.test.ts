@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { hostname, tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Change, type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
+import { type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
 import type { Memory } from "../../tools/autoscale/memory";
-import type { Blind } from "../../tools/autoscale/model";
+import type { Blind, Change } from "../../tools/autoscale/model";
 import { Scaler } from "../../tools/autoscale/scaler";
 import type { ServerReading, TimedReading } from "../../tools/live/reading";
 import { StackConfig } from "../../tools/pulumi/stack-config";

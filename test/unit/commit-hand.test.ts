@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commitHand, gitWithin } from "../../tools/autoscale/commit-hand";
-import { type Change, valuesOf } from "../../tools/autoscale/hands";
+import { valuesOf } from "../../tools/autoscale/hands";
+import type { Change } from "../../tools/autoscale/model";
 import { StackConfig } from "../../tools/pulumi/stack-config";
 
 const prod = `# The shop.

@@ -5,7 +5,8 @@ import { mask } from "../cli/mask";
 import { count } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { StackConfig } from "../pulumi/stack-config";
-import { type Change, givesWay, type Hand, valuesOf } from "./hands";
+import { givesWay, type Hand, valuesOf } from "./hands";
+import type { Change } from "./model";
 
 /** How often the repository is asked what others have pushed, in seconds; before a change in any case. */
 const fetchSeconds = 30;

@@ -8,18 +8,9 @@ import { readHistory } from "../history/read";
 import { readPlan } from "../plan/read";
 import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
+import type { Change, Values } from "./model";
 import { otherChanges } from "./other-changes";
 import { difference } from "./wanted";
-
-/** What the autoscaler changes in a stack's config, and nothing else. */
-export type Change = {
-    replicas?: number;
-    retired?: readonly number[];
-    loadBalancerGeneration?: string;
-};
-
-/** What a {@link Change} may change, as the config has it. */
-export type Values = Required<Change>;
 
 /** Why a change was not made. */
 export interface Refusal {

@@ -2,9 +2,8 @@ import type { HealSettings } from "../../lib/autoscale-settings";
 import { duration } from "../cli/words";
 import type { ServerReading, TimedReading } from "../live/reading";
 import { backOff } from "./decide";
-import type { Change } from "./hands";
 import type { Memory } from "./memory";
-import type { Blind } from "./model";
+import type { Blind, Change } from "./model";
 import { failedLooks } from "./signals";
 import type { Wanted } from "./wanted";
 

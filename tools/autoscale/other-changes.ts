@@ -1,7 +1,7 @@
 import { commandNames, httpsCommandNames, types } from "../../lib/identity";
 import type { OtherChange, Plan } from "../plan/model";
 import { kindOf } from "../plan/risk";
-import type { Change } from "./hands";
+import type { Change } from "./model";
 
 /** What a plan does beside what was asked for: in the folder's files, or in the state, is somebody else's change. */
 export function otherChanges({ settings, servers, loadBalancer, others }: Plan, change: Change): string[] {

@@ -7,10 +7,10 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Change, type Hand, hasChange, putBack, type Values } from "./hands";
+import { type Hand, hasChange, putBack } from "./hands";
 import { healing } from "./heal";
-import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
-import type { Blind, Decision, Pool } from "./model";
+import { forget, madeIn, type Memory, memoryFile, readMemory, seenIn, writeMemory } from "./memory";
+import type { Blind, Change, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
 import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
@@ -28,16 +28,6 @@ interface Step {
 /** What is done, and why: for people, and for the stack's history. */
 const sentence = ({ replicas, reason }: Decision, now: Wanted): string =>
     replicas === now.replicas ? reason : `replicas ${arrow(now.replicas, replicas)}: ${reason}`;
-
-/** What tells a person's edit: {@link Memory}. */
-const seenIn = ({
-    replicas,
-    settings,
-    retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<Values, "retired">): NonNullable<Memory["seen"]> => ({
-    replicas,
-    config: JSON.stringify([settings, retired]),
-});
 
 /** The autoscaler of one stack: takes a look, decides, and has its hand make the change while it goes on looking. */
 export class Scaler {
@@ -184,30 +174,11 @@ export class Scaler {
         if (!isMade) putBack(this.config, change, before);
         this.memory = {
             ...this.memory,
-            ...(isMade && this.made(change, before.replicas, look.atMs)),
+            ...(isMade && madeIn(this.memory, change, before.replicas, look.atMs)),
             begun: undefined,
             seen: seenIn(readWanted(this.config)),
         };
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
-    }
-
-    /**
-     * What is to be remembered of a change once it is made.
-     *
-     * @param answered As in `changed` of Past.
-     */
-    private made(
-        { replicas, retired, loadBalancerGeneration }: Change,
-        from: number,
-        atMs: number,
-        answered?: number,
-    ) {
-        const { healedAtMs, frontsHealedAtMs } = this.memory;
-        return {
-            ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
-            ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
-            ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
-        };
     }
 
     private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
@@ -253,7 +224,7 @@ export class Scaler {
             if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
                 const seen = seenIn({ ...wanted, ...change });
-                const made = this.made(change, replicas, Date.now(), answered);
+                const made = madeIn(this.memory, change, replicas, Date.now(), answered);
                 this.memory = { ...this.memory, ...made, seen };
             }
             if (refusal === undefined) {
