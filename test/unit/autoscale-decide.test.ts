@@ -184,6 +184,20 @@ describe("the pool does not shrink", () => {
         expect(decide({ replicas: 6 }, sparse, settings, 0, noon).action).toBe("in");
     });
 
+    it.each([10, 33, 60])(
+        "also where a timer makes three looks a minute, and outSeconds is %i",
+        (outSeconds) => {
+            const past = pastOf({ ...calm, seconds: 900 });
+            const isOfRun = ({ atMs }: { atMs: number }) => (noon - atMs) % 60_000 <= 10_000;
+            const sparse = {
+                ...past,
+                looks: past.looks.filter(isOfRun),
+                recommendations: past.recommendations.filter(isOfRun),
+            };
+            expect(decide({ replicas: 6 }, sparse, { ...settings, outSeconds }, 0, noon).action).toBe("in");
+        },
+    );
+
     it("for little, within half an hour of having grown", () => {
         const grown = (seconds: number, busy: number) =>
             decideFor({ replicas: 4, busy, changed: { atMs: ago(seconds), from: 3, to: 4 } }).action;

@@ -170,6 +170,13 @@ describe("the heartbeat", () => {
             isAlarming: true,
             action: "dead",
         });
+        expect(describeHeartbeat(heard(600_000, { stopped: true, alarming: true }))).toEqual({
+            text: expect.stringMatching(
+                /^the autoscaler \(admin, --apply up\) was stopped .* ago: nothing scales$/,
+            ) as string,
+            isAlarming: false,
+            action: "stopped",
+        });
         expect(describeHeartbeat(heard(170, { everySeconds: 60 }))?.isAlarming).toBe(false);
     });
 

@@ -2,8 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { hostname, tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Change, type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
-import type { Blind } from "../../tools/autoscale/model";
+import { type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
+import type { Memory } from "../../tools/autoscale/memory";
+import type { Blind, Change } from "../../tools/autoscale/model";
 import { Scaler } from "../../tools/autoscale/scaler";
 import type { ServerReading, TimedReading } from "../../tools/live/reading";
 import { StackConfig } from "../../tools/pulumi/stack-config";
@@ -58,6 +59,7 @@ describe("the autoscaler's rounds", () => {
     const hand: Hand = {
         name: "up",
         follow: () => Promise.resolve(undefined),
+        takeBack: () => Promise.resolve(),
         adopt: () => Promise.resolve(undefined),
         apply: async (change, message) => {
             asked.push({ change, message });
@@ -190,6 +192,25 @@ describe("the autoscaler's rounds", () => {
         expect(asked).toHaveLength(2);
     });
 
+    it("knows its own change again that failed when it was made: it counts, and is no person's", async () => {
+        answer = () => {
+            file().write({ retired: [1] });
+            return Promise.resolve({ problem: "`pulumi up` failed", failed: true });
+        };
+        const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
+        const scaler = begin();
+        await scaler.round(seen(2, 1, sick), true);
+        await scaler.settle();
+        const kept = new Scaler("prod", file(), () => undefined, hand);
+        nowMs = Date.now() + 61_000;
+        expect((await kept.round(seen(2, 1), true)).reason).toMatch(/^waits: the servers are not those/);
+        const memory = JSON.parse(
+            readFileSync(path.join(folder, "memory/dropscale/dropscale-prod.autoscale.json"), "utf8"),
+        ) as Memory;
+        expect(memory).toMatchObject({ failures: 1, healedAtMs: [expect.any(Number)] });
+        expect(memory.changed).toBeUndefined();
+    });
+
     it.each<[string, () => void, () => TimedReading, RegExp]>([
         [
             "a roll-out",
@@ -262,6 +283,40 @@ describe("the autoscaler's rounds", () => {
         expect(file().read("replicas")).toBe(4);
     });
 
+    it("decides by what a person has pushed, where it takes that over in the same look", async () => {
+        let isPushed = false;
+        const follow = () => {
+            if (isPushed) file().write({ replicas: 3 });
+            return Promise.resolve(undefined);
+        };
+        const scaler = begin({ follow });
+        for (let i = 0; i < 9; i++) await scaler.round(seen(2, 12), false);
+        isPushed = true;
+        expect((await scaler.round(seen(2, 12), true)).reason).toMatch(
+            /^waits: the servers are not those of Pulumi\.prod\.yaml \(web-2 not yet/,
+        );
+        expect(asked).toEqual([]);
+        expect(file().read("replicas")).toBe(3);
+    });
+
+    it("takes back first what a run left that was killed, where that is in the way of others' changes", async () => {
+        answer = () => {
+            file().write({ replicas: 4 });
+            return new Promise(() => undefined);
+        };
+        await whileFull(begin());
+        const takeBack = (change: Change) => {
+            expect(change).toEqual({ replicas: 4 });
+            file().write({ replicas: 2 });
+            return Promise.resolve();
+        };
+        const follow = () =>
+            Promise.resolve(file().read("replicas") === 4 ? "there are uncommitted changes" : undefined);
+        const again = begin({ name: "commit", takeBack, follow });
+        expect((await again.round(seen(2, 12), true)).reason).toMatch(/was killed: decides anew$/);
+        expect((await again.round(seen(2, 12), true)).reason).not.toMatch(/killed|person/);
+    });
+
     it("lets a person's edit win that comes while it acts", async () => {
         let isDone = false;
         const apply: Hand["apply"] = (change) => {
@@ -289,6 +344,16 @@ describe("the autoscaler's rounds", () => {
         expect(decision.alarming).toBe(true);
     });
 
+    it("goes on after `pulumi` could not say once where the state is", async () => {
+        const pulumi = path.join(folder, "bin/pulumi");
+        const working = readFileSync(pulumi);
+        writeFileSync(pulumi, "#!/bin/sh\necho 'error: no route to host' >&2; exit 1\n");
+        const scaler = begin();
+        await expect(scaler.round(seen(2, 6), true)).rejects.toThrow("no route to host");
+        writeFileSync(pulumi, working);
+        expect((await scaler.round(seen(2, 6), true)).reason).toMatch(/^busy/);
+    });
+
     it("puts back what it wrote, but not what a person has written since", () => {
         const before = valuesOf(file());
         file().write({ replicas: 4, retired: [0] });
@@ -308,6 +373,19 @@ describe("the autoscaler's rounds", () => {
         expect(asked).toEqual([]);
     });
 
+    it("alarms when the servers are long not those of the config, also where each look is another process", async () => {
+        edit("replicas: 2", "replicas: 3");
+        const since = nowMs;
+        expect((await begin().round(seen(2, 6), true)).alarming).toBeUndefined();
+        nowMs = since + 900_000;
+        expect((await begin().round(seen(2, 6), true)).alarming).toBeUndefined();
+        nowMs = since + 910_000;
+        expect(await begin().round(seen(2, 6), true)).toMatchObject({
+            reason: expect.stringMatching(/web-2 not yet in haproxy\.cfg\) for 15 min/) as string,
+            alarming: true,
+        });
+    });
+
     it("puts a sick server on the list of the retired ones", async () => {
         const scaler = begin();
         const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
@@ -322,6 +400,17 @@ describe("the autoscaler's rounds", () => {
         ]);
     });
 
+    it("heals before it grows, and says no more than that", async () => {
+        edit("min: 2", "min: 4");
+        const sick = { status: "DOWN", isUp: false, check: "L4TOUT", statusSeconds: 200 };
+        const decision = await begin().round(seen(2, 1, sick), true);
+        expect(asked).toMatchObject([{ change: { retired: [1] } }]);
+        expect(decision).toMatchObject({
+            ...{ replicas: 2, action: "none" },
+            reason: "web-1 has been DOWN for 3 min 20 s (L4TOUT): it is replaced",
+        });
+    });
+
     it("replaces a load balancer that nobody reaches, but not where only the way to it is broken", async () => {
         const scaler = begin();
         await scaler.round(seen(2, 1), true);
@@ -334,5 +423,12 @@ describe("the autoscaler's rounds", () => {
         expect(asked[0]?.message).toMatch(
             /the load balancer has not answered for \d min .*: it is replaced$/,
         );
+    });
+
+    it("replaces it also where that takes longer than any window of the metrics", async () => {
+        edit("heal: true", "inSeconds: 60, heal: { downSeconds: 600 }");
+        const scaler = begin();
+        for (let i = 0; i < 45; i++) await scaler.round(dark(false), true);
+        expect(asked).toHaveLength(1);
     });
 });

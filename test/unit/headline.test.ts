@@ -138,15 +138,15 @@ describe("the headline", () => {
         expect(headline({ ...seen, looks: [], events: [] }).title).toBe("asking the load balancer…");
     });
 
-    it("is the autoscaler's alarm, and that it is silent", () => {
-        const heard = (ageSeconds: number, alarming: boolean) =>
+    it("is the autoscaler's alarm, and that it is silent, unless somebody stopped it", () => {
+        const heard = (ageSeconds: number, alarming: boolean, more: object = {}) =>
             situation(ups(2), [], {
                 reading: () => ({
                     heartbeat: {
                         ageSeconds,
                         text: JSON.stringify({
                             ...{ host: "admin", pid: 4, hand: "up", everySeconds: 5, action: "none" },
-                            ...{ alarming, reason: "paused after 3 failures" },
+                            ...{ alarming, reason: "paused after 3 failures", ...more },
                         }),
                     },
                 }),
@@ -157,6 +157,7 @@ describe("the headline", () => {
             event: { why: "paused after 3 failures" },
         });
         expect(headline(heard(900, false)).title).toMatch(/has not been heard of for 15 min 0 s/);
+        expect(headline(heard(900, false, { stopped: true })).level).toBe("ok");
     });
 
     it("names the worst first, and the others beside it", () => {

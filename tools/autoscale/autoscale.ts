@@ -6,8 +6,9 @@ import { useAccountOf } from "../live/api";
 import { conflictWith, type Heartbeat } from "../live/heartbeat";
 import { readHistory } from "../history/read";
 import { StackConfig } from "../pulumi/stack-config";
+import { commitHand } from "./commit-hand";
 import { CpuWatch } from "./cpu";
-import { commitHand, type Hand, upHand } from "./hands";
+import { type Hand, upHand } from "./hands";
 import { Looker } from "./looker";
 import { AutoscalerMetrics, serveMetrics } from "./metrics";
 import type { Decision } from "./model";
@@ -81,23 +82,20 @@ export async function autoscale({
             const decision: Told = await scaler.round(look, !once || isLast).catch(unreadable);
             say(decision);
             metrics.tell({ look, decision, settings: scaler.settings });
-            const { action, reason, alarming = false } = decision;
             const everySeconds = once ? timerSeconds : lookSeconds;
-            const who = {
-                host: hostname(),
-                pid: process.pid,
-                hand: apply ?? "dry-run",
-                everySeconds,
-            } as const;
-            const heartbeat: Heartbeat = { ...who, action, reason: mask(reason), alarming };
-            if (apply) looker.heartbeat = JSON.stringify(heartbeat);
+            if (apply) looker.heartbeat = heartbeat(apply, everySeconds, decision);
             if (isLast) {
                 const problem = await lookUntil(scaler.settle(), looker);
                 if (problem !== undefined) print(mask(problem));
                 return decision.alarming || problem !== undefined ? 2 : 0;
             }
             await rest(lookSeconds * 1000, stop.signal);
-            if (stop.signal.aborted) return 0;
+            if (stop.signal.aborted) {
+                // A timer's next run says more; where nobody answered just now, nobody would hear it.
+                if (apply && !once && "reading" in look)
+                    await leave(scaler, looker, heartbeat(apply, everySeconds, stopped));
+                return 0;
+            }
             look = await looker.look();
         }
     } finally {
@@ -110,6 +108,26 @@ export async function autoscale({
 
 /** What people are told of a decision. */
 type Told = Pick<Decision, "action" | "reason" | "alarming"> & Partial<Pick<Decision, "replicas">>;
+
+/** What others find on the load balancer. */
+function heartbeat(
+    hand: Heartbeat["hand"],
+    everySeconds: number,
+    { action, reason, alarming = false, stopped }: Told & Pick<Heartbeat, "stopped">,
+): string {
+    const who = { host: hostname(), pid: process.pid, hand, everySeconds };
+    const word: Heartbeat = { ...who, action, reason: mask(reason), alarming, stopped };
+    return JSON.stringify(word);
+}
+
+const stopped = { action: "none", reason: "stopped", stopped: true } as const;
+
+/** Says a last word when what is under way has come to its end, so that nobody wonders why it is silent. */
+async function leave(scaler: Scaler, looker: Looker, lastWord: string): Promise<void> {
+    await lookUntil(scaler.settle(), looker);
+    looker.heartbeat = lastWord;
+    await looker.look();
+}
 
 /** A file that somebody is just editing, say: it is looked at again. */
 const unreadable = (error: unknown): Told => ({

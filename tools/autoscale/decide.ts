@@ -216,13 +216,18 @@ function fitting(
     return next;
 }
 
+/** A timer's runs leave gaps of some 50 s, and come late now and then. */
+const longestGapMs = 90_000;
+
 /**
- * Whether looks were made all the time. Each tells of `outSeconds` before it, so no gap may be much longer; and the first
- * is as close to the start of the window as they are to each other.
+ * Whether looks were made all the time. Each tells of `outSeconds` before it, so no gap may be much longer, but for a
+ * timer's; and the first is as close to the start of the window as they are to each other.
  */
 function isWhole(times: readonly number[], { settings, nowMs }: Facts): boolean {
     const gaps = times.map((atMs, i) => (times[i + 1] ?? nowMs) - atMs);
     const longest = Math.max(...gaps);
     const first = (times[0] ?? Infinity) - (nowMs - settings.inSeconds * 1000);
-    return longest <= settings.outSeconds * 1500 && first <= Math.max(longest, 15_000);
+    return (
+        longest <= Math.max(settings.outSeconds * 1500, longestGapMs) && first <= Math.max(longest, 15_000)
+    );
 }

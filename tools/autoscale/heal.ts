@@ -1,7 +1,11 @@
 import type { HealSettings } from "../../lib/autoscale-settings";
-import type { Blind } from "./model";
-import type { ServerReading } from "../live/reading";
 import { duration } from "../cli/words";
+import type { ServerReading, TimedReading } from "../live/reading";
+import { backOff } from "./decide";
+import type { Memory } from "./memory";
+import type { Blind, Change } from "./model";
+import { failedLooks } from "./signals";
+import type { Wanted } from "./wanted";
 
 export interface Healing {
     /** The one to replace now; `undefined`: none. */
@@ -13,6 +17,25 @@ export interface Healing {
 }
 
 const hourMs = 3_600_000;
+
+/** Who is sick by what was just seen, and the change that replaces it. */
+export function healing(
+    look: TimedReading | Blind,
+    { settings, retired }: Pick<Wanted, "settings" | "retired">,
+    memory: Memory,
+): Omit<Healing, "slot"> & { change?: Change } {
+    const nowMs = look.atMs;
+    if (!settings.heal || settings.paused || backOff(memory, nowMs)) return {};
+    if ("reading" in look) {
+        const { slot, ...said } = heal(look.reading.servers, settings.heal, memory.healedAtMs, nowMs);
+        if (slot === undefined) return said;
+        return { ...said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
+    }
+    const blind = failedLooks(memory.looks);
+    const { isDead, ...said } = healLoadBalancer(blind, settings.heal, memory.frontsHealedAtMs, nowMs);
+    const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
+    return isDead ? { ...said, change: { loadBalancerGeneration } } : said;
+}
 
 /**
  * Whether the load balancer is to be replaced: nobody can log in to it, and no visitor gets an answer. Where only the way

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { Connection } from "../live/connection";
 import type { TimedReading } from "../live/reading";
 import { AlreadyWatched } from "../live/watch";
@@ -44,11 +45,18 @@ export class Looker {
     }
 
     private async blind(error: unknown): Promise<Blind> {
-        const { loadBalancerIp } = this.connection.outputs ?? {};
-        const siteAnswers = loadBalancerIp === undefined ? undefined : await answers(loadBalancerIp);
-        return { atMs: Date.now(), problem: (error as Error).message, siteAnswers };
+        // As they are by now: a stack that has been destroyed has none, and no load balancer that could be dead.
+        const outputs = await this.connection.readOutputs().catch(() => undefined);
+        const siteAnswers = outputs && (await answers(outputs.loadBalancerIp));
+        return { atMs: Date.now(), problem: problemOf(error as Error), siteAnswers };
     }
 }
+
+/** Who has looked before has the lock: where this host has it, that is by the connection that broke. */
+const problemOf = (error: Error): string =>
+    error instanceof AlreadyWatched && error.message.includes(` on ${hostname()}:`)
+        ? "this host has the load balancer's lock already: by the connection that broke, for up to a minute"
+        : error.message;
 
 /** Whether anything answers there, whatever it says. */
 async function answers(address: string): Promise<boolean> {

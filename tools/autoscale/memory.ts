@@ -1,15 +1,17 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import type { Change } from "./hands";
-import type { Past } from "./model";
+import type { Change, Past, Values } from "./model";
+import type { Wanted } from "./wanted";
 
 /** What the autoscaler remembers of a stack. */
 export interface Memory extends Past {
     /** What it last saw in the stack's config: when something differs, a person has changed it. */
     seen?: { replicas: number; config: string };
     /** A change that is being made. Who finds it at the start was killed in the middle of it. */
-    begun?: { change: Change; before: Required<Change> };
+    begun?: { change: Change; before: Values };
+    /** Since when the servers have not been those of the config. */
+    apartSinceMs?: number;
     /** When sick servers were replaced, in the last hour. */
     healedAtMs: readonly number[];
     /** The same of load balancers. */
@@ -54,6 +56,36 @@ export function writeMemory(file: string, memory: Memory): void {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     writeFileSync(`${file}.new`, JSON.stringify(memory), { mode: 0o600 });
     renameSync(`${file}.new`, file);
+}
+
+/** What tells a person's edit: `seen` of {@link Memory}. */
+export const seenIn = ({
+    replicas,
+    settings,
+    retired,
+}: Pick<Wanted, "replicas" | "settings"> & Pick<Values, "retired">): NonNullable<Memory["seen"]> => ({
+    replicas,
+    config: JSON.stringify([settings, retired]),
+});
+
+/**
+ * What is to be remembered of a change once it is made.
+ *
+ * @param from `replicas` before it.
+ * @param answered As in `changed` of {@link Past}.
+ */
+export function madeIn(
+    { healedAtMs, frontsHealedAtMs }: Memory,
+    { replicas, retired, loadBalancerGeneration }: Change,
+    from: number,
+    atMs: number,
+    answered?: number,
+): Partial<Memory> {
+    return {
+        ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
+        ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
+        ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
+    };
 }
 
 /** Without what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */

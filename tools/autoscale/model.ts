@@ -81,3 +81,13 @@ export interface Decision {
     /** To be remembered: what the metrics want, whether or not it is done. `undefined`: nobody knows. */
     recommendation?: Recommendation;
 }
+
+/** What the autoscaler changes in a stack's config, and nothing else. */
+export type Change = {
+    replicas?: number;
+    retired?: readonly number[];
+    loadBalancerGeneration?: string;
+};
+
+/** What a {@link Change} may change, as the config has it. */
+export type Values = Required<Change>;

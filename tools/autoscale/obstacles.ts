@@ -20,15 +20,16 @@ export interface Obstacle {
     why: string;
     /** A person should know. */
     isAlarming: boolean;
+    /** Of servers that are not those of the config. */
+    sinceMs?: number;
 }
 
 const obstacle = (why: string, isAlarming = false): Obstacle => ({ why, isAlarming });
 
 /** What others do to a stack, for which the autoscaler waits. */
 export class Obstacles {
-    private apartSinceMs: number | undefined;
     private adoptedAtMs = 0;
-    private backend: ReturnType<typeof readBackend> | undefined;
+    private known: { backend: Awaited<ReturnType<typeof readBackend>> } | undefined;
 
     /** @param say Gets what was taken over. */
     constructor(
@@ -38,10 +39,8 @@ export class Obstacles {
         private readonly hand: Hand | undefined,
     ) {}
 
-    /** An edit in the repository, a roll-out, another run. */
+    /** A roll-out, another run. */
     async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
-        const strange = await this.hand?.follow().catch((error: unknown) => (error as Error).message);
-        if (strange !== undefined) return obstacle(strange, true);
         const held = hold.map((slot) => serverName(slot));
         if (held.length > 0) return obstacle(`a roll-out holds ${some(held, 5)}`);
         const [lock] = await this.locks();
@@ -51,18 +50,27 @@ export class Obstacles {
         return undefined;
     }
 
-    /** Servers that are not those of the config. What was applied from elsewhere is taken over, for the next look. */
-    async apart(look: TimedReading | Blind, wanted: Wanted): Promise<Obstacle | undefined> {
+    /**
+     * Servers that are not those of the config. What was applied from elsewhere is taken over, for the next look.
+     *
+     * @param sinceMs Since when they have been so. @default they were not at the look before
+     */
+    async apart(
+        look: TimedReading | Blind,
+        wanted: Wanted,
+        sinceMs = look.atMs,
+    ): Promise<Obstacle | undefined> {
         const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
-        this.apartSinceMs = apart === undefined ? undefined : (this.apartSinceMs ?? look.atMs);
         if (apart === undefined) return undefined;
-        if (await this.adopt(look.atMs)) return obstacle("has taken over what was applied elsewhere");
-        const seconds = Math.round((look.atMs - (this.apartSinceMs ?? look.atMs)) / 1000);
+        if (await this.adopt(look.atMs))
+            return { ...obstacle("has taken over what was applied elsewhere"), sinceMs };
+        const seconds = Math.round((look.atMs - sinceMs) / 1000);
         const since = seconds >= 60 ? ` for ${duration(seconds)}` : "";
-        return obstacle(
-            `the servers are not those of ${this.config.file} (${apart})${since}: \`pulumi up\` makes them so`,
-            seconds > wanted.readySeconds + catchUpSeconds,
-        );
+        return {
+            why: `the servers are not those of ${this.config.file} (${apart})${since}: \`pulumi up\` makes them so`,
+            isAlarming: seconds > wanted.readySeconds + catchUpSeconds,
+            sinceMs,
+        };
     }
 
     /** It is a person's edit: it wins, and is remembered as one at the next look. */
@@ -82,8 +90,9 @@ export class Obstacles {
     }
 
     private async locks(): Promise<Lock[]> {
-        const backend = await (this.backend ??= readBackend());
-        return locksOf({ name: this.stack, project: projectName(), backend });
+        // The answer is kept, not the question: one that failed is asked again.
+        this.known ??= { backend: await readBackend() };
+        return locksOf({ name: this.stack, project: projectName(), ...this.known });
     }
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { arrow, duration } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
@@ -6,16 +5,15 @@ import type { TimedReading } from "../live/reading";
 import { projectName } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
-import { backOff, decide } from "./decide";
+import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Change, type Hand, putBack, valuesOf } from "./hands";
-import { heal, healLoadBalancer } from "./heal";
-import { forget, type Memory, memoryFile, readMemory, writeMemory } from "./memory";
-import type { Blind, Decision, Pool } from "./model";
+import { type Hand, hasChange, putBack } from "./hands";
+import { healing } from "./heal";
+import { forget, madeIn, type Memory, memoryFile, readMemory, seenIn, writeMemory } from "./memory";
+import type { Blind, Change, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
 import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
-import { failedLooks } from "./signals";
 import { difference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
@@ -30,18 +28,6 @@ interface Step {
 /** What is done, and why: for people, and for the stack's history. */
 const sentence = ({ replicas, reason }: Decision, now: Wanted): string =>
     replicas === now.replicas ? reason : `replicas ${arrow(now.replicas, replicas)}: ${reason}`;
-
-/** What tells a person's edit: {@link Memory}. */
-const seenIn = ({
-    replicas,
-    settings,
-    retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<Required<Change>, "retired">): NonNullable<
-    Memory["seen"]
-> => ({
-    replicas,
-    config: JSON.stringify([settings, retired]),
-});
 
 /** The autoscaler of one stack: takes a look, decides, and has its hand make the change while it goes on looking. */
 export class Scaler {
@@ -74,10 +60,12 @@ export class Scaler {
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
     async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
         this.settings = undefined;
+        // First: a decision goes by what others have pushed, not by what was there before that.
+        const strange = await this.follow();
         const wanted = readWanted(this.config);
         this.settings = wanted.settings;
         this.remember(look, wanted);
-        const { pool, alarming } = await this.poolOf(look, wanted);
+        const { pool, alarming } = await this.poolOf(look, wanted, strange);
         const step = this.decide(look, wanted, pool);
         const decision = alarming ? { ...step.decision, alarming } : step.decision;
         writeMemory(this.file, this.memory);
@@ -91,6 +79,18 @@ export class Scaler {
         return this.acting?.ended;
     }
 
+    /** Takes over what others have changed. @returns Why nothing can be decided now. */
+    private async follow(): Promise<string | undefined> {
+        const { hand, acting, memory } = this;
+        if (!hand || acting) return undefined;
+        try {
+            if (memory.begun) await hand.takeBack(memory.begun.change);
+            return await hand.follow();
+        } catch (error) {
+            return (error as Error).message;
+        }
+    }
+
     private remember(look: TimedReading | Blind, wanted: Wanted): void {
         const { replicas, settings } = wanted;
         const { looks, seen, ...rest } = this.memory;
@@ -98,7 +98,8 @@ export class Scaler {
         const isOwn = this.acting !== undefined || rest.begun !== undefined;
         const now = seenIn(wanted);
         const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
-        const windowSeconds = Math.max(settings.inSeconds, settings.outSeconds);
+        const { inSeconds, outSeconds, heal } = settings;
+        const windowSeconds = Math.max(inSeconds, outSeconds, heal?.downSeconds ?? 0);
         const asksCpu = settings.cpu > 0 && "reading" in look;
         const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
         const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
@@ -123,23 +124,31 @@ export class Scaler {
     private async poolOf(
         look: TimedReading | Blind,
         wanted: Wanted,
+        strange: string | undefined,
     ): Promise<{ pool: Pool; alarming?: boolean }> {
         const { replicas } = wanted;
-        const found = await this.obstacle(look, wanted);
+        const found = await this.obstacle(look, wanted, strange);
         if (!found) return { pool: { replicas } };
         return { pool: { replicas, occupied: found.why }, ...(found.isAlarming && { alarming: true }) };
     }
 
-    private async obstacle(look: TimedReading | Blind, wanted: Wanted): Promise<Obstacle | undefined> {
+    private async obstacle(
+        look: TimedReading | Blind,
+        wanted: Wanted,
+        strange: string | undefined,
+    ): Promise<Obstacle | undefined> {
         const { acting, refused } = this;
         if (acting) return { why: `under way (${acting.what})`, isAlarming: false };
         if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
             return { why: refused.problem, isAlarming: true };
+        if (strange !== undefined) return { why: strange, isAlarming: true };
         const byOthers = await this.obstacles.byOthers(look, wanted);
         if (byOthers) return byOthers;
         const { begun } = this.memory;
         if (begun) return { why: this.goOn(begun, look, wanted), isAlarming: false };
-        return this.obstacles.apart(look, wanted);
+        const apart = await this.obstacles.apart(look, wanted, this.memory.apartSinceMs);
+        this.memory = { ...this.memory, apartSinceMs: apart?.sinceMs };
+        return apart;
     }
 
     /**
@@ -157,40 +166,19 @@ export class Scaler {
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
             return `${what}: waits for an answer that tells how far it came`;
-        const written = valuesOf(this.config);
-        const isWritten = isDeepStrictEqual({ ...written, ...change }, written);
         // What is pushed is the pipeline's to make.
         const isApplied =
             this.hand?.name === "commit" ||
             ("reading" in look && difference(look.reading, wanted) === undefined);
-        const isMade = isWritten && isApplied;
+        const isMade = hasChange(this.config, change) && isApplied;
         if (!isMade) putBack(this.config, change, before);
         this.memory = {
             ...this.memory,
-            ...(isMade && this.made(change, before.replicas, look.atMs)),
+            ...(isMade && madeIn(this.memory, change, before.replicas, look.atMs)),
             begun: undefined,
             seen: seenIn(readWanted(this.config)),
         };
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
-    }
-
-    /**
-     * What is to be remembered of a change once it is made.
-     *
-     * @param answered As in `changed` of Past.
-     */
-    private made(
-        { replicas, retired, loadBalancerGeneration }: Change,
-        from: number,
-        atMs: number,
-        answered?: number,
-    ) {
-        const { healedAtMs, frontsHealedAtMs } = this.memory;
-        return {
-            ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
-            ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
-            ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
-        };
     }
 
     private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
@@ -205,58 +193,42 @@ export class Scaler {
                 recommendations: [...this.memory.recommendations, recommendation],
             };
         // A sick server first: its share is what the others are busy with.
-        const healing = pool.occupied === undefined ? this.heal(look, wanted, decision) : undefined;
-        if (healing) return healing;
-        if (decision.action === "none") return { decision };
-        return { decision, change: { replicas: decision.replicas } };
-    }
-
-    private heal(
-        look: TimedReading | Blind,
-        { settings, retired }: Wanted,
-        decision: Decision,
-    ): Step | undefined {
-        const nowMs = look.atMs;
-        if (!settings.heal || settings.paused || backOff(this.memory, nowMs)) return undefined;
-        const { looks, healedAtMs, frontsHealedAtMs } = this.memory;
         const {
-            slot,
-            isDead,
+            change,
             reason = "",
             alarming,
-        } = "reading" in look
-            ? { ...heal(look.reading.servers, settings.heal, healedAtMs, nowMs), isDead: false }
-            : {
-                  ...healLoadBalancer(failedLooks(looks), settings.heal, frontsHealedAtMs, nowMs),
-                  slot: undefined,
-              };
-        const said: Decision = { ...decision, action: "none", reason, ...(alarming && { alarming }) };
-        if (isDead) {
-            const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
-            return { decision: said, change: { loadBalancerGeneration } };
-        }
-        if (slot !== undefined)
-            return { decision: said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
-        return alarming && decision.action === "none" ? { decision: said } : undefined;
+        } = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        // It leaves `replicas` as they are: what they are to be, the next look says again.
+        const said = { ...decision, replicas: wanted.replicas, action: "none", reason } as const;
+        if (change) return { decision: { ...said, ...(alarming && { alarming }) }, change };
+        if (alarming && decision.action === "none") return { decision: { ...said, alarming } };
+        if (decision.action === "none") return { decision };
+        return { decision, change: { replicas: decision.replicas } };
     }
 
     private act(hand: Hand, change: Change, what: string, wanted: Wanted): void {
         const startedMs = Date.now();
         const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
-        this.memory = { ...this.memory, begun: { change, before: valuesOf(this.config) } };
+        const { replicas, retired, loadBalancerGeneration } = wanted;
+        const before = { replicas, retired, loadBalancerGeneration };
+        this.memory = { ...this.memory, begun: { change, before } };
         writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
-                .apply(change, `${autoscalePrefix}${what}`)
+                .apply(change, `${autoscalePrefix}${what}`, before)
                 .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
             const { failures } = this.memory;
             this.acting = undefined;
             this.memory = { ...this.memory, begun: undefined };
-            if (refusal === undefined) {
+            // One that failed when HAProxy had it already stays in the file, and is no person's.
+            if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
                 const seen = seenIn({ ...wanted, ...change });
-                const made = this.made(change, wanted.replicas, Date.now(), answered);
-                this.memory = { ...this.memory, ...made, failures: 0, seen };
+                const made = madeIn(this.memory, change, replicas, Date.now(), answered);
+                this.memory = { ...this.memory, ...made, seen };
+            }
+            if (refusal === undefined) {
+                this.memory = { ...this.memory, failures: 0 };
                 const seconds = Math.round((Date.now() - startedMs) / 1000);
                 this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
             } else {

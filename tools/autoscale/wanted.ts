@@ -8,6 +8,7 @@ import type { StackConfig } from "../pulumi/stack-config";
 export interface Wanted {
     replicas: number;
     retired: number[];
+    loadBalancerGeneration: string;
     hold: number[];
     readySeconds: number;
     settings: AutoscaleSettings;
@@ -29,6 +30,7 @@ export function readWanted(config: StackConfig): Wanted {
     return {
         ...{ replicas, readySeconds, settings },
         retired: config.readSlots("retired", values),
+        loadBalancerGeneration: String(values.loadBalancerGeneration),
         hold: config.readSlots("hold", values),
     };
 }

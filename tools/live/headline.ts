@@ -202,7 +202,7 @@ function crowded(now: Situation): Judged {
     const share = busyShare(last, now.autoscale);
     const busy = share === undefined ? "" : `busy ${share.toFixed(2)} (target ${target.toFixed(2)}), `;
     const heard = describeHeartbeat(last.heartbeat);
-    const help = heard && !heard.isAlarming ? heard.text : addServers;
+    const help = heard && !heard.isAlarming && heard.action !== "stopped" ? heard.text : addServers;
     return {
         level: "note",
         title:

@@ -29,6 +29,8 @@ export interface Heartbeat {
     action: "out" | "in" | "none";
     reason: string;
     alarming: boolean;
+    /** Its last word: somebody stopped it, and it ended in order. @default false */
+    stopped?: boolean;
 }
 
 /** @returns `undefined` for what is none. */
@@ -51,16 +53,20 @@ export interface Word {
     /** One line for people. */
     text: string;
     isAlarming: boolean;
-    /** What it does just now, or would do; `dead`: it was not heard of for too long. */
-    action: Heartbeat["action"] | "dead";
+    /** What it does just now, or would do; `dead`: it was not heard of for too long; `stopped`: by somebody, who knows. */
+    action: Heartbeat["action"] | "dead" | "stopped";
 }
 
 /** @returns `undefined`: no autoscaler has spoken since the host was started. */
 export function describeHeartbeat(heartbeat: Heard | undefined): Word | undefined {
     const found = heartbeat && parseHeartbeat(heartbeat.text);
     if (!found) return undefined;
-    const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
     const who = `${found.host}${found.hand === "dry-run" ? ", dry run" : `, --apply ${found.hand}`}`;
+    if (found.stopped) {
+        const text = `the autoscaler (${who}) was stopped ${duration(heartbeat.ageSeconds)} ago: nothing scales`;
+        return { text: plain(text), isAlarming: false, action: "stopped" };
+    }
+    const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
     return {
         // It was read from a host: nothing in it may draw on a terminal.
         text: plain(

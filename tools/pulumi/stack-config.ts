@@ -62,10 +62,15 @@ export class StackConfig {
     /** Changes nothing else in the file. An interruption leaves the old text or the new one, never a part. */
     write(changes: ConfigChanges): void {
         const text = readProjectFile(this.file);
-        const next = withValues(text, this.project, changes);
+        const next = this.textWith(text, changes);
         if (next === text) return;
         writeFileSync(`${this.file}.new`, next);
         renameSync(`${this.file}.new`, this.file);
+    }
+
+    /** What {@link write} makes of a text of this file. */
+    textWith(text: string, changes: ConfigChanges): string {
+        return withValues(text, this.project, changes);
     }
 
     /** Runs something with the options with which `pulumi` reads the config so changed. The file stays as it is. */
@@ -73,7 +78,7 @@ export class StackConfig {
         const folder = mkdtempSync(path.join(tmpdir(), "dropscale-config-"));
         try {
             const file = path.join(folder, this.file);
-            const text = withValues(readProjectFile(this.file), this.project, changes);
+            const text = this.textWith(readProjectFile(this.file), changes);
             writeFileSync(file, text, { mode: 0o600 });
             return await run(["--config-file", file]);
         } finally {
