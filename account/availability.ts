@@ -27,7 +27,7 @@ export type Image = Pick<
 >;
 
 /** What the stack's config asks of the account. A key that is missing was refused already: nothing is said about it. */
-export interface Wanted {
+export interface Demand {
     prefix?: string;
     region?: string;
     /** Empty: a VPC of the stack's own. */
@@ -66,7 +66,7 @@ export interface Findings {
  * or none of them has the size or image. (A droplet's image has no slug any more once DigitalOcean has rebuilt or
  * retired it: then put the slots into `hold`, and the image does not matter.)
  */
-export function unavailable(settings: Wanted, offer: Offer): Findings {
+export function unavailable(settings: Demand, offer: Offer): Findings {
     const found: Findings = { problems: [], warnings: [] };
     const { region } = settings;
     const regions = [...new Set(offer.sizes.flatMap((size) => size.regions))].sort();
@@ -84,12 +84,12 @@ export function unavailable(settings: Wanted, offer: Offer): Findings {
 }
 
 /** The config's images that no droplet can be made of in the region; for them, all images are worth a look. */
-export function unusableImages(settings: Wanted, images: Offer["images"]): string[] {
+export function unusableImages(settings: Demand, images: Offer["images"]): string[] {
     return wantedImages(settings).filter((wanted) => !isUsable(images.get(wanted), settings.region));
 }
 
 /** The images that droplets of this config are made of. */
-export function wantedImages(settings: Wanted): string[] {
+export function wantedImages(settings: Demand): string[] {
     const { image, loadBalancerImage, adminHost, adminHostImage } = settings;
     const wanted = [image, loadBalancerImage, ...(adminHost ? [adminHostImage] : [])];
     return [...new Set(wanted.filter((name) => name !== undefined))];
@@ -104,7 +104,7 @@ interface Role {
     makes: (like: (droplet: Offer["droplets"][number]) => boolean) => boolean;
 }
 
-function roles(settings: Wanted, { droplets }: Offer): Role[] {
+function roles(settings: Demand, { droplets }: Offer): Role[] {
     const { prefix = "", replicas = 1, retired = [], hold = [] } = settings;
     const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
     const role = (tag: string, wanted: number, free: number) => {
@@ -132,7 +132,7 @@ function roles(settings: Wanted, { droplets }: Offer): Role[] {
     ];
 }
 
-function checkSize({ sizeKey, makes }: Role, settings: Wanted, offer: Offer, found: Findings): void {
+function checkSize({ sizeKey, makes }: Role, settings: Demand, offer: Offer, found: Findings): void {
     const slug = settings[sizeKey];
     const here = offer.sizes.filter((size) => isOffered(size, settings.region));
     if (slug === undefined || here.some((size) => size.slug === slug)) return;
@@ -150,7 +150,7 @@ function checkSize({ sizeKey, makes }: Role, settings: Wanted, offer: Offer, fou
 
 function checkImage(
     { sizeKey, imageKey, makes }: Role,
-    settings: Wanted,
+    settings: Demand,
     offer: Offer,
     found: Findings,
 ): void {
@@ -190,7 +190,7 @@ function checkImage(
  */
 function checkLimit(
     all: readonly Role[],
-    { replicas }: Wanted,
+    { replicas }: Demand,
     { droplets, dropletLimit }: Offer,
     found: Findings,
 ): void {

@@ -10,7 +10,7 @@ import {
     unavailable,
     unusableImages,
     wantedImages,
-    type Wanted,
+    type Demand,
 } from "./availability";
 import { checkDomains } from "./domains";
 import { lookAtImage } from "./images";
@@ -34,7 +34,7 @@ export interface Account {
  *
  * @throws RunError when the API refuses or can't be reached.
  */
-export async function lookUpAccount(settings: Wanted): Promise<Account & Findings> {
+export async function lookUpAccount(settings: Demand): Promise<Account & Findings> {
     try {
         const [{ sizes }, { dropletLimit }, { droplets }, images, vpc, missingTags] = await Promise.all([
             digitalocean.getSizes(),
@@ -70,7 +70,7 @@ function endpointAdvice(reason: string, endpoint: string | undefined): string | 
     return `nothing answers at DIGITALOCEAN_API_URL, ${endpoint}: \`make up\` starts the local one; unset it for the real one`;
 }
 
-async function lookUpImages(settings: Wanted): Promise<Pick<Offer, "images" | "allImages">> {
+async function lookUpImages(settings: Demand): Promise<Pick<Offer, "images" | "allImages">> {
     const found = await Promise.all(
         wantedImages(settings).map(async (image): Promise<[string, Image | undefined]> => {
             const which = /^\d+$/.test(image) ? { id: Number(image) } : { slug: image };
@@ -84,7 +84,7 @@ async function lookUpImages(settings: Wanted): Promise<Pick<Offer, "images" | "a
 }
 
 /** A firewall takes only tags that exist. */
-async function lookUpTags({ backendSources = [], metricsSources = [] }: Wanted): Promise<string[]> {
+async function lookUpTags({ backendSources = [], metricsSources = [] }: Demand): Promise<string[]> {
     const named = [
         ...tagsAmong(backendSources).map((tag) => ({ key: "backendSources", tag })),
         ...metricsTags(metricsSources).map((tag) => ({ key: "metricsSources", tag })),
@@ -105,7 +105,7 @@ interface FoundVpc {
     problems: string[];
 }
 
-function lookUpVpc(settings: Wanted): Promise<FoundVpc> {
+function lookUpVpc(settings: Demand): Promise<FoundVpc> {
     return settings.vpcId ? checkVpc(settings.vpcId, settings.region) : findOwnVpc(settings);
 }
 
@@ -120,7 +120,7 @@ async function checkVpc(vpcId: string, region: string | undefined): Promise<Foun
     return { ownVpc: { isRegionDefault: false }, problems };
 }
 
-async function findOwnVpc({ region, prefix }: Wanted): Promise<FoundVpc> {
+async function findOwnVpc({ region, prefix }: Demand): Promise<FoundVpc> {
     const found = (ownVpc: OwnVpc): FoundVpc => ({ ownVpc, problems: [] });
     if (region === undefined) return found({ isRegionDefault: false });
     const regionDefault = await digitalocean.getVpc({ region }).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import type { AlertSettings } from "./alert-settings";
 /** What DigitalOcean watches for the stack, and from when on it tells: plain facts, and the words for them. */
 
 /** A measure of a kind of machine. */
-export interface Watch {
+export interface WatchedMeasure {
     /** Its resource's name, behind the component's. */
     name: string;
     /** As the API calls it. https://docs.digitalocean.com/reference/api/reference/monitoring/ */
@@ -24,10 +24,16 @@ export function watchesOf(
         AlertSettings,
         "cpuPercent" | "loadBalancerCpuPercent" | "memoryPercent" | "diskPercent"
     >,
-): Watch[] {
+): WatchedMeasure[] {
     const { cpuPercent, loadBalancerCpuPercent, memoryPercent, diskPercent } = thresholds;
     const all = ["server", "loadBalancer"] as const;
-    const watch = (name: string, type: string, percent: number, of: Watch["of"], what: string): Watch => ({
+    const watch = (
+        name: string,
+        type: string,
+        percent: number,
+        of: WatchedMeasure["of"],
+        what: string,
+    ): WatchedMeasure => ({
         ...{ name, type: `v1/insights/droplet/${type}`, percent, of },
         words: `${what} over ${percent} % for 5 minutes`,
     });

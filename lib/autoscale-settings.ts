@@ -110,7 +110,10 @@ export function readAutoscale(raw: string): AutoscaleSettings | undefined {
 }
 
 /** The nearest number of servers that the settings allow. */
-export function within({ min, max }: Pick<AutoscaleSettings, "min" | "max">, replicas: number): number {
+export function clampReplicas(
+    { min, max }: Pick<AutoscaleSettings, "min" | "max">,
+    replicas: number,
+): number {
     return Math.min(max, Math.max(min, replicas));
 }
 

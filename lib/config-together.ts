@@ -1,4 +1,4 @@
-import { type AutoscaleSettings, within } from "./autoscale-settings";
+import { type AutoscaleSettings, clampReplicas } from "./autoscale-settings";
 import { type BackendSource, openSources } from "./backend-sources";
 import { dropletTags, identityOf } from "./identity";
 import { addressCount, isOpenToAll, mostAdminAddresses } from "./ipv4-ranges";
@@ -29,10 +29,10 @@ export const drainMargin = 5;
 export function unlikely(settings: Values): string[] {
     const { replicas, retired, hold, autoscale, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
     const warnings: string[] = [];
-    if (replicas !== undefined && autoscale && within(autoscale, replicas) !== replicas)
+    if (replicas !== undefined && autoscale && clampReplicas(autoscale, replicas) !== replicas)
         warnings.push(
             `'replicas' is ${replicas}, and 'autoscale' has ${autoscale.min} to ${autoscale.max}: the autoscaler will make it ` +
-                `${within(autoscale, replicas)}`,
+                `${clampReplicas(autoscale, replicas)}`,
         );
     if (trustedProxies && isOpenToAll(trustedProxies))
         warnings.push(

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isComponent, isLoadBalancer, names, parseUrn, types } from "../../lib/identity";
-import type { Change } from "../../tools/autoscale/model";
+import type { ConfigChange } from "../../tools/autoscale/model";
 import { otherChanges } from "../../tools/autoscale/other-changes";
 import { buildPlan } from "../../tools/plan/build";
 import type { PreviewStep } from "../../tools/pulumi/preview";
@@ -69,12 +69,12 @@ describe("what a plan does beside the autoscaler's own change", () => {
         rmSync(content, { recursive: true });
     });
 
-    const othersIn = (steps: PreviewStep[], config: object, change: Change, state = before) => {
+    const othersIn = (steps: PreviewStep[], config: object, change: ConfigChange, state = before) => {
         const raw = stackConfig({ ...everything, content, ...config });
         const plan = buildPlan({ ...sources(steps, raw), state: { ...deployed, resources: state } });
         return otherChanges(plan, change);
     };
-    const planned = async (config: Record<string, unknown>, change: Change) => {
+    const planned = async (config: Record<string, unknown>, change: ConfigChange) => {
         const after = await resourcesOf({ ...everything, content, ...config });
         return othersIn(stepsBetween(before, after), config, change);
     };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { difference } from "../../tools/autoscale/wanted";
+import { serverDifference } from "../../tools/autoscale/wanted";
 import { heal } from "../../tools/autoscale/heal";
 import { conflictWith, describeHeartbeat, type Heartbeat } from "../../tools/live/heartbeat";
 import { sampleOf } from "../../tools/autoscale/sample";
@@ -90,9 +90,9 @@ describe("a look at HAProxy", () => {
     });
 
     it("is held against the config: which servers are missing, and which are still there", () => {
-        expect(difference(reading, { replicas: 3, retired: [2, 3, 4, 5, 6, 7, 8, 9] })).toBeUndefined();
-        expect(difference(reading, { replicas: 2, retired: [] })).toBe("web-10 still in it");
-        expect(difference(reading, { replicas: 3, retired: [] })).toBe(
+        expect(serverDifference(reading, { replicas: 3, retired: [2, 3, 4, 5, 6, 7, 8, 9] })).toBeUndefined();
+        expect(serverDifference(reading, { replicas: 2, retired: [] })).toBe("web-10 still in it");
+        expect(serverDifference(reading, { replicas: 3, retired: [] })).toBe(
             "web-2 not yet in haproxy.cfg, web-10 still in it",
         );
     });

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
 import type { Memory } from "../../tools/autoscale/memory";
-import type { Blind, Change } from "../../tools/autoscale/model";
+import type { Blind, ConfigChange } from "../../tools/autoscale/model";
 import { Scaler } from "../../tools/autoscale/scaler";
 import type { ServerReading, TimedReading } from "../../tools/live/reading";
 import { StackConfig } from "../../tools/pulumi/stack-config";
@@ -26,7 +26,7 @@ describe("the autoscaler's rounds", () => {
     let folder: string;
     let nowMs: number;
     let said: string[];
-    let asked: { change: Change; message: string }[];
+    let asked: { change: ConfigChange; message: string }[];
     let answer: () => Promise<Refusal | undefined>;
 
     beforeEach(() => {
@@ -305,7 +305,7 @@ describe("the autoscaler's rounds", () => {
             return new Promise(() => undefined);
         };
         await whileFull(begin());
-        const takeBack = (change: Change) => {
+        const takeBack = (change: ConfigChange) => {
             expect(change).toEqual({ replicas: 4 });
             file().write({ replicas: 2 });
             return Promise.resolve();

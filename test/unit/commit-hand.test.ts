@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commitHand, gitWithin } from "../../tools/autoscale/commit-hand";
 import { valuesOf } from "../../tools/autoscale/hands";
-import type { Change } from "../../tools/autoscale/model";
+import type { ConfigChange } from "../../tools/autoscale/model";
 import { StackConfig } from "../../tools/pulumi/stack-config";
 
 const prod = `# The shop.
@@ -53,7 +53,7 @@ describe("the autoscaler's hand that commits", () => {
     });
     const config = () => new StackConfig("prod");
     const hand = () => commitHand(config());
-    const apply = (change: Change, message: string, decidedOn = valuesOf(config())) =>
+    const apply = (change: ConfigChange, message: string, decidedOn = valuesOf(config())) =>
         hand().apply(change, message, decidedOn);
 
     it("pushes that one line, with the reason", async () => {

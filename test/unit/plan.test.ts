@@ -9,7 +9,7 @@ import { planAsMarkdown } from "../../tools/plan/markdown";
 import { maskSecrets } from "../../tools/cli/mask";
 import type { Plan } from "../../tools/plan/model";
 import { planAsText } from "../../tools/plan/text";
-import { about, difference, dollars } from "../../tools/cli/words";
+import { about, costDifference, dollars } from "../../tools/cli/words";
 import { parsePreview } from "../../tools/pulumi/preview";
 import { parseState } from "../../tools/pulumi/state";
 import { joinUserData } from "../../userdata/multipart";
@@ -602,6 +602,6 @@ describe("figures", () => {
 
     it("amounts are whole dollars or two digits, with their sign", () => {
         expect([24, 7.2, null].map(dollars)).toEqual(["$24", "$7.20", "$?"]);
-        expect([12, -6.5, 0, null].map(difference)).toEqual(["+$12", "-$6.50", "±$0", "?"]);
+        expect([12, -6.5, 0, null].map(costDifference)).toEqual(["+$12", "-$6.50", "±$0", "?"]);
     });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PoolChanges } from "../../tools/rollout/batches";
-import { announcement, dropletsNeeded, planSteps, type Situation } from "../../tools/rollout/steps";
+import { announcement, dropletsNeeded, planSteps, type RolloutState } from "../../tools/rollout/steps";
 
 const nothing: PoolChanges = {
     replaced: [],
@@ -12,14 +12,14 @@ const nothing: PoolChanges = {
 };
 const whole: PoolChanges = { ...nothing, replaced: [0, 1, 2], others: ["update haproxy"], changes: true };
 const batches = [[0, 1], [2]];
-const situation = (changes: Partial<Situation> = {}): Situation => ({
+const situation = (changes: Partial<RolloutState> = {}): RolloutState => ({
     whole,
     first: { ...nothing, changes: true }, // hold itself is an input of the pool
     leftovers: [],
     batches,
     ...changes,
 });
-const lines = (of: Situation) => announcement(of, planSteps(of));
+const lines = (of: RolloutState) => announcement(of, planSteps(of));
 
 describe("the steps of a roll-out", () => {
     it("are the batches, each with a shorter hold", () => {

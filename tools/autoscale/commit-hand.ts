@@ -6,7 +6,7 @@ import { count } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { StackConfig } from "../pulumi/stack-config";
 import { givesWay, type Hand, valuesOf } from "./hands";
-import type { Change } from "./model";
+import type { ConfigChange } from "./model";
 
 /** How often the repository is asked what others have pushed, in seconds; before a change in any case. */
 const fetchSeconds = 30;
@@ -69,7 +69,7 @@ export function commitHand(config: StackConfig, git: Git = gitWithin(gitSeconds)
 }
 
 /** The edit or the commit of a run that was killed: each only where it is that change and nothing else, and not pushed. */
-async function takeBack(config: StackConfig, change: Change, git: Git): Promise<void> {
+async function takeBack(config: StackConfig, change: ConfigChange, git: Git): Promise<void> {
     const textAt = (commit: string) => git("show", `${commit}:./${config.file}`);
     const isChange = (old: string, next: string) => old !== next && config.textWith(old, change) === next;
     const head = await textAt("HEAD");

@@ -1,6 +1,6 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { count } from "../cli/words";
-import { type Facts, hasHelped, isRested, shortOf, whyNotIn } from "./guards";
+import { type Circumstances, hasHelped, isRested, shortOf, whyNotIn } from "./guards";
 import type { Decision, Past, Pool } from "./model";
 import { demand, failedLooks, readSignals, type Seen, type Signal } from "./signals";
 
@@ -29,7 +29,7 @@ export function decide(
 ): Decision {
     const seen = readSignals(past, settings, nowMs);
     const wanted = seen && seen.now.up > 0 ? wantedOf(seen, pool) : undefined;
-    const known: Facts = { pool, past, settings, nowMs, low: lowest(settings, floor), floor };
+    const known: Circumstances = { pool, past, settings, nowMs, low: lowest(settings, floor), floor };
     const verdict =
         heldBack(known) ??
         outsideRange(known, seen) ??
@@ -45,7 +45,7 @@ export function decide(
 const lowest = ({ min, max }: AutoscaleSettings, floor: number): number =>
     Math.min(max, Math.max(min, floor));
 
-const stay = ({ pool }: Facts, reason: string, alarming = false): Verdict => ({
+const stay = ({ pool }: Circumstances, reason: string, alarming = false): Verdict => ({
     replicas: pool.replicas,
     action: "none",
     reason,
@@ -58,7 +58,7 @@ function wantedOf({ signals, now, isFull }: Seen, { replicas }: Pool): number {
     return isFull ? Math.max(most, replicas + Math.ceil(replicas / 2)) : most;
 }
 
-function heldBack(facts: Facts): Verdict | undefined {
+function heldBack(facts: Circumstances): Verdict | undefined {
     const { pool, past, settings, nowMs } = facts;
     if (settings.paused) return stay(facts, "paused by autoscale.paused");
     const failed = backOff(past, nowMs);
@@ -85,7 +85,7 @@ export function backOff(past: Past, nowMs: number): { reason: string; isFinal: b
 }
 
 /** Brings `replicas` back into the allowed range whatever the metrics say, but never shrinks a pool that can't be seen. */
-function outsideRange(facts: Facts, seen: Seen | undefined): Verdict | undefined {
+function outsideRange(facts: Circumstances, seen: Seen | undefined): Verdict | undefined {
     const { pool, past, settings, low, floor, nowMs } = facts;
     const { replicas } = pool;
     if (replicas < low) {
@@ -102,7 +102,7 @@ function outsideRange(facts: Facts, seen: Seen | undefined): Verdict | undefined
     return { replicas: Math.max(settings.max, shrunk(facts)), action: "in", reason: over };
 }
 
-function blind(facts: Facts, seen: Seen | undefined): Verdict {
+function blind(facts: Circumstances, seen: Seen | undefined): Verdict {
     const { past } = facts;
     const failed = failedLooks(past.looks).length;
     const last = past.looks.at(-1);
@@ -113,7 +113,7 @@ function blind(facts: Facts, seen: Seen | undefined): Verdict {
     return stay(facts, `nothing is seen just now: ${why}`);
 }
 
-function byMetrics(facts: Facts, seen: Seen, wanted: number): Verdict {
+function byMetrics(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const { replicas } = facts.pool;
     const aim = Math.max(wanted, facts.low);
     if (aim > replicas) return out(facts, seen, aim);
@@ -124,7 +124,7 @@ function byMetrics(facts: Facts, seen: Seen, wanted: number): Verdict {
 const driver = ({ signals }: Seen): Signal =>
     signals.reduce((most, signal) => (signal.ratio > most.ratio ? signal : most));
 
-function out(facts: Facts, seen: Seen, wanted: number): Verdict {
+function out(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const { pool, past, settings, nowMs } = facts;
     const { replicas } = pool;
     const { down, up } = seen.now;
@@ -162,11 +162,11 @@ function out(facts: Facts, seen: Seen, wanted: number): Verdict {
 }
 
 /** The fewest servers that one step leaves. */
-function shrunk({ pool: { replicas }, settings }: Facts): number {
+function shrunk({ pool: { replicas }, settings }: Circumstances): number {
     return replicas - Math.max(1, Math.floor(replicas * settings.shrink + 1e-9));
 }
 
-function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
+function shrink(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const { pool, past, settings, nowMs } = facts;
     const { replicas } = pool;
     const { text } = driver(seen);
@@ -205,7 +205,7 @@ function shrink(facts: Facts, seen: Seen, wanted: number): Verdict {
  */
 function fitting(
     least: number,
-    { pool: { replicas }, past: { changed }, nowMs }: Facts,
+    { pool: { replicas }, past: { changed }, nowMs }: Circumstances,
     { signals, longRatio }: Seen,
 ): number {
     const ratio = Math.max(longRatio, ...signals.map((signal) => signal.ratio));
@@ -223,7 +223,7 @@ const longestGapMs = 90_000;
  * Whether looks were made all the time. Each tells of `outSeconds` before it, so no gap may be much longer, but for a
  * timer's; and the first is as close to the start of the window as they are to each other.
  */
-function isWhole(times: readonly number[], { settings, nowMs }: Facts): boolean {
+function isWhole(times: readonly number[], { settings, nowMs }: Circumstances): boolean {
     const gaps = times.map((atMs, i) => (times[i + 1] ?? nowMs) - atMs);
     const longest = Math.max(...gaps);
     const first = (times[0] ?? Infinity) - (nowMs - settings.inSeconds * 1000);

@@ -3,7 +3,7 @@ import type { Look, Past, Pool } from "./model";
 import { answeredPerSecond, failedLooks, isSample, lastFull, type Seen } from "./signals";
 
 /** What the parts of a decision look at. */
-export interface Facts {
+export interface Circumstances {
     pool: Pool;
     past: Past;
     settings: AutoscaleSettings;
@@ -26,7 +26,7 @@ export function shortOf({ failing = 0 }: Seen): string[] {
 }
 
 /** Why nothing may be taken away now, whatever the load; `undefined`: it may. Completes "…, but ". */
-export function whyNotIn({ past, pool }: Facts, seen: Seen | undefined): string | undefined {
+export function whyNotIn({ past, pool }: Circumstances, seen: Seen | undefined): string | undefined {
     if (!seen || failedLooks(past.looks).length > 0) return "nothing is seen just now";
     const { now, failing, unknown } = seen;
     if (now.down > 0) return `${now.down} of ${now.up + now.down} servers are not UP`;
@@ -38,7 +38,7 @@ export function whyNotIn({ past, pool }: Facts, seen: Seen | undefined): string 
 }
 
 /** Whether the last change has come to its end, all of its servers are UP (a dead one is not waited for), and been given a moment to help. */
-export function isRested({ past: { changed, looks }, pool, settings, nowMs }: Facts): boolean {
+export function isRested({ past: { changed, looks }, pool, settings, nowMs }: Circumstances): boolean {
     if (!changed || nowMs - changed.atMs > settleMs) return true;
     const recent = looks
         .filter(isSample)
@@ -52,7 +52,10 @@ export function isRested({ past: { changed, looks }, pool, settings, nowMs }: Fa
  * least three tenths is. If not, what all of them wait for is elsewhere, such as a slow database: servers without end
  * would not help.
  */
-export function hasHelped({ past: { changed, looks }, settings, nowMs }: Facts, { isFull }: Seen): boolean {
+export function hasHelped(
+    { past: { changed, looks }, settings, nowMs }: Circumstances,
+    { isFull }: Seen,
+): boolean {
     if (!changed || !isFull || changed.to <= changed.from) return true;
     const { answered = answeredBefore(looks, settings, changed.atMs) } = changed;
     const now = answeredBefore(looks, settings, nowMs);

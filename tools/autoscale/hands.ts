@@ -8,9 +8,9 @@ import { readHistory } from "../history/read";
 import { readPlan } from "../plan/read";
 import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
-import type { Change, Values } from "./model";
+import type { ConfigChange, Values } from "./model";
 import { otherChanges } from "./other-changes";
-import { difference } from "./wanted";
+import { serverDifference } from "./wanted";
 
 /** Why a change was not made. */
 export interface Refusal {
@@ -28,14 +28,14 @@ export interface Hand {
     /** Before the config is read for a decision: what others have changed. @returns Why nothing can be decided now. */
     follow: () => Promise<string | undefined>;
     /** Before that, after it was killed in the middle of a change: what of it would be in the way of `follow`. */
-    takeBack: (change: Change) => Promise<void>;
+    takeBack: (change: ConfigChange) => Promise<void>;
     /** Where the servers are not those of the config: takes over what was applied elsewhere. @returns What that was. */
     adopt: () => Promise<string | undefined>;
     /**
      * @param message One line, for the history.
      * @param decidedOn What the config had when that was decided: where it has something else by now, others go first.
      */
-    apply: (change: Change, message: string, decidedOn: Values) => Promise<Refusal | undefined>;
+    apply: (change: ConfigChange, message: string, decidedOn: Values) => Promise<Refusal | undefined>;
 }
 
 /** Runs `pulumi up` here. Needs the token, the state and its passphrase. */
@@ -93,7 +93,7 @@ export function valuesOf(config: StackConfig): Values {
 }
 
 /** Whether the config has a change; one that somebody is just editing has none that is known. */
-export function hasChange(config: StackConfig, change: Change): boolean {
+export function hasChange(config: StackConfig, change: ConfigChange): boolean {
     try {
         const written = valuesOf(config);
         return isDeepStrictEqual({ ...written, ...change }, written);
@@ -106,9 +106,9 @@ export function hasChange(config: StackConfig, change: Change): boolean {
  * What was not applied must not be applied by the next run of somebody else; but what a person has written since then
  * stays.
  */
-export function putBack(config: StackConfig, change: Change, before: Values): void {
-    const written: Change = valuesOf(config);
-    const keys = (Object.keys(change) as (keyof Change)[]).filter((key) =>
+export function putBack(config: StackConfig, change: ConfigChange, before: Values): void {
+    const written: ConfigChange = valuesOf(config);
+    const keys = (Object.keys(change) as (keyof ConfigChange)[]).filter((key) =>
         isDeepStrictEqual(written[key], change[key]),
     );
     config.write(Object.fromEntries(keys.map((key) => [key, before[key]])));
@@ -119,5 +119,5 @@ async function serves(stack: string, wanted: Values): Promise<boolean> {
     const { servers } = await readOutputs(stack)
         .then(readHaproxy)
         .catch(() => ({ servers: undefined }));
-    return servers !== undefined && difference({ servers }, wanted) === undefined;
+    return servers !== undefined && serverDifference({ servers }, wanted) === undefined;
 }

@@ -3,7 +3,7 @@ import { duration } from "../cli/words";
 import type { ServerReading, TimedReading } from "../live/reading";
 import { backOff } from "./decide";
 import type { Memory } from "./memory";
-import type { Blind, Change } from "./model";
+import type { Blind, ConfigChange } from "./model";
 import { failedLooks } from "./signals";
 import type { Wanted } from "./wanted";
 
@@ -23,7 +23,7 @@ export function healing(
     look: TimedReading | Blind,
     { settings, retired }: Pick<Wanted, "settings" | "retired">,
     memory: Memory,
-): Omit<Healing, "slot"> & { change?: Change } {
+): Omit<Healing, "slot"> & { change?: ConfigChange } {
     const nowMs = look.atMs;
     if (!settings.heal || settings.paused || backOff(memory, nowMs)) return {};
     if ("reading" in look) {

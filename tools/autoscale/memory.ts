@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import type { Change, Past, Values } from "./model";
+import type { ConfigChange, Past, Values } from "./model";
 import type { Wanted } from "./wanted";
 
 /** What the autoscaler remembers of a stack. */
@@ -9,7 +9,7 @@ export interface Memory extends Past {
     /** What it last saw in the stack's config: when something differs, a person has changed it. */
     seen?: { replicas: number; config: string };
     /** A change that is being made. Who finds it at the start was killed in the middle of it. */
-    begun?: { change: Change; before: Values };
+    begun?: { change: ConfigChange; before: Values };
     /** Since when the servers have not been those of the config. */
     apartSinceMs?: number;
     /** When sick servers were replaced, in the last hour. */
@@ -18,7 +18,7 @@ export interface Memory extends Past {
     frontsHealedAtMs: readonly number[];
 }
 
-export const nothing: Memory = {
+export const emptyMemory: Memory = {
     looks: [],
     recommendations: [],
     failures: 0,
@@ -45,9 +45,9 @@ export function memoryFile(project: string, stack: string, isDryRun: boolean): s
 /** What can't be read is forgotten: the next minutes tell it again. */
 export function readMemory(file: string): Memory {
     try {
-        return { ...nothing, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
+        return { ...emptyMemory, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
     } catch {
-        return nothing;
+        return emptyMemory;
     }
 }
 
@@ -76,7 +76,7 @@ export const seenIn = ({
  */
 export function madeIn(
     { healedAtMs, frontsHealedAtMs }: Memory,
-    { replicas, retired, loadBalancerGeneration }: Change,
+    { replicas, retired, loadBalancerGeneration }: ConfigChange,
     from: number,
     atMs: number,
     answered?: number,

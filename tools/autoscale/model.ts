@@ -83,11 +83,11 @@ export interface Decision {
 }
 
 /** What the autoscaler changes in a stack's config, and nothing else. */
-export type Change = {
+export type ConfigChange = {
     replicas?: number;
     retired?: readonly number[];
     loadBalancerGeneration?: string;
 };
 
-/** What a {@link Change} may change, as the config has it. */
-export type Values = Required<Change>;
+/** What a {@link ConfigChange} may change, as the config has it. */
+export type Values = Required<ConfigChange>;

@@ -7,7 +7,7 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { Hand } from "./hands";
 import type { Blind } from "./model";
 import type { TimedReading } from "../live/reading";
-import { difference, type Wanted } from "./wanted";
+import { serverDifference, type Wanted } from "./wanted";
 
 /** How often the history is read, at most, for a change that was applied elsewhere, in seconds. */
 const adoptSeconds = 20;
@@ -60,7 +60,7 @@ export class Obstacles {
         wanted: Wanted,
         sinceMs = look.atMs,
     ): Promise<Obstacle | undefined> {
-        const apart = "reading" in look ? difference(look.reading, wanted) : undefined;
+        const apart = "reading" in look ? serverDifference(look.reading, wanted) : undefined;
         if (apart === undefined) return undefined;
         if (await this.adopt(look.atMs))
             return { ...obstacle("has taken over what was applied elsewhere"), sinceMs };

@@ -1,10 +1,13 @@
 import { commandNames, httpsCommandNames, types } from "../../lib/identity";
 import type { OtherChange, Plan } from "../plan/model";
-import { kindOf } from "../plan/risk";
-import type { Change } from "./model";
+import { kindOfChange } from "../plan/risk";
+import type { ConfigChange } from "./model";
 
 /** What a plan does beside what was asked for: in the folder's files, or in the state, is somebody else's change. */
-export function otherChanges({ settings, servers, loadBalancer, others }: Plan, change: Change): string[] {
+export function otherChanges(
+    { settings, servers, loadBalancer, others }: Plan,
+    change: ConfigChange,
+): string[] {
     // Its own settings are no droplet's.
     const strange = settings.filter(({ key }) => !(key in change) && !/^autoscale(\.|$)/.test(key));
     const replaced = servers.list.filter(({ action }) => action === "replace" || action === "update");
@@ -19,7 +22,7 @@ export function otherChanges({ settings, servers, loadBalancer, others }: Plan, 
 }
 
 const [commands, assignment] = [types.remoteCommand, types.reservedIpAssignment].map((type) =>
-    kindOf({ type, name: "" }),
+    kindOfChange({ type, name: "" }),
 );
 const scripts: string[] = [commandNames().script, httpsCommandNames().script];
 
@@ -28,7 +31,7 @@ const scripts: string[] = [commandNames().script, httpsCommandNames().script];
  * way to it. What a run that failed had yet to do there is done, too: what it should be, the settings say. Nothing is made
  * for the first time: a stack that was destroyed stays so.
  */
-function comesAlong({ action, kind, name }: OtherChange, change: Change): boolean {
+function comesAlong({ action, kind, name }: OtherChange, change: ConfigChange): boolean {
     const isNewFront = "loadBalancerGeneration" in change;
     const isChanged = action === "update" || action === "replace";
     if (kind === commands) return isChanged && (isNewFront || !scripts.includes(name));

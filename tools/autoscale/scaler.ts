@@ -10,11 +10,11 @@ import { answeredBefore } from "./guards";
 import { type Hand, hasChange, putBack } from "./hands";
 import { healing } from "./heal";
 import { forget, madeIn, type Memory, memoryFile, readMemory, seenIn, writeMemory } from "./memory";
-import type { Blind, Change, Decision, Pool } from "./model";
+import type { Blind, ConfigChange, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
 import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
-import { difference, readWanted, type Wanted } from "./wanted";
+import { serverDifference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
 const refusedSeconds = 60;
@@ -22,7 +22,7 @@ const refusedSeconds = 60;
 /** A decision, and the change that makes it true; `undefined`: none is to be made. */
 interface Step {
     decision: Decision;
-    change?: Change;
+    change?: ConfigChange;
 }
 
 /** What is done, and why: for people, and for the stack's history. */
@@ -169,7 +169,7 @@ export class Scaler {
         // What is pushed is the pipeline's to make.
         const isApplied =
             this.hand?.name === "commit" ||
-            ("reading" in look && difference(look.reading, wanted) === undefined);
+            ("reading" in look && serverDifference(look.reading, wanted) === undefined);
         const isMade = hasChange(this.config, change) && isApplied;
         if (!isMade) putBack(this.config, change, before);
         this.memory = {
@@ -206,7 +206,7 @@ export class Scaler {
         return { decision, change: { replicas: decision.replicas } };
     }
 
-    private act(hand: Hand, change: Change, what: string, wanted: Wanted): void {
+    private act(hand: Hand, change: ConfigChange, what: string, wanted: Wanted): void {
         const startedMs = Date.now();
         const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
         const { replicas, retired, loadBalancerGeneration } = wanted;

@@ -36,7 +36,7 @@ export function readWanted(config: StackConfig): Wanted {
 }
 
 /** Names of the servers of haproxy.cfg against those of the config; `undefined`: they are the same. */
-export function difference(
+export function serverDifference(
     { servers }: { servers: readonly { name: string }[] },
     { replicas, retired }: { replicas: number; retired: readonly number[] },
 ): string | undefined {

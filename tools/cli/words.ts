@@ -27,7 +27,7 @@ export function dollars(amount: number | null): string {
 }
 
 /** `+$12`, `-$6`, `±$0`. */
-export function difference(amount: number | null): string {
+export function costDifference(amount: number | null): string {
     if (amount === null) return "?";
     return `${amount > 0 ? "+" : amount < 0 ? "-" : "±"}${dollars(Math.abs(amount))}`;
 }

@@ -27,7 +27,7 @@ import { strangersIn } from "../plan/strangers";
 import { coloursFor } from "../cli/terminal";
 import { readCertificate } from "../live/certificate";
 import { readReleases } from "../live/releases";
-import { readUpdates } from "../live/updates";
+import { readPackageUpdates } from "../live/updates";
 import { types } from "../../lib/identity";
 
 /**
@@ -98,7 +98,7 @@ async function examine(stack: Stack): Promise<DriftReport> {
                     typeof applied === "string" ? applied : undefined,
                     stack.name,
                 );
-            const updates = async () => updatesDrift(await readUpdates(await outputs), stack.name);
+            const updates = async () => updatesDrift(await readPackageUpdates(await outputs), stack.name);
             differences.push(
                 ...(await part("the certificate", certificate)),
                 ...(await part("the content", releases)),

@@ -2,7 +2,7 @@ import { count } from "../cli/words";
 import { onLoadBalancer } from "./ssh";
 import { type StackOutputs } from "../pulumi/run";
 
-export interface Update {
+export interface PackageUpdate {
     name: string;
     from: string;
     to: string;
@@ -12,7 +12,7 @@ export interface Update {
 }
 
 export interface Updates {
-    packages: Update[];
+    packages: PackageUpdate[];
     rebootDue: boolean;
     /** How old apt's lists are, of which all of this is known, in hours. */
     listsHours: number;
@@ -38,7 +38,7 @@ apt list --upgradable 2>/dev/null
 `;
 
 /** Asks the load balancer over SSH. @throws as {@link onLoadBalancer} */
-export async function readUpdates(outputs: StackOutputs): Promise<Updates> {
+export async function readPackageUpdates(outputs: StackOutputs): Promise<Updates> {
     return parseUpdates(await onLoadBalancer(outputs, ask));
 }
 

@@ -5,7 +5,7 @@ import { compareTexts, dollars, some } from "../cli/words";
 import type { ResourceState } from "../pulumi/preview";
 import type { Change } from "./changes";
 import type { OtherChange } from "./model";
-import { kindOf } from "./risk";
+import { kindOfChange } from "./risk";
 
 /** What changes that is neither a droplet of the site nor only a record in the state. */
 export function listOthers(changes: readonly Change[]): OtherChange[] {
@@ -26,7 +26,7 @@ export function listOthers(changes: readonly Change[]): OtherChange[] {
         const what = isOfAlerts(change.urn)
             ? alertDifference(change)
             : reasons.flatMap((input) => (input === "inboundRules" ? inboundDifference(change) : [input]));
-        return [{ action, kind: kindOf(change), name, what }];
+        return [{ action, kind: kindOfChange(change), name, what }];
     });
 }
 

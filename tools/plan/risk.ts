@@ -69,7 +69,7 @@ const resourceKinds: Record<string, Kind> = {
 const adminHostKind = "admin host";
 
 /** In words: `firewall`; the engine's type for what this program does not make. */
-export function kindOf(change: Pick<Change, "type" | "name">): string {
+export function kindOfChange(change: Pick<Change, "type" | "name">): string {
     return isAdminHost(change) ? adminHostKind : (resourceKinds[change.type]?.kind ?? change.type);
 }
 

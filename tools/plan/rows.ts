@@ -1,6 +1,6 @@
 import { commandNames, httpsCommandNames, names, readyName } from "../../lib/identity";
 import type { DropletAction, LeftDroplet, OtherChange, Plan } from "./model";
-import { about, arrow, count, difference, dollars } from "../cli/words";
+import { about, arrow, count, costDifference, dollars } from "../cli/words";
 import { leftoverName } from "../live/left";
 
 /** A line of the plan's table: things to which the same happens for the same reason. */
@@ -127,7 +127,7 @@ function isSaid({ kind, name, action }: OtherChange, loadBalancer: DropletAction
 export function figuresOf(plan: Plan): [string, string][] {
     if (!plan.changes) return [];
     const { monthlyCost: cost, lostRequests: loss } = plan;
-    const change = cost.difference === 0 ? "" : ` (${difference(cost.difference)})`;
+    const change = cost.difference === 0 ? "" : ` (${costDifference(cost.difference)})`;
     const config = plan.settings.map(
         ({ key, before, after }) => `${key} ${before ?? "(none)"} → ${after ?? "(none)"}`,
     );

@@ -4,7 +4,7 @@ import type { DropletCount } from "../plan/room";
 import { holdDuring, type PoolChanges } from "./batches";
 import type { Leftover } from "../pulumi/state";
 
-export interface Situation {
+export interface RolloutState {
     whole: PoolChanges;
     /** The preview while every server that serves is held: the same one where none would be replaced. */
     first: PoolChanges;
@@ -26,7 +26,7 @@ export interface Step {
  *
  * @throws Error for a change that `hold` does not hold back.
  */
-export function planSteps({ whole, first, leftovers, batches }: Situation): Step[] {
+export function planSteps({ whole, first, leftovers, batches }: RolloutState): Step[] {
     const hold = holdDuring(batches, -1);
     const unheld = first.replaced.filter((slot) => hold.includes(slot));
     if (unheld.length > 0) {
@@ -47,7 +47,7 @@ export function planSteps({ whole, first, leftovers, batches }: Situation): Step
 }
 
 export function dropletsNeeded(
-    { first, leftovers, batches }: Situation,
+    { first, leftovers, batches }: RolloutState,
     steps: readonly Step[],
 ): Pick<DropletCount, "first" | "replaced"> {
     const leaving = leftovers.filter(({ type }) => type === types.droplet).length;
@@ -60,7 +60,7 @@ export function dropletsNeeded(
     };
 }
 
-export function announcement({ first, leftovers, batches }: Situation, steps: readonly Step[]): string[] {
+export function announcement({ first, leftovers, batches }: RolloutState, steps: readonly Step[]): string[] {
     const lines: string[] = [];
     if (steps.length > batches.length) {
         const what = [

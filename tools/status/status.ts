@@ -27,7 +27,7 @@ import { dollars } from "../cli/words";
 import { readOutputs } from "../pulumi/run";
 import { readState, type StackState } from "../pulumi/state";
 import { coloursFor } from "../cli/terminal";
-import { describeUpdates, readUpdates, takeUpdates, type Updates } from "../live/updates";
+import { describeUpdates, readPackageUpdates, takeUpdates, type Updates } from "../live/updates";
 
 /** The servers of a stack, as DigitalOcean and as HAProxy see them. Changes nothing. */
 export async function status(name: string): Promise<void> {
@@ -39,7 +39,7 @@ export async function status(name: string): Promise<void> {
     ]);
     const [live, updates, certificate, releases] = await Promise.all([
         readLive(stack, state, listDroplets(stack.prefix, state)),
-        readUpdates(outputs).catch((error: unknown) => error as Error),
+        readPackageUpdates(outputs).catch((error: unknown) => error as Error),
         readCertificate(outputs).catch((error: unknown) => error as Error),
         readReleases(outputs).catch((error: unknown) => error as Error),
     ]);

@@ -17,7 +17,7 @@ export interface InstallOptions {
 }
 
 /** What the units have of this machine. */
-export interface Place {
+export interface ThisMachine {
     /** The checkout. */
     folder: string;
     user: string;
@@ -47,7 +47,7 @@ export const unitOf = (stack: string, timer: boolean): string =>
  */
 export function unitFiles(
     { stack, apply, timer = false, metricsPort }: InstallOptions,
-    place: Place,
+    place: ThisMachine,
 ): UnitFile[] {
     for (const word of Object.values(place) as string[])
         if (/["\\$\n]/.test(word))
@@ -69,7 +69,7 @@ export function unitFiles(
     ];
 }
 
-function filled(template: string, place: Place): string {
+function filled(template: string, place: ThisMachine): string {
     const read = (name: string) => readFileSync(path.join(__dirname, name), "utf8");
     // In a unit, % begins a specifier.
     const words = Object.entries(place) as [string, string][];
