@@ -100,6 +100,22 @@ export function wrongImports(imports: Imports): string[] {
     });
 }
 
+/** Exported names of the program, of policy/ and tools/ that more than one file has, with those files. */
+export function namesakes(): string[] {
+    const found = new Map<string, string[]>();
+    for (const file of readImports().keys()) {
+        if (file.startsWith("sandbox/")) continue;
+        const text = readFileSync(path.join(root, file), "utf8");
+        for (const [, name = ""] of text.matchAll(
+            /^export (?:async )?(?:function|const|class|interface|type) (\w+)/gm,
+        ))
+            found.set(name, [...(found.get(name) ?? []), file]);
+    }
+    return [...found]
+        .filter(([, files]) => new Set(files).size > 1)
+        .map(([name, files]) => `${name}: ${files.join(", ")}`);
+}
+
 /** Circles of files that import each other, each once. */
 export function circles(imports: Imports): string[] {
     const done = new Set<string>();

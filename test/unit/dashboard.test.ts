@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { readAutoscale } from "../../lib/autoscale-settings";
 import type { HistoryEntry } from "../../tools/history/entries";
 import { Board } from "../../tools/dashboard/board";
-import { clock, figure, span, when } from "../../tools/dashboard/page/words";
+import { clockAt, figure, span, when } from "../../tools/dashboard/page/words";
 import { keptSeconds, mostPoints, type Point, Points, thinned } from "../../tools/dashboard/points";
 import { eventLine, mergeEvents, runEvent } from "../../tools/history/events";
 import { pointOf } from "../../tools/dashboard/sample";
@@ -192,8 +192,8 @@ describe("words of the page", () => {
         expect(span(5 * 3_600_000 + 61_000)).toBe("5 h 1 min");
         expect(span(49 * 3_600_000)).toBe("2 days");
         const at = new Date(2026, 0, 2, 14, 2, 10).getTime();
-        expect(clock(at, at)).toBe("14:02:10");
-        expect(clock(at - 86_400_000, at)).toBe("1 Jan 14:02:10");
+        expect(clockAt(at, at)).toBe("14:02:10");
+        expect(clockAt(at - 86_400_000, at)).toBe("1 Jan 14:02:10");
         expect(when({ atMs: at, endMs: at + 22_000 }, at + 142_000)).toBe(
             "14:02:10, took 22 s, 2 min 0 s ago",
         );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { circles, mayImport, picture, readImports, roomOf, wrongImports } from "../imports.mts";
+import { circles, mayImport, namesakes, picture, readImports, roomOf, wrongImports } from "../imports.mts";
 
 const imports = readImports();
 
@@ -10,6 +10,10 @@ describe("imports", () => {
 
     it("make no circle", () => {
         expect(circles(imports)).toEqual([]);
+    });
+
+    it("never mean two things by one name", () => {
+        expect(namesakes()).toEqual([]);
     });
 
     it("are those of every room, and each room's place is known", () => {

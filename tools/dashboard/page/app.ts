@@ -14,7 +14,7 @@ import {
     showHeadline,
     showServers,
 } from "./parts";
-import { clock, percent, span } from "./words";
+import { clockAt, percent, span } from "./words";
 
 let points = new Points();
 let events: Messages["events"] = [];
@@ -115,7 +115,7 @@ function makeCharts({ autoscale }: View): void {
 }
 
 function sayMoment(point: Point | undefined): void {
-    setText(byId("moment"), point ? `at ${clock(point.atMs, nowMs())}` : "");
+    setText(byId("moment"), point ? `at ${clockAt(point.atMs, nowMs())}` : "");
 }
 
 function shownMs(): number {
@@ -186,7 +186,7 @@ function showLive({ haproxy, stack, headline }: View, now: number): void {
             `▲ the dashboard has ended, ${span(Date.now() - (silentSinceMs ?? 0))} ago: \`make dashboard\` again, and this goes on`,
         );
     else if (now - lookedMs > staleMs)
-        setText(live, `▲ last look ${span(now - lookedMs)} ago, at ${clock(lookedMs, now)}`);
+        setText(live, `▲ last look ${span(now - lookedMs)} ago, at ${clockAt(lookedMs, now)}`);
     else setText(live, `● live, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
     document.title = `${{ ok: "✓", note: "●", bad: "▲" }[headline.level]} ${stack}: ${headline.title.replaceAll("`", "")}`;
 }

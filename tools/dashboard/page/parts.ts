@@ -3,7 +3,7 @@ import { capital, count } from "../../cli/words";
 import type { PoolEvent } from "../../live/events";
 import type { Point } from "../points";
 import type { ServerView, View } from "../view";
-import { clock, figure, percent, span, when } from "./words";
+import { clockAt, figure, percent, span, when } from "./words";
 
 export const byId = (id: string): HTMLElement => {
     const found = document.getElementById(id);
@@ -109,7 +109,7 @@ export function showServers(view: View, nowMs: number): void {
         const { generation, appliedAtMs, connections, maxConnections, streams } = haproxy;
         const file = generation ? `haproxy.cfg ${generation}` : "a haproxy.cfg that is not ours";
         const parts = [
-            `HAProxy runs ${file}, applied ${clock(appliedAtMs, nowMs)}`,
+            `HAProxy runs ${file}, applied ${clockAt(appliedAtMs, nowMs)}`,
             `${connections.toLocaleString("en")} of ${maxConnections.toLocaleString("en")} connections`,
             count(streams, "WebSocket or event stream").replace(
                 "WebSocket or event streams",
@@ -147,10 +147,10 @@ export function showEvents(
         const what = setCode(make("span", "", "what"), capital(event.what));
         what.append(" ", make("span", stateOf(event, nowMs), "state"));
         const number = numbers.get(event.id);
-        const details = (event.details ?? []).map(({ atMs, text }) => `${clock(atMs, nowMs)} ${text}`);
+        const details = (event.details ?? []).map(({ atMs, text }) => `${clockAt(atMs, nowMs)} ${text}`);
         button.append(
             make("span", number === undefined ? "" : String(number), number === undefined ? "" : "number"),
-            make("time", clock(event.atMs, nowMs)),
+            make("time", clockAt(event.atMs, nowMs)),
             what,
             ...[event.why, ...details].filter(Boolean).map((text) => make("span", text, "more")),
         );

@@ -6,7 +6,7 @@ const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 /** `14:02:10`, or `29 Nov 14:02:10` where that is not today. */
-export const clock = (atMs: number, nowMs: number): string =>
+export const clockAt = (atMs: number, nowMs: number): string =>
     day(atMs) === day(nowMs) ? time.format(atMs) : `${date.format(atMs)} ${time.format(atMs)}`;
 
 /** `3 min 2 s`, `5 h 10 min`, `3 days`. */
@@ -21,7 +21,7 @@ export function span(milliseconds: number): string {
 /** When something was, how long it took, and how long ago that is. */
 export function when(event: { atMs: number; endMs?: number }, nowMs: number): string {
     const { atMs, endMs } = event;
-    const began = clock(atMs, nowMs);
+    const began = clockAt(atMs, nowMs);
     if (endMs === undefined) return `since ${began}, for ${span(nowMs - atMs)}`;
     const took = endMs - atMs >= 1000 ? `, took ${span(endMs - atMs)}` : "";
     return `${began}${took}, ${span(nowMs - endMs)} ago`;
