@@ -7,7 +7,10 @@ import { hostScript, oneWord } from "../host-script";
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
 
 /** The script that installs a certificate, one of the user's own or one that it gets from an authority. */
-export const certificateScript = hostScript("certificate", `${read("certificate.sh")}\n${read("acme.sh")}`);
+export const certificateScript = hostScript(
+    "certificate",
+    ["certificate.sh", "acme.sh", "commands.sh"].map(read).join("\n"),
+);
 
 /** What to order, and from whom. */
 export interface Order {

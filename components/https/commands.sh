@@ -1,0 +1,111 @@
+# The last part of certificate.sh: what asks the authority and when, and the script's arguments; see commands.ts.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+# --- when ------------------------------------------------------------------------------------------------------------
+
+# The script itself knows when it is time.
+write_units() {
+    cat >/etc/systemd/system/dropscale-certificate.service <<END
+[Unit]
+Description=Gets and renews the certificate of the site
+[Service]
+Type=oneshot
+ExecStart=$(realpath "$0") renew
+END
+    cat >/etc/systemd/system/dropscale-certificate.timer <<END
+[Timer]
+OnActiveSec=1min
+OnBootSec=1min
+OnUnitInactiveSec=1min
+AccuracySec=10s
+[Install]
+WantedBy=timers.target
+END
+    chmod 644 /etc/systemd/system/dropscale-certificate.*
+    systemctl daemon-reload 9>&-
+}
+
+before() {
+    local name
+    local -a lost=()
+    prepare
+    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
+    systemctl enable --quiet --now dropscale-certificate.timer 9>&-
+    if obtain; then
+        note ok ''
+        say "certificate for ${names[*]}"
+        return
+    fi
+    note waits "$why"
+    for name in $(uncertified); do
+        if leads_here "$name" && curl --silent --head --max-time 10 --output /dev/null "https://$name/"; then lost+=("$name"); fi
+    done
+    ((${#lost[@]} == 0)) || fail "https://${lost[0]}/ works now, and this load balancer has no certificate for ${lost[*]}:" \
+        "$why." "The address does not move here. Run 'pulumi up' again once that is fixed, or copy $PEM of the old load" \
+        'balancer to this one, for root alone, and run it then.'
+    say "no certificate yet: $why"
+}
+
+after() { # seconds
+    local deadline=$((SECONDS + $1)) refused='' warning=''
+    prepare
+    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
+    until obtain; do
+        note waits "$why"
+        # What the authority has refused it refuses again, and counts.
+        if [[ -n $refused ]] || ((SECONDS >= deadline)); then
+            warning="warning: no certificate yet for $(uncertified | paste -sd ' '): $why."
+            break
+        fi
+        sleep 5
+    done
+    if [[ -z $(uncertified) ]]; then note ok ''; fi
+    if [[ -n $(certified) ]]; then tell; fi
+    # Last: it is what stays to be seen.
+    if [[ -n $warning ]]; then
+        say "$warning They are served over HTTP; the certificate will come by itself once that is fixed: see make status."
+    fi
+}
+
+# What is served, in one line of JSON.
+tell() {
+    printf '{"names":["%s"],"issuer":"%s","notAfter":"%s","fingerprint":"%s"}\n' \
+        "$(certified | paste -sd ' ' | sed 's/ /","/g')" \
+        "$(openssl x509 -noout -issuer -nameopt sep_multiline,utf8 -in "$PEM" | sed -n 's/^ *CN=//p' | for_json)" \
+        "$(date --utc --date="@$(moment enddate)" +%FT%T.000Z)" "$(fingerprint <"$PEM")"
+}
+
+# After a failure it tries again in 2 minutes, then 4, …, at most 12 hours: authorities count what fails.
+renew() {
+    local refused='' wait=0 due=0
+    if ! grep -qF "$PEM" "$CFG"; then # HTTPS was taken off
+        systemctl disable --now dropscale-certificate.timer
+        return
+    fi
+    exec 9<>"$LOCK"
+    flock --nonblock 9 || return 0
+    read_settings || return 0
+    if [[ -f $ACME/next ]]; then { read -r due && read -r wait; } <"$ACME/next"; fi
+    if (($(now) < due)); then return; fi
+    trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
+    if obtain; then
+        rm -f "$ACME/next"
+        note ok ''
+        return
+    fi
+    wait=$((wait == 0 ? 120 : 2 * wait > 43200 ? 43200 : 2 * wait))
+    printf '%s\n' "$(($(now) + wait))" "$wait" >"$ACME/next"
+    note failed "$why"
+    say "no certificate: $why. Next try in $wait s."
+}
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+readonly USAGE="usage: $0 stage install NAME... | stage order EMAIL SERVER THUMBPRINT NAME... | apply WORD | before |
+    after SECONDS | renew"
+case ${1-}:${2-}:$# in
+stage:install:2 | stage:order:[1-5]) fail "$USAGE" ;;
+stage:install:* | stage:order:*) shift && stage "$@" ;;
+apply:*:2 | before::1 | after:*:2 | renew::1) "$@" ;;
+*) fail "$USAGE" ;;
+esac
