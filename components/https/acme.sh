@@ -135,5 +135,11 @@ make_up() {
 
 install_lego() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=120 update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends lego
+    local try=0
+    # It does not wait for the lists, which apt-daily has at times.
+    until apt-get update -q; do
+        ((try++ < 12)) || return 1
+        sleep 10
+    done
+    apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends lego
 }
