@@ -75,9 +75,11 @@ tell() {
         "$(date --utc --date="@$(moment enddate)" +%FT%T.000Z)" "$(fingerprint <"$PEM")"
 }
 
+readonly LONGEST_WAIT=43200 # seconds
+
 # After a failure it tries again in 2 minutes, then 4, …, at most 12 hours: authorities count what fails.
 renew() {
-    local refused='' wait=0 due=0
+    local refused='' wait=0 due=0 left
     if ! grep -qF "$PEM" "$CFG"; then # HTTPS was taken off
         systemctl disable --now dropscale-certificate.timer
         return
@@ -86,14 +88,16 @@ renew() {
     flock --nonblock 9 || return 0
     read_settings || return 0
     if [[ -f $ACME/next ]]; then { read -r due && read -r wait; } <"$ACME/next"; fi
-    if (($(now) < due)); then return; fi
+    left=$((due - $(now)))
+    # A later one is of a clock that was wrong.
+    if ((left > 0 && left <= LONGEST_WAIT)); then return; fi
     trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
     if obtain; then
         rm -f "$ACME/next"
         note ok ''
         return
     fi
-    wait=$((wait == 0 ? 120 : 2 * wait > 43200 ? 43200 : 2 * wait))
+    wait=$((wait == 0 ? 120 : 2 * wait > LONGEST_WAIT ? LONGEST_WAIT : 2 * wait))
     printf '%s\n' "$(($(now) + wait))" "$wait" >"$ACME/next"
     note failed "$why"
     say "no certificate: $why. Next try in $wait s."
