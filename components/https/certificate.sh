@@ -46,7 +46,8 @@ prepare() {
         command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: apt-get install $tool."
     done
     exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
-    flock --wait 120 9 || fail 'another run has been changing the certificate for 120 s, nothing was changed.'
+    # As long as the timer may be at the authority, and more.
+    flock --wait 300 9 || fail 'another run has been changing the certificate for 300 s, nothing was changed.'
     mkdir -p "${PEM%/*}"
     trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
 }
