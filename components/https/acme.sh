@@ -102,10 +102,12 @@ obtain() {
         why="the authority gives none for ${here[*]}: $why"
         return 1
     fi
-    (take_new "${here[@]}") || { why='HAProxy does not take the new certificate' && refused=yes && return 1; }
-    printf '%s %s\n' "$(fingerprint <"$PEM")" "$server" >"$ACME/issued"
+    (take_new record_issued "${here[@]}") || { why='HAProxy does not take the new certificate' && refused=yes && return 1; }
     ((${#elsewhere[@]} == 0))
 }
+
+# Before the file is in its place: whatever ends the run then, it is known for what it is, or another one is ordered.
+record_issued() { printf '%s %s\n' "$(fingerprint <"$PEM.new")" "$server" >"$ACME/issued"; }
 
 # What to order, in a file; nothing is asked of the authority yet.
 order_certificate() { # EMAIL SERVER THUMBPRINT NAME...

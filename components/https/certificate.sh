@@ -119,12 +119,13 @@ certify() { # names
 
 # --- the steps -------------------------------------------------------------------------------------------------------
 
-# PEM.new becomes what is served.
-take_new() { # names
-    local served='' words
+# PEM.new becomes what is served. The command keeps where it is from, once it is known to be good and before it is there.
+take_new() { # command names
+    local served='' words from=$1
+    shift
     check_new
     if is_served; then served=yes && give_to_haproxy; fi
-    words=$(sync "$PEM.new" 2>&1 && mv -T "$PEM.new" "$PEM" 2>&1 && sync "${PEM%/*}" 2>&1) ||
+    words=$(sync "$PEM.new" 2>&1 && "$from" 2>&1 && mv -T "$PEM.new" "$PEM" 2>&1 && sync "${PEM%/*}" 2>&1) ||
         fail "$PEM could not be written: $words"
     certify "$@"
     say "installed: $(openssl x509 -noout -enddate -in "$PEM"), for $*"
@@ -132,10 +133,12 @@ take_new() { # names
 }
 
 install_certificate() { # names
-    rm -f "$ACME/settings" # an authority is asked no more
     cat >"$PEM.new" || fail "$PEM.new could not be written, nothing was changed."
-    take_new "$@"
+    take_new ask_no_more "$@"
 }
+
+# No authority, that is.
+ask_no_more() { rm -f "$ACME/settings"; }
 
 highest_number() {
     { cat "$STAGED/newest" 2>/dev/null || echo 0; cd "$STAGED" && printf '%s\n' *.step; } | sed 's/[^0-9].*//' | sort --numeric-sort | tail -n 1
