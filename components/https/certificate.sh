@@ -7,8 +7,8 @@
 #                                               host names
 #       order EMAIL SERVER THUMBPRINT NAME...   keeps what to order, and from which authority (ACME); the secret is the account
 #                                               key; until there is a certificate, a made-up one stands in
-#   before            gets it before the address moves here, if the names lead to another load balancer of this stack; fails
-#                     where HTTPS that works would end
+#   before ADDRESS    gets it before this address moves here, if the names lead to another load balancer of this stack; fails
+#                     where HTTPS that works there would end
 #   after SECONDS     waits for it so long; tells what it is in a line of JSON, and what is missing
 #   renew             gets what is missing or due; for the timer
 #
@@ -19,7 +19,8 @@
 # the stack for any other.
 #
 # HAProxy gets it over its socket, without a reload, and the file is what the next start reads. A handshake proves which
-# one is served. Of a certificate that is refused nothing stays: the old one goes on.
+# one is served; what an authority is asked for begins with that, so that a file that somebody brings is served, too. Of a
+# certificate that is refused nothing stays: the old one goes on.
 # stdout is the log; stderr says why nothing was changed.
 set -uo pipefail
 export LC_ALL=C
@@ -70,8 +71,12 @@ check_new() {
 # Commands to the worker that serves; nothing where none answers.
 haproxy_says() { timeout 10 socat -t 10 - "UNIX-CONNECT:$SOCKET" 2>/dev/null; }
 
-# Whether HAProxy serves this file already: before the haproxy.cfg that names it is applied, it does not.
-is_served() { haproxy_says <<<"show ssl cert $PEM" | grep -qxF "Filename: $PEM"; }
+# Whether HAProxy serves this file, or should: silence is no reason to go without it. It need not before the haproxy.cfg
+# that names it is applied, nor while it is stopped: then it reads the file as it starts.
+is_served() {
+    grep -qF " crt $PEM " "$CFG" && systemctl is-active haproxy >/dev/null &&
+        [[ $(haproxy_says <<<"show ssl cert $PEM") != *"Can't display the certificate"* ]]
+}
 
 # An empty line would end the text.
 give_to_haproxy() {
@@ -80,7 +85,7 @@ give_to_haproxy() {
     if [[ $words == *'ransaction '* ]]; then words+=$(haproxy_says <<<"commit ssl cert $PEM"); fi
     if [[ $words == *Success!* ]]; then return; fi
     haproxy_says <<<"abort ssl cert $PEM" >/dev/null
-    fail 'HAProxy refuses the certificate, the old one goes on:' "$(tr '\n' ' ' <<<"$words")"
+    fail 'HAProxy refuses the certificate, the old one goes on:' "$(tr '\n' ' ' <<<"${words:-$SOCKET does not answer}")"
 }
 
 # The fingerprint of what a visitor gets who asks for this name.
@@ -89,6 +94,8 @@ shown() {
     port=$(sed -n 's/^ *bind :\([0-9]*\) ssl .*/\1/p' "$CFG" | head -n 1)
     timeout 10 openssl s_client -connect "127.0.0.1:$port" -servername "$1" </dev/null 2>/dev/null | fingerprint
 }
+
+is_shown() { [[ $(shown "$1") == "$(fingerprint <"$PEM")" ]]; } # name
 
 # A reload that was under way may have read the old file: then once more.
 expect_shown() { # name

@@ -25,46 +25,89 @@ END
     systemctl daemon-reload 9>&-
 }
 
-before() {
-    local name
-    local -a lost=()
+begin() {
     prepare
     read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
+    serve_file
+}
+
+# HAProxy gets the file where a handshake shows another one, and sends those names to HTTPS that the file is for: somebody
+# may have brought it, a run may have been cut off, or HAProxy may have been silent.
+serve_file() {
+    local -a valid
+    if ! is_served; then return; fi
+    if ! is_shown "${names[0]}"; then
+        cp "$PEM" "$PEM.new" && (check_new && give_to_haproxy) || return
+        say "HAProxy showed another certificate than $PEM: it has this one now"
+    fi
+    mapfile -t valid < <(certified)
+    if [[ ${valid[*]} != "$(paste -sd ' ' "$CERTIFIED" 2>/dev/null)" ]]; then certify "${valid[@]}"; fi
+}
+
+before() { # address
+    local address=$1
+    local -a lost=()
+    begin
     systemctl enable --quiet --now dropscale-certificate.timer 9>&-
-    if obtain; then
+    if obtain && is_shown "${names[0]}"; then
         note ok ''
         say "certificate for ${names[*]}"
         return
     fi
+    because_not_shown
     note waits "$why"
-    for name in $(uncertified); do
-        if leads_here "$name" && curl --silent --head --max-time 10 --output /dev/null "https://$name/"; then lost+=("$name"); fi
-    done
+    mapfile -t lost < <(names_to_lose)
     ((${#lost[@]} == 0)) || fail "https://${lost[0]}/ works now, and this load balancer has no certificate for ${lost[*]}:" \
         "$why." "The address does not move here. Run 'pulumi up' again once that is fixed, or copy $PEM of the old load" \
-        'balancer to this one, for root alone, and run it then.'
-    say "no certificate yet: $why"
+        "balancer to this one, for root alone, and run it then. An old one that had a certificate of your own does not answer" \
+        'the authority: undo what replaces it, and replace it in a run of its own.' \
+        "A name that is to be served no more: take it out of 'domains'."
+    say "no new certificate yet: $why"
 }
+
+because_not_shown() {
+    if ! is_shown "${names[0]}"; then because "a handshake with HAProxy does not show $PEM"; fi
+}
+
+# Those of the names with which HTTPS works at the address now, and would not work here.
+names_to_lose() {
+    local -a none
+    if [[ $(own_address) == "$address" ]]; then return; fi
+    mapfile -t none < <(if is_shown "${names[0]}"; then uncertified; else printf '%s\n' "${names[@]}"; fi)
+    those_that works_there "${none[@]}"
+}
+
+# Whether visitors who come by the address trust what it shows, wherever DNS leads them just now.
+works_there() { curl --silent --head --max-time 10 --output /dev/null --resolve "$1:443:$address" "https://$1/"; } # name
 
 after() { # seconds
     local deadline=$((SECONDS + $1)) refused='' warning=''
-    prepare
-    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
+    begin
     until obtain; do
         note waits "$why"
         # What the authority has refused it refuses again, and counts.
         if [[ -n $refused ]] || ((SECONDS >= deadline)); then
-            warning="warning: no certificate yet for $(uncertified | paste -sd ' '): $why."
+            warning=$(warning_of "$why")
             break
         fi
         sleep 5
     done
-    if [[ -z $(uncertified) ]]; then note ok ''; fi
+    if [[ -z $warning ]]; then note ok ''; fi
     if [[ -n $(certified) ]]; then tell; fi
     # Last: it is what stays to be seen.
-    if [[ -n $warning ]]; then
-        say "$warning They are served over HTTP; the certificate will come by itself once that is fixed: see make status."
+    if [[ -n $warning ]]; then say "$warning"; fi
+}
+
+warning_of() { # reason
+    local none
+    none=$(uncertified | paste -sd ' ')
+    if [[ -z $none ]]; then
+        say "warning: no new certificate yet: $1. The present one is served until it ends; the new one will come by itself" \
+            'once that is fixed: see make status.'
+        return
     fi
+    say "warning: no certificate yet for $none: $1. They are served over HTTP; the certificate will come by itself once that" \
+        'is fixed: see make status.'
 }
 
 # What is served, in one line of JSON.
@@ -79,7 +122,7 @@ readonly LONGEST_WAIT=43200 # seconds
 
 # After a failure it tries again in 2 minutes, then 4, …, at most 12 hours: authorities count what fails.
 renew() {
-    local refused='' wait=0 due=0 left
+    local wait=0 due=0 left
     if ! grep -qF "$PEM" "$CFG"; then # HTTPS was taken off
         systemctl disable --now dropscale-certificate.timer
         return
@@ -87,11 +130,12 @@ renew() {
     exec 9<>"$LOCK"
     flock --nonblock 9 || return 0
     read_settings || return 0
+    trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
+    serve_file
     if [[ -f $ACME/next ]]; then { read -r due && read -r wait; } <"$ACME/next"; fi
     left=$((due - $(now)))
     # A later one is of a clock that was wrong.
     if ((left > 0 && left <= LONGEST_WAIT)); then return; fi
-    trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
     if obtain; then
         rm -f "$ACME/next"
         note ok ''
@@ -105,11 +149,11 @@ renew() {
 
 # --- the steps -------------------------------------------------------------------------------------------------------
 
-readonly USAGE="usage: $0 stage install NAME... | stage order EMAIL SERVER THUMBPRINT NAME... | apply WORD | before |
-    after SECONDS | renew"
+readonly USAGE="usage: $0 stage install NAME... | stage order EMAIL SERVER THUMBPRINT NAME... | apply WORD |
+    before ADDRESS | after SECONDS | renew"
 case ${1-}:${2-}:$# in
 stage:install:2 | stage:order:[1-5]) fail "$USAGE" ;;
 stage:install:* | stage:order:*) shift && stage "$@" ;;
-apply:*:2 | before::1 | after:*:2 | renew::1) "$@" ;;
+apply:*:2 | before:*:2 | after:*:2 | renew::1) "$@" ;;
 *) fail "$USAGE" ;;
 esac

@@ -49,9 +49,9 @@ export function applyCertificate(word: string): string {
     return `timeout --kill-after=10 ${lockSeconds + 480} ${certificateScript.path} apply ${oneWord(word.trim())}`;
 }
 
-/** Gets the certificate on a load balancer that has not the address yet, where another one of the stack has it. */
-export function certificateBefore(loadBalancerId: string, order: Order): string {
-    return run(lockSeconds + 480, ["before"], loadBalancerId, order);
+/** Gets the certificate on a load balancer that has not the reserved IP yet, where another one of the stack has it. */
+export function certificateBefore(loadBalancerId: string, order: Order, reservedIp: string): string {
+    return run(lockSeconds + 480, ["before", reservedIp], loadBalancerId, order);
 }
 
 /** Waits for the certificate, and tells what it is; what is missing after so many seconds is a warning. */

@@ -175,7 +175,7 @@ describe.each([
             / stage order me@example\.com https:\S+ [\w-]{43} www\.example\.com example\.com # load balancer \d+$/,
         );
         expect(command("https-before")).toMatch(
-            / before # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
+            / before 127\.64\.1\.1 # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
         );
         expect(command("https-after")).toMatch(/ after 120 # load balancer \d+ /);
         const [, print] = / ([\w-]{43}) /.exec(command("https-staged")) ?? [];
