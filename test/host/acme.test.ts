@@ -124,14 +124,14 @@ describe("a certificate of an authority", () => {
     });
 
     test.each([
-        ["the authority is asked", "lego 1"],
-        ["HAProxy has been told, and not to use it", "socat 3"],
-        ["HAProxy has the new one, and the file the old one", "sync 1"],
-        ["the file has it, too", "mv 1 after"],
-        ["all has been done but telling", "mv 3"],
+        ["the authority is asked", "lego 1", "orders another"],
+        ["HAProxy has been told, and not to use it", "socat 3", "orders another"],
+        ["HAProxy has the new one, and the file the old one", "sync 1", "orders another"],
+        ["the file has it, too", "mv 1 after", "keeps it"],
+        ["all has been done but telling", "mv 3", "keeps it"],
     ])(
         "is renewed by the next run after one that was killed when %s; the site has one all the time",
-        async (_, moment) => {
+        async (_, moment, next) => {
             await run("rm /etc/dropscale/acme/issued; : >/run/calls");
             const before = await shown();
             await run(`echo ${moment} >/run/kill-at`);
@@ -148,6 +148,7 @@ describe("a certificate of an authority", () => {
             expect(await script("renew")).toMatchObject({ code: 0, stderr: "" });
             expect([await shown(), (await status()).result]).toEqual([await issued(), "ok"]);
             expect(await shown()).not.toBe(before);
+            expect((await shown()) === found.at(-1)).toBe(next === "keeps it");
         },
     );
 
