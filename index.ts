@@ -77,7 +77,7 @@ export = async () => {
     const address = new PublicAddress(names.address, {
         region,
         dropletId: loadBalancer.dropletId,
-        serving: https?.before(haproxy.applied) ?? haproxy.applied,
+        serving: (ip) => https?.before(haproxy.applied, ip) ?? haproxy.applied,
     });
 
     const dns =

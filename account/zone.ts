@@ -26,8 +26,9 @@ interface Found {
 }
 
 /**
- * Whether the account has the zone, and what of it is in the way: an A record beside ours gets half of the visitors. Three
- * requests, and one more for each address that is there.
+ * Whether the account has the zone, and what of it is in the way: an A record beside ours gets half of the visitors, an
+ * AAAA record those with IPv6, and beside a CNAME there can't be ours. Three requests, and one more for each address that
+ * is there.
  *
  * @param droplets All of the account.
  */
@@ -44,12 +45,18 @@ export async function checkZone(
     }
     const { records } = await digitalocean.getRecords({ domain: dnsZone });
     const names = new Set(recordsIn(domains, dnsZone).map(({ record }) => record));
-    const found = records.filter(({ type, name }) => ["A", "CNAME"].includes(type) && names.has(name));
-    const addresses = [...new Set(found.map(({ value }) => value))];
+    const found = (wanted: string) => records.filter(({ type, name }) => type === wanted && names.has(name));
+    const addresses = [...new Set(found("A").map(({ value }) => value))];
     const own = loadBalancers(prefix, droplets);
     const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
-    const strangers = found.filter(({ value }) => !isOurs[addresses.indexOf(value)]);
-    return { problems: [], warnings: strangers.map((record) => inTheWay(record, dnsZone)) };
+    const strangers = found("A").filter(({ value }) => !isOurs[addresses.indexOf(value)]);
+    return {
+        problems: found("CNAME").map((record) => insteadOfOurs(record, dnsZone)),
+        warnings: [
+            ...strangers.map((record) => inTheWay(record, dnsZone)),
+            ...found("AAAA").map((record) => preferred(record, dnsZone)),
+        ],
+    };
 }
 
 /** The stack's own, by their ids: two while one is replaced. */
@@ -65,6 +72,19 @@ export async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>):
     return found !== undefined && droplets.has(found.dropletId);
 }
 
+const nameIn = (zone: string, name: string): string => (name === "@" ? zone : `${name}.${zone}`);
+
 const inTheWay = ({ name, value }: Found, zone: string): string =>
-    `${name === "@" ? zone : `${name}.${zone}`} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
+    `${nameIn(zone, name)} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
     `the visitors; delete it when ours is there: doctl compute domain records list ${zone}`;
+
+/** The load balancer has no IPv6: no such record is ours. */
+const preferred = ({ name, value }: Found, zone: string): string =>
+    `${nameIn(zone, name)} has an AAAA record in ${zone}, ${value}, which is not this stack's: visitors with IPv6 go there, and ` +
+    `so does an authority that is asked for a certificate; delete it: doctl compute domain records list ${zone}`;
+
+/** The API refuses an A record beside it. */
+const insteadOfOurs = ({ name, value }: Found, zone: string): string =>
+    `'domains' should have no name with a CNAME record in 'dnsZone', got ${nameIn(zone, name)}, which is one for ${value}: ` +
+    `there can be no A record beside it; delete it (doctl compute domain records list ${zone}), or take the name out of ` +
+    "'domains', or leave 'dnsZone' empty and point the names here yourself";

@@ -7,8 +7,8 @@ export interface PublicAddressArgs {
     region: string;
     /** The droplet that gets the address. */
     dropletId: pulumi.Input<string>;
-    /** The address moves only when this is done: without it, it would move before the new droplet serves. */
-    serving: pulumi.Resource;
+    /** The address, given here, moves only when this is done: without it, it would move before the new droplet serves. */
+    serving: (ip: pulumi.Output<string>) => pulumi.Resource;
 }
 
 /**
@@ -27,7 +27,7 @@ export class PublicAddress extends pulumi.ComponentResource {
         this.assigned = new digitalocean.ReservedIpAssignment(
             name,
             { ipAddress: this.ip, dropletId: pulumi.output(dropletId).apply(Number) },
-            { parent: this, dependsOn: [serving] },
+            { parent: this, dependsOn: [serving(this.ip)] },
         );
         this.registerOutputs({ ip: this.ip });
     }

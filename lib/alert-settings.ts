@@ -35,8 +35,9 @@ const ownKeys = ["email", "slack", ...Object.keys(numbers)];
 export const slackUrlKey = "alerts.slack.url";
 /** Writes it without showing it, in no shell's history either: `pulumi` asks for the value. */
 export const setSlackUrl = `pulumi config set --secret --path ${slackUrlKey}`;
+/** Writes the channel, which is no secret. */
+export const setSlackChannel = "pulumi config set --path alerts.slack.channel '#ops'";
 const setEmail = "pulumi config set --path alerts.email you@example.com";
-const setChannel = "pulumi config set --path alerts.slack.channel '#ops'";
 
 /** https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/ */
 const slackUrlForm = /^https:\/\/hooks\.slack\.com(\/[\w-]+)+$/;
@@ -79,7 +80,7 @@ function readSlack(value: unknown, problems: string[]): AlertSettings["slack"] {
     if (isNothing(value)) return undefined;
     if (!isObject(value)) {
         problems.push(
-            `'alerts.slack' should be a channel and the URL of a webhook, got ${shown(value)}; ${setChannel} && ${setSlackUrl}`,
+            `'alerts.slack' should be a channel and the URL of a webhook, got ${shown(value)}; ${setSlackChannel} && ${setSlackUrl}`,
         );
         return undefined;
     }
@@ -88,7 +89,7 @@ function readSlack(value: unknown, problems: string[]): AlertSettings["slack"] {
     const isChannel = typeof channel === "string" && /^\S(.{0,78}\S)?$/.test(channel) && !mayBeUrl(channel);
     if (!isChannel)
         problems.push(
-            `'alerts.slack.channel' should be a channel of Slack such as #ops, got ${shown(channel)}; ${setChannel}`,
+            `'alerts.slack.channel' should be a channel of Slack such as #ops, got ${shown(channel)}; ${setSlackChannel}`,
         );
     const isUrl = typeof url === "string" && slackUrlForm.test(url);
     if (!isUrl)

@@ -45,7 +45,7 @@ export function checkCertificate(
     const facts = factsOf(leaf);
     const problems = [
         ...keyProblems(chain, keyPem),
-        ...timeProblems(leaf, facts, now),
+        ...timeProblems(chain, now),
         ...(missing.length > 0
             ? [
                   `'tlsCertificate' should be for all of 'domains', got one for ${facts.names.join(", ") || "no host name"}: ` +
@@ -54,7 +54,7 @@ export function checkCertificate(
             : []),
         ...orderProblems(chain),
     ];
-    return { problems, warnings: problems.length > 0 ? [] : doubts(chain, facts, now), facts };
+    return { problems, warnings: problems.length > 0 ? [] : doubts(chain, now), facts };
 }
 
 /** What HAProxy reads: the certificates, then the key, and nothing between them. Both were judged before. */
@@ -109,16 +109,29 @@ function keyProblems(chain: readonly X509Certificate[], pem: string): string[] {
     ];
 }
 
-function timeProblems(leaf: X509Certificate, { notAfter }: CertificateFacts, now: Date): string[] {
-    const from = new Date(leaf.validFrom);
-    if (new Date(notAfter) <= now)
-        return [`'tlsCertificate' should be valid, got one that ended at ${notAfter}; get a new one`];
-    if (from > now)
-        return [
-            `'tlsCertificate' should be valid, got one that begins at ${from.toISOString()}; wait until then`,
-        ];
-    return [];
+/** Those that a browser looks at: one that has a root in the end has its own copy of it. */
+const judged = (chain: readonly X509Certificate[]): readonly X509Certificate[] =>
+    chain.filter(({ issuer, subject }, i) => i === 0 || i < chain.length - 1 || issuer !== subject);
+
+function timeProblems(chain: readonly X509Certificate[], now: Date): string[] {
+    return judged(chain).flatMap((certificate, i) => {
+        const [from, to] = [new Date(certificate.validFrom), new Date(certificate.validTo)];
+        const got = i === 0 ? "got one" : `got ${which(chain, i)}`;
+        if (to <= now)
+            return [
+                `'tlsCertificate' should be valid, ${got} that ended at ${to.toISOString()}; get a new one`,
+            ];
+        if (from > now)
+            return [
+                `'tlsCertificate' should be valid, ${got} that begins at ${from.toISOString()}; wait until then`,
+            ];
+        return [];
+    });
 }
+
+/** An issuer's, for who has the file before them. */
+const which = (chain: readonly X509Certificate[], i: number): string =>
+    `number ${i + 1} of ${chain.length}, ${nameOf(chain[i]?.subject)},`;
 
 /** Each certificate has to be signed by the next one: a browser does not look for it elsewhere. */
 function orderProblems(chain: readonly X509Certificate[]): string[] {
@@ -133,15 +146,18 @@ function orderProblems(chain: readonly X509Certificate[]): string[] {
     ];
 }
 
-function doubts(chain: readonly X509Certificate[], { notAfter }: CertificateFacts, now: Date): string[] {
+function doubts(chain: readonly X509Certificate[], now: Date): string[] {
     const [leaf] = chain;
-    const left = Math.floor((new Date(notAfter).getTime() - now.getTime()) / day);
-    const warnings: string[] = [];
-    if (left < fewDays)
-        warnings.push(
-            `'tlsCertificate' ends in ${left} days, at ${notAfter}: get a new one, then ` +
+    const warnings = judged(chain).flatMap((certificate, i) => {
+        const to = new Date(certificate.validTo);
+        const left = Math.floor((to.getTime() - now.getTime()) / day);
+        const what = i === 0 ? "'tlsCertificate'" : `'tlsCertificate', ${which(chain, i)}`;
+        if (left >= fewDays) return [];
+        return [
+            `${what} ends in ${left} days, at ${to.toISOString()}: get a new one, then ` +
                 "pulumi config set --secret tlsCertificate < fullchain.pem, tlsKey the same way, and pulumi up",
-        );
+        ];
+    });
     if (chain.length === 1 && leaf && leaf.issuer === leaf.subject)
         warnings.push("'tlsCertificate' is signed by itself: browsers will warn their users");
     else if (chain.length === 1)

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { isMap, isScalar, parseDocument } from "yaml";
+import { setSlackChannel, setSlackUrl } from "./alert-settings";
 import { suggestion } from "./nearest";
 import { isObject, jsonObject } from "./object-rules";
 
@@ -83,16 +84,23 @@ export function isRewritten(written: string, handed: string): boolean {
     return !Number.isNaN(value) && [Number(number), octal].includes(value);
 }
 
-/** What to do about a key that there is not. */
+/** What to do about a key that there is not. A value that may be a secret is not repeated. */
 export function unknownKeyAdvice(key: string, value: string, keys: readonly string[]): string {
     const [, list = ""] = /^(\w+)[.[]/.exec(key) ?? [];
-    if (keys.includes(list))
-        return (
-            `without --path it is a key of its own, and no part of '${list}': pulumi config rm '${key}' && ` +
-            `pulumi config set --path '${key}' ${value}`
-        );
+    if (keys.includes(list)) {
+        const set = setSecret(key) ?? `pulumi config set --path '${key}' ${value}`;
+        return `without --path it is a key of its own, and no part of '${list}': pulumi config rm '${key}' && ${set}`;
+    }
     const likely = suggestion(key, keys);
     return likely ? `did you mean '${likely}'?` : `the keys are ${keys.join(", ")}`;
+}
+
+/** The command for a part of the config that is a secret, or has one in it; `undefined` for any other. */
+function setSecret(key: string): string | undefined {
+    const [first = "", second, third] = key.split(/[.[\]"]+/);
+    if (["tlsKey", "tlsCertificate"].includes(first)) return `pulumi config set --secret ${first} < FILE.pem`;
+    if (first !== "alerts" || second !== "slack") return undefined;
+    return third === "channel" ? setSlackChannel : setSlackUrl;
 }
 
 /** The command that writes it in quotes. */

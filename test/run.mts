@@ -67,8 +67,7 @@ const shellCheck = [
     "tools/bake/boothook.sh",
     "userdata/setup/answer.sh",
     "userdata/setup/dropscale-once.sh",
-    "components/https/certificate.sh",
-    "components/https/acme.sh",
+    ...["certificate", "acme", "commands"].map((part) => `components/https/${part}.sh`),
     "sandbox/droplets/launch.sh",
     ".ci/run",
 ];

@@ -1,6 +1,6 @@
 # The part of certificate.sh that asks a certificate authority (ACME); it stands behind it in one script on the load
-# balancer: see commands.ts.
-# shellcheck shell=bash disable=SC2154,SC1003
+# balancer, and before commands.sh: see commands.ts.
+# shellcheck shell=bash disable=SC2154,SC2034
 
 # --- a certificate authority -------------------------------------------------------------------------------------------
 
@@ -9,10 +9,10 @@ now() { date +%s; }
 # Seconds since 1970 of notBefore or notAfter of the file.
 moment() { date --date="$(openssl x509 -noout "-$1" -in "$PEM" | cut -d = -f 2)" +%s; }
 
-# Whether what is served is valid with this name; what was only made up has none.
+# Whether the file is valid with this name; what was only made up has none.
 is_certified() { # name
     openssl x509 -noout -checkend 0 -in "$PEM" >/dev/null 2>&1 && [[ -n $1 ]] &&
-        openssl x509 -noout -checkhost "$1" -in "$PEM" | grep -q 'does match'
+        [[ $(openssl x509 -noout -checkhost "$1" -in "$PEM") == *'does match'* ]]
 }
 
 certified() {
@@ -25,13 +25,15 @@ uncertified() {
     for name in "${names[@]}"; do if ! is_certified "$name"; then printf '%s\n' "$name"; fi; done
 }
 
-# Whether the file is this authority's, and more than a third of its time is left: for 6 days, 45 or 90.
-is_fresh() {
+# Whether less than one part of so many of the file's time is left.
+is_last_part() { # parts
     local from to
-    [[ "$(fingerprint <"$PEM") $server" == "$(cat "$ACME/issued" 2>/dev/null)" ]] || return 1
     from=$(moment startdate) to=$(moment enddate)
-    ((3 * (to - $(now)) > to - from))
+    (($1 * (to - $(now)) <= to - from))
 }
+
+# Whether the file is this authority's, and more than a third of its time is left: for 6 days, 45 or 90.
+is_fresh() { [[ "$(fingerprint <"$PEM") $server" == "$(cat "$ACME/issued" 2>/dev/null)" ]] && ! is_last_part 3; }
 
 # What is kept of the config; fails where there is none.
 read_settings() {
@@ -39,16 +41,49 @@ read_settings() {
     { read -r email && read -r server && read -r thumbprint && mapfile -t names; } <"$ACME/settings"
 }
 
+# Those of the names with which the command ends well, in their order; all at once.
+those_that() { # command names
+    local name test=$1
+    shift
+    for name in "$@"; do ("$test" "$name" && printf '%s\n' "$name") & done | grep -xFf - <(printf '%s\n' "$@")
+}
+
+# What is on stdin but these.
+all_but() { grep -vxF "$(printf '%s\n' "$@")"; } # names
+
+# The reserved IP, where it leads to this load balancer.
+own_address() { curl --silent --fail --max-time 2 http://169.254.169.254/metadata/v1/reserved_ip/ipv4/ip_address; }
+
+# Whether DNS says that the name has this IPv4 address.
+resolves_to() { # name address
+    local found
+    found=$(getent ahostsv4 "$1" | cut -d ' ' -f 1)
+    [[ -n $2 && $'\n'$found$'\n' == *$'\n'$2$'\n'* ]]
+}
+
 # Whether the authority would get this stack's answer with this name, from this load balancer or the one before it. A load
 # balancer that can't reach its own address may still know that the name leads to it.
 leads_here() { # name
-    local token answer own
+    local token answer
     token=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
     answer=$(curl --silent --insecure --location --max-redirs 5 --max-time 5 "http://$1/.well-known/acme-challenge/$token")
-    [[ $answer == "$token.$thumbprint" ]] && return
-    own=$(curl --silent --fail --max-time 2 http://169.254.169.254/metadata/v1/reserved_ip/ipv4/ip_address)
-    [[ -n $own ]] && getent ahostsv4 "$1" | cut -d ' ' -f 1 | grep -qxF "$own"
+    [[ $answer == "$token.$thumbprint" ]] || resolves_to "$1" "$(own_address)"
 }
+
+# Of names that lead to the stack by themselves, not by a proxy: the droplet asks by IPv4, and an authority prefers IPv6.
+# The answer is a reason, and no verdict: where nobody listens there, an authority falls back to IPv4.
+warn_of_ipv6() { # names
+    local name found direct=${address:-$(own_address)}
+    for name in "$@"; do
+        found=$(getent --no-addrconfig ahostsv6 "$name" | cut -d ' ' -f 1 | grep -v '^::ffff:' | sort -u | paste -sd ' ')
+        if [[ -n $found ]] && resolves_to "$name" "$direct"; then
+            because "$name has an AAAA record, $found, which is not this load balancer's, and the authority goes there first: delete it"
+        fi
+    done
+}
+
+# One more reason why something is missing.
+because() { why+=${why:+; }$*; }
 
 # What may stand in a string of JSON.
 for_json() { tr -d '"\\[:cntrl:]'; }
@@ -61,51 +96,88 @@ note() { # ok|waits|failed reason
         "$(date --utc +%FT%TZ)" "$all" >"$ACME/status.new" && mv -T "$ACME/status.new" "$ACME/status"
 }
 
-# Orders one certificate for these names. `why` says why there is none.
+# Orders one certificate for these names, within what is left until `order_until`. `answer` says why there is none.
 order() { # names
-    local words host name
+    local words host name seconds=$((order_until > SECONDS ? order_until - SECONDS : 1))
     local -a domains=()
     for name in "$@"; do domains+=(--domains "$name"); done
     host=${server#https://} host=${host%%/*}
     rm -rf "$ACME/lego"
     install -D -m 600 "$ACME/account.key" "$ACME/lego/accounts/${host//:/_}/$email/keys/$email.key"
-    words=$(timeout --kill-after=10 180 lego --accept-tos --email "$email" --server "$server" --path "$ACME/lego" \
+    words=$(timeout --kill-after=10 "$seconds" lego --accept-tos --email "$email" --server "$server" --path "$ACME/lego" \
         --key-type ec256 --http --http.webroot "$ACME/webroot" "${domains[@]}" run 2>&1 9>&-) || {
-        why=$(grep -v '^[0-9/: ]*\[INFO\]' <<<"$words" | tail -n 3 | tr '\n' ' ')
+        answer=$(grep -v '^[0-9/: ]*\[INFO\]' <<<"$words")
         return 1
     }
     cat "$ACME/lego/certificates/$1.crt" "$ACME/lego/certificates/$1.key" | grep -v '^$' >"$PEM.new"
     rm -rf "$ACME/lego"
 }
 
-# Those of the names that do, in their order; all are asked at once.
-those_that_lead_here() {
-    local name
-    for name in "${names[@]}"; do (leads_here "$name" && printf '%s\n' "$name") & done | grep -xFf - <(printf '%s\n' "${names[@]}")
+# Those of the names that `answer` is about. lego begins a line with each; where none does, they stand in the text.
+refused_names() { # names
+    local name form
+    for form in '^[[:space:]]*\[NAME\] ' '(^|[][[:space:]"(,])NAME\.?([^a-z0-9.-]|$)'; do
+        for name in "$@"; do
+            if grep -qE "${form/NAME/"${name//./\\.}"}" <<<"$answer"; then printf '%s\n' "$name"; fi
+        done | grep . && return
+    done
+}
+
+# Whether a certificate for these names is to be ordered now: it gains something, and drops no name from one that is good
+# for a while. A name that fails once may lead here again tomorrow.
+is_worth_it() { # names
+    local -a had dropped
+    if (($# == 0)); then return 1; fi
+    mapfile -t had < <(certified)
+    mapfile -t dropped < <(certified | all_but "$@")
+    if ((${#dropped[@]} > 0)) && ! is_last_part 6; then
+        because "none is ordered without ${dropped[*]} before the one that there is for it is nearly over"
+        return 1
+    fi
+    ! is_fresh || (($# > ${#had[@]}))
 }
 
 # Gets what is missing, or due. `why` says what is still missing, and why; fails then.
 obtain() {
-    local -a here=() elsewhere=()
+    local answer='' order_until=$((SECONDS + 180))
+    local -a here=() elsewhere=() bad=()
     why=''
     if is_fresh && [[ -z $(uncertified) ]]; then return 0; fi
-    mapfile -t here < <(those_that_lead_here)
-    mapfile -t elsewhere < <(printf '%s\n' "${names[@]}" | grep -vxF "$(printf '%s\n' "${here[@]-}")")
+    mapfile -t here < <(those_that leads_here "${names[@]}")
+    mapfile -t elsewhere < <(printf '%s\n' "${names[@]}" | all_but "${here[@]}")
     if ((${#elsewhere[@]} > 0)); then
-        why="${elsewhere[*]}: not a name of this load balancer yet: its A record has to be the reserved IP"
+        because "${elsewhere[*]}: not a name of this load balancer yet: its A record has to be the reserved IP"
     fi
-    if ((${#here[@]} == 0)); then return 1; fi
-    # Nothing to gain from the same names again.
-    if is_fresh && [[ $(printf '%s\n' "${here[@]}" | sort) == "$(certified | sort)" ]]; then return 1; fi
+    is_worth_it "${here[@]}" || return 1
     if ! order "${here[@]}"; then
+        mapfile -t bad < <(refused_names "${here[@]}")
+        if ((${#bad[@]} == 0)); then bad=("${here[@]}"); fi
+        refuse "${bad[@]}"
+        # The others have not to wait for them.
+        mapfile -t here < <(printf '%s\n' "${here[@]}" | all_but "${bad[@]}")
+        is_worth_it "${here[@]}" || return 1
+        if ! order "${here[@]}"; then
+            refuse "${here[@]}"
+            return 1
+        fi
+    fi
+    if ! (take_new record_issued "${here[@]}"); then
         refused=yes
-        why="the authority gives none for ${here[*]}: $why"
+        because 'HAProxy does not take the new certificate'
         return 1
     fi
-    (take_new "${here[@]}") || { why='HAProxy does not take the new certificate' && refused=yes && return 1; }
-    printf '%s %s\n' "$(fingerprint <"$PEM")" "$server" >"$ACME/issued"
-    ((${#elsewhere[@]} == 0))
+    [[ -z $(uncertified) ]]
 }
+
+# Notes that the authority gives none for these, as `answer` says.
+refuse() { # names
+    refused=yes
+    because "the authority gives none for $*: $(tail -n 3 <<<"$answer" | paste -sd ' ')"
+    warn_of_ipv6 "$@"
+}
+
+# Before the file is in its place: whatever ends the run then, it is known for what it is, or another one is ordered.
+record_issued() { printf '%s %s\n' "$(fingerprint <"$PEM.new")" "$server" >"$ACME/issued"; }
 
 # What to order, in a file; nothing is asked of the authority yet.
 order_certificate() { # EMAIL SERVER THUMBPRINT NAME...
@@ -135,112 +207,11 @@ make_up() {
 
 install_lego() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=120 update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends lego
-}
-
-# The script itself knows when it is time.
-write_units() {
-    cat >/etc/systemd/system/dropscale-certificate.service <<END
-[Unit]
-Description=Gets and renews the certificate of the site
-[Service]
-Type=oneshot
-ExecStart=$(realpath "$0") renew
-END
-    cat >/etc/systemd/system/dropscale-certificate.timer <<END
-[Timer]
-OnActiveSec=1min
-OnBootSec=1min
-OnUnitInactiveSec=1min
-AccuracySec=10s
-[Install]
-WantedBy=timers.target
-END
-    chmod 644 /etc/systemd/system/dropscale-certificate.*
-    systemctl daemon-reload 9>&-
-}
-
-before() {
-    local name
-    local -a lost=()
-    prepare
-    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
-    systemctl enable --quiet --now dropscale-certificate.timer 9>&-
-    if obtain; then
-        note ok ''
-        say "certificate for ${names[*]}"
-        return
-    fi
-    note waits "$why"
-    for name in $(uncertified); do
-        if leads_here "$name" && curl --silent --head --max-time 10 --output /dev/null "https://$name/"; then lost+=("$name"); fi
+    local try=0
+    # It does not wait for the lists, which apt-daily has at times.
+    until apt-get update -q; do
+        ((try++ < 12)) || return 1
+        sleep 10
     done
-    ((${#lost[@]} == 0)) || fail "https://${lost[0]}/ works now, and this load balancer has no certificate for ${lost[*]}:" \
-        "$why." "The address does not move here. Run 'pulumi up' again once that is fixed, or copy $PEM of the old load" \
-        'balancer to this one, for root alone, and run it then.'
-    say "no certificate yet: $why"
+    apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends lego
 }
-
-after() { # seconds
-    local deadline=$((SECONDS + $1)) refused='' warning=''
-    prepare
-    read_settings || fail "$ACME/settings is missing: run \`pulumi up --replace '**:Command::https-staged'\`."
-    until obtain; do
-        note waits "$why"
-        # What the authority has refused it refuses again, and counts.
-        if [[ -n $refused ]] || ((SECONDS >= deadline)); then
-            warning="warning: no certificate yet for $(uncertified | paste -sd ' '): $why."
-            break
-        fi
-        sleep 5
-    done
-    if [[ -z $(uncertified) ]]; then note ok ''; fi
-    if [[ -n $(certified) ]]; then tell; fi
-    # Last: it is what stays to be seen.
-    if [[ -n $warning ]]; then
-        say "$warning They are served over HTTP; the certificate will come by itself once that is fixed: see make status."
-    fi
-}
-
-# What is served, in one line of JSON.
-tell() {
-    printf '{"names":["%s"],"issuer":"%s","notAfter":"%s","fingerprint":"%s"}\n' \
-        "$(certified | paste -sd ' ' | sed 's/ /","/g')" \
-        "$(openssl x509 -noout -issuer -nameopt sep_multiline,utf8 -in "$PEM" | sed -n 's/^ *CN=//p' | for_json)" \
-        "$(date --utc --date="@$(moment enddate)" +%FT%T.000Z)" "$(fingerprint <"$PEM")"
-}
-
-# After a failure it tries again in 2 minutes, then 4, …, at most 12 hours: authorities count what fails.
-renew() {
-    local refused='' wait=0 due=0
-    if ! grep -qF "$PEM" "$CFG"; then # HTTPS was taken off
-        systemctl disable --now dropscale-certificate.timer
-        return
-    fi
-    exec 9<>"$LOCK"
-    flock --nonblock 9 || return 0
-    read_settings || return 0
-    if [[ -f $ACME/next ]]; then { read -r due && read -r wait; } <"$ACME/next"; fi
-    if (($(now) < due)); then return; fi
-    trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
-    if obtain; then
-        rm -f "$ACME/next"
-        note ok ''
-        return
-    fi
-    wait=$((wait == 0 ? 120 : 2 * wait > 43200 ? 43200 : 2 * wait))
-    printf '%s\n' "$(($(now) + wait))" "$wait" >"$ACME/next"
-    note failed "$why"
-    say "no certificate: $why. Next try in $wait s."
-}
-
-# --- the steps -------------------------------------------------------------------------------------------------------
-
-readonly USAGE="usage: $0 stage install NAME... | stage order EMAIL SERVER THUMBPRINT NAME... | apply WORD | before |
-    after SECONDS | renew"
-case ${1-}:${2-}:$# in
-stage:install:2 | stage:order:[1-5]) fail "$USAGE" ;;
-stage:install:* | stage:order:*) shift && stage "$@" ;;
-apply:*:2 | before::1 | after:*:2 | renew::1) "$@" ;;
-*) fail "$USAGE" ;;
-esac

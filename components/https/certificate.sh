@@ -7,8 +7,8 @@
 #                                               host names
 #       order EMAIL SERVER THUMBPRINT NAME...   keeps what to order, and from which authority (ACME); the secret is the account
 #                                               key; until there is a certificate, a made-up one stands in
-#   before            gets it before the address moves here, if the names lead to another load balancer of this stack; fails
-#                     where HTTPS that works would end
+#   before ADDRESS    gets it before this address moves here, if the names lead to another load balancer of this stack; fails
+#                     where HTTPS that works there would end
 #   after SECONDS     waits for it so long; tells what it is in a line of JSON, and what is missing
 #   renew             gets what is missing or due; for the timer
 #
@@ -19,7 +19,8 @@
 # the stack for any other.
 #
 # HAProxy gets it over its socket, without a reload, and the file is what the next start reads. A handshake proves which
-# one is served. Of a certificate that is refused nothing stays: the old one goes on.
+# one is served; what an authority is asked for begins with that, so that a file that somebody brings is served, too. Of a
+# certificate that is refused nothing stays: the old one goes on.
 # stdout is the log; stderr says why nothing was changed.
 set -uo pipefail
 export LC_ALL=C
@@ -46,7 +47,8 @@ prepare() {
         command -v "$tool" >/dev/null || fail "$tool is missing on the load balancer: apt-get install $tool."
     done
     exec 9<>"$LOCK" || fail "$LOCK can't be opened: this needs root."
-    flock --wait 120 9 || fail 'another run has been changing the certificate for 120 s, nothing was changed.'
+    # As long as the timer may be at the authority, and more.
+    flock --wait 300 9 || fail 'another run has been changing the certificate for 300 s, nothing was changed.'
     mkdir -p "${PEM%/*}"
     trap 'rm -f "$PEM.new" "$CERTIFIED.new"' EXIT
 }
@@ -69,8 +71,12 @@ check_new() {
 # Commands to the worker that serves; nothing where none answers.
 haproxy_says() { timeout 10 socat -t 10 - "UNIX-CONNECT:$SOCKET" 2>/dev/null; }
 
-# Whether HAProxy serves this file already: before the haproxy.cfg that names it is applied, it does not.
-is_served() { haproxy_says <<<"show ssl cert $PEM" | grep -qxF "Filename: $PEM"; }
+# Whether HAProxy serves this file, or should: silence is no reason to go without it. It need not before the haproxy.cfg
+# that names it is applied, nor while it is stopped: then it reads the file as it starts.
+is_served() {
+    grep -qF " crt $PEM " "$CFG" && systemctl is-active haproxy >/dev/null &&
+        [[ $(haproxy_says <<<"show ssl cert $PEM") != *"Can't display the certificate"* ]]
+}
 
 # An empty line would end the text.
 give_to_haproxy() {
@@ -79,7 +85,7 @@ give_to_haproxy() {
     if [[ $words == *'ransaction '* ]]; then words+=$(haproxy_says <<<"commit ssl cert $PEM"); fi
     if [[ $words == *Success!* ]]; then return; fi
     haproxy_says <<<"abort ssl cert $PEM" >/dev/null
-    fail 'HAProxy refuses the certificate, the old one goes on:' "$(tr '\n' ' ' <<<"$words")"
+    fail 'HAProxy refuses the certificate, the old one goes on:' "$(tr '\n' ' ' <<<"${words:-$SOCKET does not answer}")"
 }
 
 # The fingerprint of what a visitor gets who asks for this name.
@@ -88,6 +94,8 @@ shown() {
     port=$(sed -n 's/^ *bind :\([0-9]*\) ssl .*/\1/p' "$CFG" | head -n 1)
     timeout 10 openssl s_client -connect "127.0.0.1:$port" -servername "$1" </dev/null 2>/dev/null | fingerprint
 }
+
+is_shown() { [[ $(shown "$1") == "$(fingerprint <"$PEM")" ]]; } # name
 
 # A reload that was under way may have read the old file: then once more.
 expect_shown() { # name
@@ -118,12 +126,13 @@ certify() { # names
 
 # --- the steps -------------------------------------------------------------------------------------------------------
 
-# PEM.new becomes what is served.
-take_new() { # names
-    local served='' words
+# PEM.new becomes what is served. The command keeps where it is from, once it is known to be good and before it is there.
+take_new() { # command names
+    local served='' words from=$1
+    shift
     check_new
     if is_served; then served=yes && give_to_haproxy; fi
-    words=$(sync "$PEM.new" 2>&1 && mv -T "$PEM.new" "$PEM" 2>&1 && sync "${PEM%/*}" 2>&1) ||
+    words=$(sync "$PEM.new" 2>&1 && "$from" 2>&1 && mv -T "$PEM.new" "$PEM" 2>&1 && sync "${PEM%/*}" 2>&1) ||
         fail "$PEM could not be written: $words"
     certify "$@"
     say "installed: $(openssl x509 -noout -enddate -in "$PEM"), for $*"
@@ -131,10 +140,12 @@ take_new() { # names
 }
 
 install_certificate() { # names
-    rm -f "$ACME/settings" # an authority is asked no more
     cat >"$PEM.new" || fail "$PEM.new could not be written, nothing was changed."
-    take_new "$@"
+    take_new ask_no_more "$@"
 }
+
+# No authority, that is.
+ask_no_more() { rm -f "$ACME/settings"; }
 
 highest_number() {
     { cat "$STAGED/newest" 2>/dev/null || echo 0; cd "$STAGED" && printf '%s\n' *.step; } | sed 's/[^0-9].*//' | sort --numeric-sort | tail -n 1

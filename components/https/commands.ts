@@ -7,7 +7,13 @@ import { hostScript, oneWord } from "../host-script";
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
 
 /** The script that installs a certificate, one of the user's own or one that it gets from an authority. */
-export const certificateScript = hostScript("certificate", `${read("certificate.sh")}\n${read("acme.sh")}`);
+export const certificateScript = hostScript(
+    "certificate",
+    ["certificate.sh", "acme.sh", "commands.sh"].map(read).join("\n"),
+);
+
+/** How long the script waits for another run of itself, the timer's among them, in seconds. */
+const lockSeconds = 300;
 
 /** What to order, and from whom. */
 export interface Order {
@@ -30,7 +36,7 @@ export function stageCertificate(loadBalancerId: string, what: readonly string[]
         "server" in what
             ? ["order", what.email, what.server, what.thumbprint, ...what.names]
             : ["install", ...what];
-    return run(180, ["stage", ...step], loadBalancerId);
+    return run(lockSeconds + 60, ["stage", ...step], loadBalancerId);
 }
 
 /**
@@ -40,17 +46,17 @@ export function stageCertificate(loadBalancerId: string, what: readonly string[]
  * @param word What {@link stageCertificate} has printed.
  */
 export function applyCertificate(word: string): string {
-    return `timeout --kill-after=10 600 ${certificateScript.path} apply ${oneWord(word.trim())}`;
+    return `timeout --kill-after=10 ${lockSeconds + 480} ${certificateScript.path} apply ${oneWord(word.trim())}`;
 }
 
-/** Gets the certificate on a load balancer that has not the address yet, where another one of the stack has it. */
-export function certificateBefore(loadBalancerId: string, order: Order): string {
-    return run(600, ["before"], loadBalancerId, order);
+/** Gets the certificate on a load balancer that has not the reserved IP yet, where another one of the stack has it. */
+export function certificateBefore(loadBalancerId: string, order: Order, reservedIp: string): string {
+    return run(lockSeconds + 480, ["before", reservedIp], loadBalancerId, order);
 }
 
 /** Waits for the certificate, and tells what it is; what is missing after so many seconds is a warning. */
 export function certificateAfter(loadBalancerId: string, order: Order, seconds: number): string {
-    return run(600 + seconds, ["after", `${seconds}`], loadBalancerId, order);
+    return run(lockSeconds + 480 + seconds, ["after", `${seconds}`], loadBalancerId, order);
 }
 
 /** What {@link certificateAfter} has printed; `undefined` while there is none. */

@@ -94,12 +94,13 @@ export class Https extends pulumi.ComponentResource {
      * The address may move to the load balancer.
      *
      * @param applied It serves, and answers challenges.
+     * @param reservedIp The address; what is served there now must not end.
      */
-    before(applied: pulumi.Resource): pulumi.Resource {
+    before(applied: pulumi.Resource, reservedIp: pulumi.Input<string>): pulumi.Resource {
         if (!this.order) return applied;
         const create = pulumi
-            .all([this.args.loadBalancer.dropletId, this.order])
-            .apply(([id, order]) => certificateBefore(id, order));
+            .all([this.args.loadBalancer.dropletId, this.order, reservedIp])
+            .apply(([id, order, ip]) => certificateBefore(id, order, ip));
         return this.run(httpsCommandNames(this.name).before, { create }, [applied]);
     }
 

@@ -147,6 +147,32 @@ describe.each(debians)("HTTPS with HAProxy of %s", (_, find) => {
         expect(await install(first, "www.example.com")).toMatchObject({ code: 0, stderr: "" });
     });
 
+    test("is not replaced while HAProxy is silent, and is where it is stopped", async () => {
+        const socket = "/run/haproxy/admin.sock";
+        await run(`mv ${socket} ${socket}.away`);
+        const silent = await install(second, "www.example.com");
+        await run(`mv ${socket}.away ${socket}`);
+        expect(silent.code).toBe(1);
+        expect(silent.stderr).toContain(`the old one goes on:\n${socket} does not answer`);
+        expect(await run(`openssl x509 -noout -fingerprint -sha256 -in ${certificateFile}`)).toContain(
+            fingerprintOf(first),
+        );
+        await run("systemctl stop haproxy");
+        expect(await install(second, "www.example.com")).toMatchObject({ code: 0, stderr: "" });
+        await run("systemctl start haproxy");
+        expect(await shown()).toBe(fingerprintOf(second));
+        expect(await install(first, "www.example.com")).toMatchObject({ code: 0, stderr: "" });
+    });
+
+    test("ends what an authority is asked for only when it is good", async () => {
+        const settings = "/etc/dropscale/acme/settings";
+        await run(`mkdir -p ${settings.replace(/\/\w+$/, "")} && touch ${settings}`);
+        expect((await apply(await stage(first.certificate, "www.example.com"))).code).toBe(1);
+        expect(await run(`ls ${settings}`)).not.toBe("");
+        expect(await install(first, "www.example.com")).toMatchObject({ code: 0 });
+        expect(await run(`ls ${settings}`)).toBe("");
+    });
+
     test("never applies what was staged before the newest that was applied, and keeps no other secret", async () => {
         const old = await stage(inOneFile(second.certificate, second.key), "www.example.com");
         const newer = await stage(inOneFile(first.certificate, first.key), "www.example.com");

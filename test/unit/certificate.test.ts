@@ -107,6 +107,29 @@ describe("a certificate of one's own", () => {
         expect(at(80).warnings.join()).toContain("'tlsCertificate' ends in 9 days");
     });
 
+    it("is refused where an issuer's is not valid, and warned of in its last 14 days; the root's is each browser's own", () => {
+        const [shortRoot, shortMiddle] = [
+            issue(["Root"], { kind: "ca", days: 30 }),
+            issue(["Middle"], { kind: "ca", issuer: root, days: 30 }),
+        ];
+        const under = (issuer: typeof root, days: number) => {
+            const leaf = issue(["www.example.com"], { issuer });
+            return checkCertificate(leaf.certificate + issuer.certificate, leaf.key, [], daysOn(days));
+        };
+        expect(under(shortMiddle, 31).problems).toEqual([
+            expect.stringMatching(
+                /^'tlsCertificate' should be valid, got number 2 of 2, Middle \(Test\), that ended at .*; get a new one$/,
+            ),
+        ]);
+        expect(under(shortMiddle, 25)).toMatchObject({
+            problems: [],
+            warnings: [
+                expect.stringContaining("'tlsCertificate', number 2 of 2, Middle (Test), ends in 4 days"),
+            ],
+        });
+        expect(under(shortRoot, 31)).toMatchObject({ problems: [], warnings: [] });
+    });
+
     it("is warned of where browsers will not know who signed it", () => {
         const own = issue(["www.example.com"]);
         expect(checkCertificate(own.certificate, own.key, []).warnings.join()).toContain("signed by itself");
@@ -117,7 +140,8 @@ describe("a certificate of one's own", () => {
 
     it("says all that is wrong at once", () => {
         const { problems } = checkCertificate(chain, root.key, ["example.net"], daysOn(91));
-        expect(problems).toHaveLength(3);
+        // The key, the time of both certificates, and the name.
+        expect(problems).toHaveLength(4);
     });
 
     it("becomes one file without what stands around it", () => {

@@ -350,6 +350,20 @@ describe("settings", () => {
         );
     });
 
+    it.each([
+        ["alerts.slack.url", "alerts", "pulumi config set --secret --path alerts.slack.url"],
+        ['alerts["slack"].url', "alerts", "pulumi config set --secret --path alerts.slack.url"],
+        ["alerts.slack", "alerts", "pulumi config set --secret --path alerts.slack.url"],
+        ["alerts.slack.channel", "alerts", "pulumi config set --path alerts.slack.channel '#ops'"],
+        ["tlsKey[0]", "tlsKey", "pulumi config set --secret tlsKey < FILE.pem"],
+        ["tlsCertificate.pem", "tlsCertificate", "pulumi config set --secret tlsCertificate < FILE.pem"],
+    ])("say of a secret %s that it was set without --path, and not what it is", (key, part, set) => {
+        expect(refusal({ [key]: "https://hooks.slack.com/secret" })).toBe(
+            `'${key}' is no key of this program; without --path it is a key of its own, and no part of '${part}': ` +
+                `pulumi config rm '${key}' && ${set}`,
+        );
+    });
+
     it("list every wrong value in one message", () => {
         const lines = refusal({ replicas: -1, region: "x", appPort: 0, adminCidrs: [] }, "a.b").split("\n");
         expect(lines).toHaveLength(5);

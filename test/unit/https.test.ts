@@ -175,7 +175,7 @@ describe.each([
             / stage order me@example\.com https:\S+ [\w-]{43} www\.example\.com example\.com # load balancer \d+$/,
         );
         expect(command("https-before")).toMatch(
-            / before # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
+            / before 127\.64\.1\.1 # load balancer \d+ https:\S+ www\.example\.com example\.com$/,
         );
         expect(command("https-after")).toMatch(/ after 120 # load balancer \d+ /);
         const [, print] = / ([\w-]{43}) /.exec(command("https-staged")) ?? [];
@@ -234,32 +234,56 @@ describe.each([
         );
     });
 
-    it("warns of a record that is in the way, and of none that is ours", async () => {
+    describe("looks at its records", () => {
         const a = (name: string, value: string) => ({ type: "A", name, value });
-        let warnings: string[] = [];
-        const program = async () => {
-            const droplets = [
-                { id: 7, tags: ["dropscale-dev-load-balancer"] },
-                { id: 8, tags: [] },
-            ];
-            const wanted = { prefix: "dropscale-dev", dnsZone: "example.com", domains: named.domains };
-            ({ warnings } = await checkZone(wanted, droplets));
-            return {};
+        const check = async (records: (typeof mail)[]) => {
+            let found = { problems: [""], warnings: [""] };
+            const program = async () => {
+                const droplets = [
+                    { id: 7, tags: ["dropscale-dev-load-balancer"] },
+                    { id: 8, tags: [] },
+                ];
+                const wanted = { prefix: "dropscale-dev", dnsZone: "example.com", domains: named.domains };
+                found = await checkZone(wanted, droplets);
+                return {};
+            };
+            await run(records, { program, reservedIps: { "192.0.2.7": 7, "192.0.2.8": 8 } });
+            return found;
         };
-        const records = [
-            { type: "CNAME", name: "www", value: "elsewhere.example" },
-            a("www", "192.0.2.7"),
-            a("@", "192.0.2.8"),
-            a("@", "203.0.113.9"),
-            a("api", "203.0.113.9"),
-            mail,
-        ];
-        await run(records, { program, reservedIps: { "192.0.2.7": 7, "192.0.2.8": 8 } });
-        expect(warnings).toHaveLength(3);
-        expect(warnings.shift()).toMatch(/^www\.example\.com has a record .* elsewhere\.example/);
-        expect(warnings.join("\n")).toMatch(
-            /^example\.com has a record .* 192\.0\.2\.8, .*\nexample\.com has .* 203\.0\.113\.9/,
-        );
+
+        it("and warns of one that is in the way, and of none that is ours", async () => {
+            const { problems, warnings } = await check([
+                ...[a("www", "192.0.2.7"), a("@", "192.0.2.8"), a("@", "203.0.113.9")],
+                ...[a("api", "203.0.113.9"), mail],
+            ]);
+            expect(problems).toEqual([]);
+            expect(warnings).toHaveLength(2);
+            expect(warnings.join("\n")).toMatch(
+                /^example\.com has a record .* 192\.0\.2\.8, .*\nexample\.com has .* 203\.0\.113\.9/,
+            );
+        });
+
+        it("and warns of IPv6, which the load balancer does not have", async () => {
+            const aaaa = (name: string) => ({ type: "AAAA", name, value: "2001:db8::1" });
+            const { problems, warnings } = await check([aaaa("www"), aaaa("api"), a("www", "192.0.2.7")]);
+            expect(problems).toEqual([]);
+            expect(warnings).toEqual([
+                expect.stringMatching(
+                    /^www\.example\.com has an AAAA record in example\.com, 2001:db8::1, .* visitors with IPv6 go there.*delete it/,
+                ),
+            ]);
+        });
+
+        it("and refuses a CNAME, beside which the API takes no A record", async () => {
+            const cname = (name: string) => ({ type: "CNAME", name, value: "elsewhere.example" });
+            const { problems, warnings } = await check([cname("www"), cname("api")]);
+            expect(warnings).toEqual([]);
+            expect(problems).toEqual([
+                expect.stringMatching(
+                    /^'domains' should have no name with a CNAME record in 'dnsZone', got www\.example\.com, which is one for elsewhere\.example: .*delete it/,
+                ),
+            ]);
+        });
     });
 });
 

@@ -30,7 +30,7 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
         ...{ loadBalancer, pool: servers, traffic: haproxySettings, readySeconds: 300 },
     });
     new PublicAddress(`address${suffix}`, {
-        ...{ region, dropletId: loadBalancer.dropletId, serving: haproxy.applied },
+        ...{ region, dropletId: loadBalancer.dropletId, serving: () => haproxy.applied },
     });
     return servers.servers.map(({ name }) => name);
 }
