@@ -2,7 +2,7 @@ import { isIPv4 } from "node:net";
 import { lookUpNames, resolverVariable } from "../lib/dns";
 import { contains } from "../lib/ipv4-ranges";
 import { recordName } from "../lib/zone";
-import { type Droplet, leadsTo, loadBalancers } from "./zone";
+import { type AddressedDroplet, leadsTo, loadBalancers } from "./zone";
 
 /** What of the config says where the names should lead. A key that is missing was refused already. */
 interface NamesWanted {
@@ -24,7 +24,10 @@ const advice =
  *
  * @param droplets All of the account.
  */
-export async function checkDomains(wanted: NamesWanted, droplets: readonly Droplet[]): Promise<string[]> {
+export async function checkDomains(
+    wanted: NamesWanted,
+    droplets: readonly AddressedDroplet[],
+): Promise<string[]> {
     const { prefix = "", domains = [], dnsZone = "", trustedProxies = [] } = wanted;
     const own = loadBalancers(prefix, droplets);
     const names = domains.filter((domain) => dnsZone === "" || recordName(domain, dnsZone) === undefined);

@@ -14,7 +14,7 @@ interface ZoneWanted {
 }
 
 /** A droplet of the account, as far as it tells whose it is. */
-export interface Droplet {
+export interface AddressedDroplet {
     id: number;
     tags: string[];
 }
@@ -34,7 +34,7 @@ interface Found {
  */
 export async function checkZone(
     { prefix = "", dnsZone = "", domains = [] }: ZoneWanted,
-    droplets: readonly Droplet[],
+    droplets: readonly AddressedDroplet[],
 ): Promise<Findings> {
     if (dnsZone === "") return { problems: [], warnings: [] };
     if ((await digitalocean.getDomain({ name: dnsZone }).catch(undefinedIfNone)) === undefined) {
@@ -60,7 +60,7 @@ export async function checkZone(
 }
 
 /** The stack's own, by their ids: two while one is replaced. */
-export function loadBalancers(prefix: string, droplets: readonly Droplet[]): ReadonlySet<number> {
+export function loadBalancers(prefix: string, droplets: readonly AddressedDroplet[]): ReadonlySet<number> {
     const { loadBalancerTag } = identityOf(prefix);
     return new Set(droplets.filter(({ tags }) => tags.includes(loadBalancerTag)).map(({ id }) => id));
 }

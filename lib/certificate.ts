@@ -42,7 +42,7 @@ export function checkCertificate(
     if (typeof chain === "string") return { problems: [chain], warnings: [] };
     const [leaf] = chain as [X509Certificate, ...X509Certificate[]];
     const missing = domains.filter((name) => leaf.checkHost(name, { subject: "never" }) === undefined);
-    const facts = factsOf(leaf);
+    const facts = certificateFacts(leaf);
     const problems = [
         ...keyProblems(chain, keyPem),
         ...timeProblems(chain, now),
@@ -169,7 +169,7 @@ function doubts(chain: readonly X509Certificate[], now: Date): string[] {
 }
 
 /** What anybody may know of it. */
-export function factsOf(leaf: X509Certificate): CertificateFacts {
+export function certificateFacts(leaf: X509Certificate): CertificateFacts {
     return {
         names: [...(leaf.subjectAltName ?? "").matchAll(/DNS:([^,]+)/g)].map(([, name = ""]) => name),
         issuer: nameOf(leaf.issuer),

@@ -16,7 +16,7 @@ export const certificateScript = hostScript(
 const lockSeconds = 300;
 
 /** What to order, and from whom. */
-export interface Order {
+export interface AcmeOrder {
     /** To whom the authority may write. */
     email: string;
     /** URL of the authority's directory. */
@@ -31,7 +31,7 @@ export interface Order {
  * Keeps a certificate of the user's own (PEM, with its key) for {@link applyCertificate}, or what to order (with the account
  * key): its stdin. Prints its word: another one each time.
  */
-export function stageCertificate(loadBalancerId: string, what: readonly string[] | Order): string {
+export function stageCertificate(loadBalancerId: string, what: readonly string[] | AcmeOrder): string {
     const step =
         "server" in what
             ? ["order", what.email, what.server, what.thumbprint, ...what.names]
@@ -50,12 +50,12 @@ export function applyCertificate(word: string): string {
 }
 
 /** Gets the certificate on a load balancer that has not the reserved IP yet, where another one of the stack has it. */
-export function certificateBefore(loadBalancerId: string, order: Order, reservedIp: string): string {
+export function certificateBefore(loadBalancerId: string, order: AcmeOrder, reservedIp: string): string {
     return run(lockSeconds + 480, ["before", reservedIp], loadBalancerId, order);
 }
 
 /** Waits for the certificate, and tells what it is; what is missing after so many seconds is a warning. */
-export function certificateAfter(loadBalancerId: string, order: Order, seconds: number): string {
+export function certificateAfter(loadBalancerId: string, order: AcmeOrder, seconds: number): string {
     return run(lockSeconds + 480 + seconds, ["after", `${seconds}`], loadBalancerId, order);
 }
 
@@ -66,7 +66,7 @@ export function certificateIn(printed = ""): CertificateFacts | undefined {
 }
 
 /** In the comment stands for what else it runs again. */
-function run(seconds: number, words: readonly string[], loadBalancerId: string, order?: Order): string {
+function run(seconds: number, words: readonly string[], loadBalancerId: string, order?: AcmeOrder): string {
     const why = [`load balancer ${oneWord(loadBalancerId)}`, order?.server, ...(order?.names ?? [])];
     return `timeout --kill-after=10 ${seconds} ${certificateScript.path} ${words.map(quoted).join(" ")} # ${why.filter(Boolean).join(" ")}`;
 }

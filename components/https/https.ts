@@ -10,7 +10,7 @@ import {
     certificateBefore,
     certificateIn,
     certificateScript,
-    type Order,
+    type AcmeOrder,
     stageCertificate,
 } from "./commands";
 
@@ -45,7 +45,7 @@ export class Https extends pulumi.ComponentResource {
     readonly installed: pulumi.Resource;
     /** Of the key of the account with the authority. */
     readonly thumbprint?: pulumi.Output<string>;
-    private readonly order?: pulumi.Output<Order>;
+    private readonly order?: pulumi.Output<AcmeOrder>;
 
     constructor(
         private readonly name: string,

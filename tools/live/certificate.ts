@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { certificateFile } from "../../components/haproxy/https";
-import { type CertificateFacts, factsOf } from "../../lib/certificate";
+import { type CertificateFacts, certificateFacts } from "../../lib/certificate";
 import { count } from "../cli/words";
 import type { StackOutputs } from "../pulumi/run";
 import { onLoadBalancer } from "./ssh";
@@ -43,7 +43,7 @@ export function parseCertificate(text: string): LiveCertificate {
     const certificate = new X509Certificate(pem);
     const [, status] = /^status (\{.*\})$/m.exec(text) ?? [];
     return {
-        ...factsOf(certificate),
+        ...certificateFacts(certificate),
         notBefore: new Date(certificate.validFrom).toISOString(),
         shown: /^shown (\S+)$/m.exec(text)?.[1] ?? "",
         ...(status !== undefined && { status: JSON.parse(status) as NonNullable<LiveCertificate["status"]> }),
