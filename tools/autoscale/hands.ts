@@ -8,7 +8,7 @@ import { readHistory } from "../history/read";
 import { readPlan } from "../plan/read";
 import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
-import type { ConfigChange, StackValues } from "./model";
+import type { ConfigChange, WholeConfig } from "./model";
 import { otherChanges } from "./other-changes";
 import { serverDifference } from "./wanted";
 
@@ -35,7 +35,7 @@ export interface Hand {
      * @param message One line, for the history.
      * @param decidedOn What the config had when that was decided: where it has something else by now, others go first.
      */
-    apply: (change: ConfigChange, message: string, decidedOn: StackValues) => Promise<Refusal | undefined>;
+    apply: (change: ConfigChange, message: string, decidedOn: WholeConfig) => Promise<Refusal | undefined>;
 }
 
 /** Runs `pulumi up` here. Needs the token, the state and its passphrase. */
@@ -83,7 +83,7 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
 }
 
 /** As they are just now. */
-export function valuesOf(config: StackConfig): StackValues {
+export function valuesOf(config: StackConfig): WholeConfig {
     const values = config.readAll();
     return {
         loadBalancerGeneration: String(values.loadBalancerGeneration),
@@ -106,7 +106,7 @@ export function hasChange(config: StackConfig, change: ConfigChange): boolean {
  * What was not applied must not be applied by the next run of somebody else; but what a person has written since then
  * stays.
  */
-export function putBack(config: StackConfig, change: ConfigChange, before: StackValues): void {
+export function putBack(config: StackConfig, change: ConfigChange, before: WholeConfig): void {
     const written: ConfigChange = valuesOf(config);
     const keys = (Object.keys(change) as (keyof ConfigChange)[]).filter((key) =>
         isDeepStrictEqual(written[key], change[key]),
@@ -115,7 +115,7 @@ export function putBack(config: StackConfig, change: ConfigChange, before: Stack
 }
 
 /** Whether HAProxy has the servers of a config: a run may fail after that, when it deletes. */
-async function serves(stack: string, wanted: StackValues): Promise<boolean> {
+async function serves(stack: string, wanted: WholeConfig): Promise<boolean> {
     const { servers } = await readOutputs(stack)
         .then(readHaproxy)
         .catch(() => ({ servers: undefined }));

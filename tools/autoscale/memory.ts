@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
-import type { ConfigChange, Past, StackValues } from "./model";
+import type { ConfigChange, Past, WholeConfig } from "./model";
 import type { Wanted } from "./wanted";
 
 /** What the autoscaler remembers of a stack. */
@@ -9,7 +9,7 @@ export interface Memory extends Past {
     /** What it last saw in the stack's config: when something differs, a person has changed it. */
     seen?: { replicas: number; config: string };
     /** A change that is being made. Who finds it at the start was killed in the middle of it. */
-    begun?: { change: ConfigChange; before: StackValues };
+    begun?: { change: ConfigChange; before: WholeConfig };
     /** Since when the servers have not been those of the config. */
     apartSinceMs?: number;
     /** When sick servers were replaced, in the last hour. */
@@ -63,7 +63,7 @@ export const seenIn = ({
     replicas,
     settings,
     retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<StackValues, "retired">): NonNullable<Memory["seen"]> => ({
+}: Pick<Wanted, "replicas" | "settings"> & Pick<WholeConfig, "retired">): NonNullable<Memory["seen"]> => ({
     replicas,
     config: JSON.stringify([settings, retired]),
 });

@@ -90,4 +90,4 @@ export type ConfigChange = {
 };
 
 /** What a {@link ConfigChange} may change, as the config has it. */
-export type StackValues = Required<ConfigChange>;
+export type WholeConfig = Required<ConfigChange>;
