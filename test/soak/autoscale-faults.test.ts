@@ -55,7 +55,10 @@ describe("the autoscaler, when machines fail", () => {
         await untilSaid(scaler, /waits \d min: the last change failed/, { seconds: 400 });
         expect(configured(site.world.folder, "replicas")).toBe(3);
         expect(await dropletCount()).toBe(4);
-        expect(await status()).toMatch(/^autoscaler \(.*\): waits \d min: the last change failed/m);
+        // It is on the load balancer with the next look.
+        await expect
+            .poll(status, { timeout: 30_000 })
+            .toMatch(/^autoscaler \(.*\): waits \d min: the last change failed/m);
         // It is still wanted, and a refusal is repeated after a minute: this is none.
         const changes = await historyOf(site.world);
         expect(changes[0]).toMatchObject({ by: "autoscaler", status: "error", desired_instance_count: 5 });
