@@ -56,7 +56,7 @@ const lint = ["eslint", "--config", "test/eslint.config.mjs", "."];
 const shellCheck = [
     "shellcheck",
     "components/haproxy/apply.sh",
-    ...["reload", "ready", "servers", "push", "tick", "commands"].map(
+    ...["reload", "ready", "servers", "store", "push", "tick", "commands"].map(
         (part) => `components/haproxy/${part}.sh`,
     ),
     "tools/bake/boothook.sh",

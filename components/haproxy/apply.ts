@@ -9,7 +9,7 @@ export const maxDrainSeconds = 3600;
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
 
 /** Its parts beside apply.sh; the commands come last. */
-const parts = ["reload.sh", "ready.sh", "servers.sh", "push.sh", "tick.sh", "commands.sh"];
+const parts = ["reload.sh", "ready.sh", "servers.sh", "store.sh", "push.sh", "tick.sh", "commands.sh"];
 
 /** The script that stages and applies haproxy.cfg, and brings releases of content to the servers. */
 export const haproxyScript = hostScript(
