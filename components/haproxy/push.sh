@@ -2,8 +2,8 @@
 # shellcheck shell=bash disable=SC2154,SC2015,SC2153
 
 readonly AT_ONCE=4 PUSH_HEALTH_SECONDS=${PUSH_HEALTH_SECONDS:-10}
-readonly RESEND="\`npm run push\` with its folder does, and for the config's \`content\`
-\`pulumi up --replace '**:Command::content-sent'\`"
+readonly RESEND="\`npm run push\` with its folder sends it anew, and for \`content\` in the config
+\`pulumi up --replace '**:Command::content-sent'\` does."
 
 # Which release each server says that it serves, so that a person knows where the push stopped.
 tell_releases() { # servers...
@@ -114,9 +114,9 @@ push() { # word
     newest=$(cat "$CONTENT/newest" 2>/dev/null)
     ((number >= ${newest:-0})) ||
         fail "another release was pushed here since $name was sent, or somebody has gone back: nothing was changed." \
-            "If it is to be $name after all, $RESEND."
+            "If it is to be $name after all: $RESEND"
     [[ -d $CONTENT/releases/$name ]] ||
-        fail "release $name is not on this load balancer any more, nothing was changed. To send it, $RESEND."
+        fail "release $name is not on this load balancer any more, nothing was changed: $RESEND"
     note newest "$number"
     push_release "$name"
 }
