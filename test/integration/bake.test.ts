@@ -188,6 +188,9 @@ describe("baking an image", () => {
     });
 
     it("deletes all of it where Ctrl-C comes twice at once, as through npm, and where its terminal is closed", async () => {
+        // So that the second comes before the end.
+        const faults = [{ on: "DELETE /v2/droplets/\\d+", delaySeconds: 1 }];
+        await callApi(world, "PUT", faultsUrl, { faults });
         const twice = bake();
         await builder();
         process.kill(twice.pid, "SIGINT");
