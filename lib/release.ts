@@ -144,17 +144,24 @@ function lookAtLink(root: string, inside: string, { links, problems }: Found): v
     const target = readlinkSync(file);
     const leadsTo = (why: string) =>
         problems.push(`the link ${shown(inside)} leads to ${shown(target)}, ${why}`);
-    let end: string;
-    try {
-        end = realpathSync(file);
-    } catch (error) {
-        leadsTo(reason(error));
-        return;
-    }
     if (unlistable.test(target)) leadsTo("a name with a control character or a backslash");
     else if (path.isAbsolute(target)) leadsTo("which is another place on a server; make it a relative link");
-    else if (!`${end}/`.startsWith(`${root}/`)) leadsTo("out of the folder");
-    else links.push({ path: inside, target });
+    else
+        try {
+            if (staysIn(root, path.dirname(file), target)) links.push({ path: inside, target });
+            else leadsTo("out of the folder");
+        } catch (error) {
+            leadsTo(reason(error));
+        }
+}
+
+/** At every step: a way that leaves the folder by its name and comes back ends nowhere on a server, which gives it another name. */
+function staysIn(root: string, from: string, target: string): boolean {
+    let at = from;
+    return target.split("/").every((step) => {
+        at = realpathSync(path.join(at, step));
+        return `${at}/`.startsWith(`${root}/`);
+    });
 }
 
 /** In pieces: a file may be larger than memory. */

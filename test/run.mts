@@ -61,7 +61,7 @@ const onlyWhatIsNew = [
 const shellCheck = [
     "shellcheck",
     "components/haproxy/apply.sh",
-    ...["reload", "ready", "servers", "push", "tick", "commands"].map(
+    ...["reload", "ready", "servers", "store", "push", "tick", "commands"].map(
         (part) => `components/haproxy/${part}.sh`,
     ),
     "tools/bake/boothook.sh",

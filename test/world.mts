@@ -32,6 +32,8 @@ export interface Running {
     /** stdout until now. */
     printed: () => string;
     isRunning: () => boolean;
+    /** Nobody reads any more, as when its terminal is closed. */
+    hangUp: () => void;
     ended: Promise<Outcome>;
 }
 
@@ -236,6 +238,10 @@ export function start(
         pid: child.pid ?? 0,
         printed: () => stdout,
         isRunning: () => child.exitCode === null && child.signalCode === null,
+        hangUp: () => {
+            child.stdout.destroy();
+            child.stderr.destroy();
+        },
         ended,
     };
 }

@@ -16,7 +16,7 @@ export interface SendOptions {
 
 /**
  * A script for bash under ssh-agent, on the machine that runs `pulumi`, with the deploy key as its stdin: sends a release to
- * the load balancer, unless it has it, and prints its word. Nothing is sent where there is no room for it. The key is in no
+ * the load balancer, unless it has it, and prints its word. Nothing is sent where there is no room for it there; servers are the push's to look at. The key is in no
  * file and on no command line.
  */
 export function sendScript({ loadBalancerId, host, hostKey, release }: SendOptions): string {
@@ -36,7 +36,9 @@ there() {
         -o UserKnownHostsFile="$dir/known_hosts" -o GlobalKnownHostsFile=/dev/null -o LogLevel=ERROR \
         root@${oneWord(host)} ${script} "$@"
 }
-if [[ $(there check ${name} ${kibOf(bytes)} ${files} </dev/null) == have ]]; then
+# On a line of its own: in a condition, a refusal would end nothing.
+answer=$(there room ${name} ${kibOf(bytes)} ${files} </dev/null)
+if [[ $answer == have ]]; then
     there take ${name} </dev/null
 else
     { ${packCommand}; } | there take ${name}
@@ -44,7 +46,7 @@ fi
 `;
 }
 
-/** For `check` of the script. */
+/** For `check` and `room` of the script. */
 export const kibOf = (bytes: number): number => Math.ceil(bytes / 1024);
 
 function oneKeyWord(text: string): string {

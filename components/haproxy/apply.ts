@@ -9,7 +9,7 @@ export const maxDrainSeconds = 3600;
 const read = (file: string): string => readFileSync(join(__dirname, file), "utf8");
 
 /** Its parts beside apply.sh; the commands come last. */
-const parts = ["reload.sh", "ready.sh", "servers.sh", "push.sh", "tick.sh", "commands.sh"];
+const parts = ["reload.sh", "ready.sh", "servers.sh", "store.sh", "push.sh", "tick.sh", "commands.sh"];
 
 /** The script that stages and applies haproxy.cfg, and brings releases of content to the servers. */
 export const haproxyScript = hostScript(
@@ -36,7 +36,8 @@ export function pushCommand(word: string): string {
 
 /**
  * Makes a staged text the running one. Every step of the script has a bound of its own, so the one here ends only what
- * hangs all the same: 600 s is more than the lock (120 s), `haproxy -c`, three reloads and a roll-back take together.
+ * hangs all the same. It waits for two drains, of old workers and then of a job that runs once; 600 s is more than the lock
+ * (120 s), `haproxy -c`, three reloads and a roll-back take together.
  *
  * @param word What {@link stageCommand} has printed.
  * @param readySeconds How long new servers may take until they answer.
@@ -45,6 +46,6 @@ export function pushCommand(word: string): string {
 export function applyCommand(word: string, readySeconds: number): string {
     if (!Number.isInteger(readySeconds))
         throw new Error(`readySeconds should be a whole number, got ${readySeconds}`);
-    const bound = readySeconds + maxDrainSeconds + 600;
+    const bound = readySeconds + 2 * maxDrainSeconds + 600;
     return `timeout --kill-after=10 ${bound} ${haproxyScript.path} apply ${oneWord(word.trim())} ${readySeconds}`;
 }

@@ -1,95 +1,9 @@
-# Releases of content: the store on the load balancer, and how they come to the servers. A part of one script: see apply.ts.
+# How a release of content comes to all servers. A part of one script: see apply.ts.
 # shellcheck shell=bash disable=SC2154,SC2015,SC2153
 
-readonly AT_ONCE=4 KEPT=5 PUSH_HEALTH_SECONDS=${PUSH_HEALTH_SECONDS:-10}
-
-# --- the store -------------------------------------------------------------------------------------------------------
-
-prepare_store() { mkdir -p "$CONTENT/releases" && find "$CONTENT/releases" -maxdepth 1 -name '.new-*' -mmin +60 -exec rm -rf {} +; }
-
-# Keeps what comes on stdin, whole or not at all.
-unpack() { # name tar-command...
-    local new
-    new=$(mktemp -d "$CONTENT/releases/.new-XXXXXX") || return 1
-    if "${@:2}" -C "$new" --no-same-owner --warning=no-timestamp && chmod -R u=rwX,go=rX "$new" &&
-        [[ $(name_of "$new") == "$1" ]] && touch "$new" && mv -T "$new" "$CONTENT/releases/$1"; then
-        sync -f "$CONTENT"
-        return
-    fi
-    rm -rf "$new"
-    [[ -d $CONTENT/releases/$1 ]] # another one was faster
-}
-
-# `history` has the newest last: what a roll-back goes by.
-make_current() { # name
-    local old
-    printf '%s\n' "$1" >"$CONTENT/current.new" && mv "$CONTENT/current.new" "$CONTENT/current"
-    { grep -vxF "$1" "$CONTENT/history" 2>/dev/null; echo "$1"; } | tail -n "$KEPT" >"$CONTENT/history.new"
-    mv "$CONTENT/history.new" "$CONTENT/history"
-    for old in "$CONTENT"/releases/*; do
-        # One that was taken within the hour may be about to be pushed.
-        if ! grep -qxF "${old##*/}" "$CONTENT/history" && [[ -n $(find "$old" -maxdepth 0 -mmin +60) ]]; then rm -rf "$old"; fi
-    done
-}
-
-# The next word for this release.
-word_for() { # name
-    local number=0 newest=0
-    exec 7<>"$CONTENT/words.lock" && flock --wait 30 7 || fail 'another run has been staging a release for 30 s.'
-    number=$(cat "$CONTENT/staged" 2>/dev/null) newest=$(cat "$CONTENT/newest" 2>/dev/null)
-    number=$(((${number:-0} > ${newest:-0} ? ${number:-0} : ${newest:-0}) + 1))
-    printf '%s\n' "$number" >"$CONTENT/staged"
-    printf '%s-%s-%s\n' "$number" "$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')" "$1"
-    exec 7>&-
-}
-
-is_name() { [[ $1 =~ ^[0-9a-f]{16}$ ]] || fail "a release's name should be 16 hexadecimal digits, got $1"; }
-
-check() { # name kib files
-    local -a servers=() problems=()
-    local server found kib inodes has release=$1
-    is_name "$1" && prepare_store
-    answers=$(mktemp -d) && trap 'rm -rf "$answers"' EXIT
-    if [[ ! -d $CONTENT/releases/$1 ]]; then
-        check_room 'the load balancer' "$2" "$3" "$(df --output=avail -k "$CONTENT" | tail -n 1)" \
-            "$(df --output=iavail "$CONTENT" | tail -n 1)"
-    fi
-    mapfile -t servers < <(all_servers)
-    for_each 8 say_room "${servers[@]}"
-    for server in "${servers[@]%% *}"; do
-        if [[ -e $answers/$server.failed ]]; then
-            problems+=("$server: $(<"$answers/$server.failed")")
-        elif read -r found kib inodes has <"$answers/$server" && [[ $has == lacks ]]; then
-            check_room "$server" "$2" "$3" "$kib" "$inodes"
-        fi
-    done
-    ((${#problems[@]} == 0)) || fail 'nothing was sent:' "${problems[@]/#/  }" \
-        "A server that is dead or sick is taken out by 'retired'."
-    if [[ -d $CONTENT/releases/$1 ]]; then echo have; else echo send; fi
-}
-
-say_room() { release_on "$2" "$release"; }
-
-# A tenth of a disk's room is left to what else is written there. An empty file takes a block.
-check_room() { # where kib files kib-free inodes-free
-    local needs=$(($2 + 4 * $3))
-    if ((needs > $4 * 9 / 10)); then problems+=("$1 has no room: the release needs $((needs / 1024)) MiB, $(($4 / 1024)) MiB are free"); fi
-    if (($5 > 0 && $3 * 2 > $5)); then problems+=("$1 has no room for $3 files: its file system can have $5 more"); fi
-}
-
-take() { # name
-    is_name "$1" && prepare_store
-    if [[ ! -d $CONTENT/releases/$1 ]]; then
-        unpack "$1" tar -xz || fail "release $1 did not arrive whole, nothing was changed: the folder changed meanwhile, or" \
-            'the connection broke. Run it again.'
-    fi
-    touch "$CONTENT/releases/$1"
-    # Nothing of ours runs here: it is what the first servers get.
-    if [[ -z $(current_release) && -z $(generation_of "$CFG") ]]; then make_current "$1"; fi
-    word_for "$1"
-}
-
-# --- a push ----------------------------------------------------------------------------------------------------------
+readonly AT_ONCE=4 PUSH_HEALTH_SECONDS=${PUSH_HEALTH_SECONDS:-10}
+readonly RESEND="\`npm run push\` with its folder sends it anew, and for \`content\` in the config
+\`pulumi up --replace '**:Command::content-sent'\` does."
 
 # Which release each server says that it serves, so that a person knows where the push stopped.
 tell_releases() { # servers...
@@ -117,14 +31,18 @@ stopped() { # servers... -- words...
 # that does not gets back what it had.
 push_release() { # name
     local -a servers=() batch=()
-    local was failed done_count=0 release=$1 path host
+    local was failed done_count=0 release=$1 path host kib files
     local -a request
     mapfile -t servers < <(all_servers)
     answers=$(mktemp -d) || fail 'there is no room in /run, nothing was changed.'
     export answers
     trap 'rm -rf "$answers"' EXIT
     was=$(current_release)
-    printf '%s\n' "$release" >"$CONTENT/pushing"
+    note pushing "$release"
+    # shellcheck disable=SC2034 # for offer
+    kib=$(du -sk --apparent-size "$CONTENT/releases/$release" | cut -f 1)
+    # shellcheck disable=SC2034
+    files=$(find "$CONTENT/releases/$release" -type f | wc -l)
     now 'pushing a release'
     for_each 8 offer "${servers[@]}"
     failed=$(failures ': ' "${servers[@]}")
@@ -143,7 +61,8 @@ push_release() { # name
         say "$done_count of ${#servers[@]} serve $release: $(in_one_line "${batch[@]%% *}")" ||
             stopped "${servers[@]}" -- 'nobody reads any more: the push was interrupted.'
     done
-    make_current "$release"
+    make_current "$release" || fail "release $release is served by all of ${#servers[@]}, but the load balancer has no room to" \
+        "note it: new servers would get ${was:-none}. Make room in $CONTENT, and push it again."
     rm -f "$CONTENT/pushing" "$CONTENT/missed"
     for_each 8 settle "${servers[@]}"
     if [[ $was == "$release" ]]; then was=''; fi
@@ -194,14 +113,16 @@ push() { # word
     begin_push
     newest=$(cat "$CONTENT/newest" 2>/dev/null)
     ((number >= ${newest:-0})) ||
-        fail "another release was pushed here since $name was sent, nothing was changed. Run it again if it is to be this one."
-    [[ -d $CONTENT/releases/$name ]] || fail "release $name is not on this load balancer any more, nothing was changed: send it again."
-    printf '%s\n' "$number" >"$CONTENT/newest"
+        fail "another release was pushed here since $name was sent, or somebody has gone back: nothing was changed." \
+            "If it is to be $name after all: $RESEND"
+    [[ -d $CONTENT/releases/$name ]] ||
+        fail "release $name is not on this load balancer any more, nothing was changed: $RESEND"
+    note newest "$number"
     push_release "$name"
 }
 
 rollback() { # [name]
-    local name=${1-} kept
+    local name=${1-} kept word
     begin_push
     kept=$(grep -vxF "$(current_release)" "$CONTENT/history" 2>/dev/null | paste -sd ' ')
     if [[ -z $name && -e $CONTENT/pushing ]]; then name=$(current_release); fi
@@ -209,7 +130,8 @@ rollback() { # [name]
     [[ -n $name ]] || fail 'there is no release before this one.'
     [[ $name =~ ^[0-9a-f]{16}$ && -d $CONTENT/releases/$name ]] ||
         fail "there is no release $name here; there are ${kept:-no others}."
-    word_for "$name" | cut -d - -f 1 >"$CONTENT/newest"
+    word=$(word_for "$name") || exit 1
+    note newest "${word%%-*}"
     push_release "$name"
 }
 

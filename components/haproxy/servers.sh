@@ -4,7 +4,7 @@
 # It reaches them as the user that every server's user data makes (userdata/setup/answer.sh), over the VPC, by the set-up key.
 # Their host keys it learns at the first contact, and expects from then on as long as haproxy.cfg names the address.
 
-readonly CONTENT=/var/lib/dropscale/content # releases/NAME; files: current, history, staged, newest, pushing, missed
+readonly CONTENT=/var/lib/dropscale/content # releases/NAME; files: current, history, first, staged, newest, pushing, missed
 readonly KNOWN=/etc/dropscale/known_hosts
 export CONTENT KNOWN
 
@@ -76,6 +76,8 @@ send_release() { tar -c -C "$CONTENT/releases/$2" . | on_server 900 "$1" take "$
 offer() { # name address
     local found
     found=$(release_on "$2" "$release") || { echo "$found" && return 1; }
+    # shellcheck disable=SC2046 # two words
+    [[ $found == *has ]] || lacking "$kib" "$files" $(cut -d ' ' -f 2,3 <<<"$found") || return 1
     { [[ $found == *has ]] || found=$(send_release "$2" "$release"); } &&
         found=$(on_server 15 "$2" offer "$release" 2>&1 </dev/null) || { because <<<"$found" && return 1; }
 }
@@ -110,6 +112,7 @@ prepare_bringing() {
         keeping=yes
         for number in "${pending[@]}"; do servers+=("${name[number]} ${target[number]%:*}"); done
         learn_release "${servers[@]}"
+        begin_with_first
     fi
     bringing=$(current_release)
     export bringing keeping
@@ -130,16 +133,27 @@ learn_release() { # servers...
     most=$(grep -hoE '^[0-9a-f]{16}' "$answers"/* 2>/dev/null | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
     rm -f "$answers"/*
     if [[ -z $most ]]; then return; fi
+    if [[ -d $CONTENT/releases/$most ]]; then begin_with "$most"; return; fi
     for server in "$@"; do
         found=$(release_on "${server#* }" "$most") && [[ $found == "$most "* ]] || continue
         prepare_store
         if on_server 900 "${server#* }" give 2>/dev/null </dev/null | unpack "$most" tar -x; then
-            make_current "$most"
+            begin_with "$most"
             say "release $most is served, and was got from ${server%% *}"
             return
         fi
     done
     fail "the servers serve release $most, and it could not be got from any of them: nothing was changed."
 }
+
+# Where no server serves any, they begin with what was sent.
+begin_with_first() {
+    local first
+    first=$(cat "$CONTENT/first" 2>/dev/null)
+    if [[ -z $first || -n $(current_release) || ! -d $CONTENT/releases/$first ]]; then return; fi
+    begin_with "$first"
+}
+
+begin_with() { make_current "$1" || fail "the load balancer has no room in $CONTENT, nothing was changed."; } # name
 
 say_release() { release_on "$2"; }

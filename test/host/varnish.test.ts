@@ -62,6 +62,16 @@ describe("userdata/varnish.yaml, by the programs of Debian that read it", () => 
         );
     });
 
+    test("Varnish takes its parameters, and knows of no others", () => {
+        const unit = file("etc/systemd/system/varnish.service.d/app.conf").replaceAll("\\\n", " ");
+        const parameters = (unit.match(/-p \w+=\w+/g) ?? []).join(" ");
+        expect(parameters).toContain("nuke_limit=");
+        const start = (more: string) =>
+            run(`varnishd ${parameters} ${more} -C -f /etc/varnish/app.vcl`).stderr;
+        expect(start("")).toContain("EXTERNAL SYMBOL TABLE");
+        expect(start("-p nuke_limits=1")).toContain("Unknown parameter");
+    });
+
     test.each([
         // MiB, MiB of pages, PHP's processes
         [512, 50, 2],

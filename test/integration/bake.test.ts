@@ -187,6 +187,26 @@ describe("baking an image", () => {
         expect(await leftovers()).toEqual([]);
     });
 
+    it("deletes all of it where Ctrl-C comes twice at once, as through npm, and where its terminal is closed", async () => {
+        // So that the second comes before the end.
+        const faults = [{ on: "DELETE /v2/droplets/\\d+", delaySeconds: 1 }];
+        await callApi(world, "PUT", faultsUrl, { faults });
+        const twice = bake();
+        await builder();
+        process.kill(twice.pid, "SIGINT");
+        await sleep(35);
+        process.kill(twice.pid, "SIGINT");
+        expect(await twice.ended).toMatchObject({ code: 130 });
+        expect(await leftovers()).toEqual([]);
+
+        const closed = bake();
+        await builder();
+        closed.hangUp();
+        process.kill(closed.pid, "SIGHUP");
+        expect(await closed.ended).toMatchObject({ code: 130 });
+        expect(await leftovers()).toEqual([]);
+    });
+
     it("finds its builder where the answer that there is one was lost, and deletes it", async () => {
         await callApi(world, "PUT", faultsUrl, { faults: [{ on: "POST /v2/droplets", reset: "after" }] });
         const { code, text } = await bake().ended;

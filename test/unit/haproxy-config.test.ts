@@ -295,7 +295,7 @@ describe("what runs on the load balancer", () => {
 
     test("gets the word of the staged text, and is bounded by more than its parts", () => {
         expect(applyCommand("7-0a1b2c3d\n", 300)).toMatch(
-            new RegExp(`^timeout --kill-after=10 4500 ${installed.source} apply 7-0a1b2c3d 300$`),
+            new RegExp(`^timeout --kill-after=10 8100 ${installed.source} apply 7-0a1b2c3d 300$`),
         );
     });
 

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -68,11 +68,13 @@ describe("a release", () => {
         put("index.html");
         put("a/b.sh", "echo", 0o755);
         symlinkSync("a/b.sh", path.join(folder, "link"));
+        symlinkSync("../a/../link", path.join(folder, "a/again"));
         const { name, files, bytes, parts } = readRelease(folder);
         expect({ files, bytes }).toEqual({ files: 2, bytes: 5 });
         expect(parts).toEqual({
             "a/b.sh": expect.stringMatching(/^4 bytes, [0-9a-f]{12}, executable$/) as string,
             "index.html": expect.stringMatching(/^1 bytes, [0-9a-f]{12}$/) as string,
+            "a/again": "a link to ../a/../link",
             link: "a link to a/b.sh",
         });
         const other = mkdtempSync(path.join(tmpdir(), "dropscale-other-"));
@@ -107,6 +109,7 @@ describe("a release", () => {
         symlinkSync("/etc/passwd", path.join(folder, "absolute"));
         symlinkSync("../../etc/passwd", path.join(folder, "out"));
         symlinkSync("nowhere", path.join(folder, "dangling"));
+        symlinkSync(`../${path.basename(folder)}/page.html`, path.join(folder, "back"));
         execFileSync("mkfifo", [path.join(folder, "pipe")]);
         const found = problems();
         for (const words of [
@@ -114,6 +117,7 @@ describe("a release", () => {
             "back\\slash has a control character, a backslash or no UTF-8 in its name",
             "it holds .git, which would be published; give the folder that is built",
             "the link absolute leads to /etc/passwd, which is another place on a server; make it a relative link",
+            `the link back leads to ../${path.basename(folder)}/page.html, out of the folder`,
             "the link dangling leads to nowhere, no such file or folder",
             "the link out leads to ../../etc/passwd, ",
             "pipe is neither a file nor a folder",
@@ -186,8 +190,24 @@ describe("what sends it", () => {
         const script = sendScript(options);
         execFileSync("bash", ["-n"], { input: script });
         expect(script).toContain(`cd 'it'\\''s dist'\n`);
-        expect(script).toContain("check 0123456789abcdef 3 3 <");
+        expect(script).toContain("room 0123456789abcdef 3 3 <");
         expect(script).toContain("echo 'load-balancer ssh-ed25519 AAAAC3+/=' >");
+    });
+
+    it("sends nothing where the load balancer has no room for it", () => {
+        put("bin/ssh-add", "#!/bin/sh\n", 0o755);
+        put("bin/ssh", '#!/bin/sh\necho "$*" >&2\ncase $* in *" room "*) exit 1 ;; esac\n', 0o755);
+        const { status, stderr } = spawnSync(
+            "bash",
+            ["-c", sendScript({ ...options, release: { ...release, folder } })],
+            {
+                env: { ...process.env, PATH: `${folder}/bin:${process.env.PATH}` },
+                encoding: "utf8",
+            },
+        );
+        expect(status).toBe(1);
+        expect(stderr).toContain(" room 0123456789abcdef 3 3");
+        expect(stderr).not.toContain(" take ");
     });
 
     it.each([{ host: "a b" }, { hostKey: "ssh-ed25519 a'b" }, { loadBalancerId: "1;2" }])(

@@ -13,7 +13,7 @@ import { askApi, useAccountOf } from "../live/api";
 import { StackConfig } from "../pulumi/stack-config";
 import { readStack } from "../pulumi/stack";
 import { Steps } from "../cli/steps";
-import { stopOn } from "../cli/terminal";
+import { outliveTerminal, stopOn } from "../cli/terminal";
 import { count, dollars } from "../cli/words";
 import { makeBuilder, NotInTime, removeBuilder, snapshot, untilActive, untilSetUp } from "./builder";
 import { type AccountImage, deleteSurplus, imageCost } from "./images";
@@ -38,6 +38,9 @@ interface Made {
 }
 
 const interrupted = 130;
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** One Ctrl-C comes twice through npm, which passes it on: some 35 ms later. */
+const sameSignalMs = 1000;
 
 /**
  * Makes a golden image: a droplet behind a firewall that lets nothing in is set up by user data, cleans itself, and powers
@@ -67,7 +70,8 @@ export async function bake(options: BakeOptions): Promise<number> {
     console.error(
         `userdata/${order.name} on ${order.image}, ${order.size} in ${order.region}, for stack ${stack}`,
     );
-    const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
+    outliveTerminal();
+    const stop = stopOn(...signals);
     const made = await make(order, prefix, options, stop).catch((error: unknown) => {
         if (!stop.signal.aborted) throw error;
         console.error("interrupted: there is no new image");
@@ -95,14 +99,9 @@ async function make(
         ...{ bakedAt: builder.startedAt, hash: userDataHash(order.text) },
     };
     const steps = new Steps();
-    const leaveOnSecondSignal = () => {
-        console.error(
-            `\nstopping: the builder is deleted; once more leaves that to \`make doctor STACK=${stack}\``,
-        );
-        for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-            process.on(name, () => process.exit(interrupted));
-    };
-    signal.addEventListener("abort", leaveOnSecondSignal);
+    signal.addEventListener("abort", () => {
+        leaveOnSecondSignal(stack);
+    });
     try {
         const id = await steps.run("a builder, closed to everybody", async () => {
             const made = await makeBuilder(prefix, builder, order);
@@ -129,6 +128,17 @@ async function make(
                 );
             });
     }
+}
+
+function leaveOnSecondSignal(stack: string): void {
+    const first = Date.now();
+    console.error(
+        `\nstopping: the builder is deleted; once more leaves that to \`make doctor STACK=${stack}\``,
+    );
+    for (const name of signals)
+        process.on(name, () => {
+            if (Date.now() - first > sameSignalMs) process.exit(interrupted);
+        });
 }
 
 /** Nobody may log in, and the API shows no console: all that is known is that it has not powered itself off. */

@@ -23,6 +23,8 @@ export interface BuilderSettings {
 const pollMs = 3000;
 /** The API may be out of reach for so long while a bake waits: everything goes on in the account meanwhile. */
 const patienceMs = 120_000;
+/** How long something else may be under way on a builder that is off. */
+const pendingSeconds = 180;
 /** How long the builder may take until it can be deleted: a snapshot has to end first. */
 const deletionSeconds = 900;
 /** How long a droplet may take to be made. */
@@ -105,28 +107,38 @@ export const untilActive = (id: number, signal: AbortSignal): Promise<void> =>
 export const untilSetUp = (id: number, seconds: number, signal: AbortSignal): Promise<void> =>
     until(id, "off", seconds, signal);
 
+interface Action {
+    id: number;
+    type: string;
+}
+
+/** Asks for a snapshot of a builder. @returns `undefined`: something else is under way there. */
+async function askForSnapshot(id: number, name: string): Promise<Action | undefined> {
+    try {
+        const body = { type: "snapshot", name };
+        return ((await postToApi(`droplets/${id}/actions`, body)) as { action: Action }).action;
+    } catch (error) {
+        // Off is said a moment before its last event has ended.
+        if (error instanceof ApiRefusal && kinds.droplet.pending.some((status) => status === error.status))
+            return undefined;
+        throw error;
+    }
+}
+
 /** Makes a snapshot of its disk; it is off. @throws Error where the service fails or takes over an hour. */
 export async function snapshot(id: number, name: string, signal: AbortSignal): Promise<AccountImage> {
-    const start = async () => {
-        try {
-            return (await postToApi(`droplets/${id}/actions`, { type: "snapshot", name })) as {
-                action: { id: number };
-            };
-        } catch (error) {
-            // Off is said a moment before its last event has ended.
-            if (
-                error instanceof ApiRefusal &&
-                kinds.droplet.pending.some((status) => status === error.status)
-            )
-                return undefined;
-            throw error;
-        }
-    };
-    const started = await poll(start, 60, signal);
+    // A try that got no answer may have been heard. Nobody else makes one of a builder.
+    const start = async () =>
+        (await listAll<Action>(`droplets/${id}/actions`, "actions")).find(
+            ({ type }) => type === "snapshot",
+        ) ?? (await askForSnapshot(id, name));
+    const started = await poll(start, pendingSeconds, signal);
     if (!started)
-        throw new Error(`droplet ${id} has had a pending event for a minute: no snapshot can be made of it`);
+        throw new Error(
+            `droplet ${id} has had a pending event for ${pendingSeconds} s: no snapshot can be made of it`,
+        );
     const hasEnded = async () => {
-        const { action } = (await askApi(`droplets/${id}/actions/${started.action.id}`)) as {
+        const { action } = (await askApi(`droplets/${id}/actions/${started.id}`)) as {
             action: { status: string };
         };
         return action.status === "in-progress" ? undefined : action.status;
@@ -137,11 +149,18 @@ export async function snapshot(id: number, name: string, signal: AbortSignal): P
     );
     if (ended === "completed" && made) return made;
     throw new Error(
-        `DigitalOcean made no snapshot of droplet ${id}: its action ${started.action.id} ${ended ?? "takes over an hour"}`,
+        `DigitalOcean made no snapshot of droplet ${id}: its action ${started.id} ${ended ?? "takes over an hour"}`,
     );
 }
 
-/** @returns What `ask` first returns beside `undefined`, which is all after so many seconds. */
+/** A busy or failing API is out of reach, like one that does not answer. */
+const isFinal = (error: unknown): boolean =>
+    error instanceof ApiRefusal && error.status < 500 && error.status !== 429;
+
+/**
+ * @returns What `ask` first returns beside `undefined`, which is all after so many seconds.
+ * @throws What the API has refused, or how it failed for longer than a bake is patient, or last of all.
+ */
 async function poll<T>(
     ask: () => Promise<T | undefined>,
     seconds: number,
@@ -149,18 +168,21 @@ async function poll<T>(
 ): Promise<T | undefined> {
     const deadline = Date.now() + seconds * 1000;
     let answered = Date.now();
+    let failure: Error | undefined;
     while (Date.now() < deadline) {
         signal.throwIfAborted();
         try {
             const found = await ask();
             if (found !== undefined) return found;
-            answered = Date.now();
+            [answered, failure] = [Date.now(), undefined];
         } catch (error) {
-            if (error instanceof ApiRefusal || Date.now() - answered > patienceMs) throw error;
+            if (isFinal(error) || Date.now() - answered > patienceMs) throw error;
+            failure = error as Error;
         }
         await rest(pollMs, signal);
     }
     signal.throwIfAborted();
+    if (failure !== undefined) throw failure;
     return undefined;
 }
 

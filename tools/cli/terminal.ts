@@ -38,6 +38,11 @@ export function stopOn(...signals: NodeJS.Signals[]): AbortController {
     return stop;
 }
 
+/** For what has to end well without its terminal: the first write to one that is closed would else end the process. */
+export function outliveTerminal(): void {
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+}
+
 /** Waits so many milliseconds, or until `signal` is aborted. */
 export async function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
     await sleep(Math.max(0, milliseconds), undefined, { signal }).catch(() => undefined);

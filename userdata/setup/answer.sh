@@ -68,12 +68,17 @@ offer() {
     link other "$1"
 }
 
+lock() { exec 9>"$site/lock" && flock --wait 60 9 || fail 'another one is at it'; }
+
 take() {
     new=$(mktemp -d "$site/.new-XXXXXX") && trap 'rm -rf "$new"' EXIT || fail 'there is no room'
     words=$(tar -x --warning=no-timestamp -C "$new" 2>&1) || fail "tar: $words"
     chmod -R u=rwX,go=rX "$new"
     [ "$(name_of "$new")" = "$1" ] || fail "what arrived is not $1"
-    mkdir -p "$site/releases" && touch "$new" && { mv -T "$new" "$site/releases/$1" || fail 'it could not be kept'; }
+    # Once it has its name it counts as whole: after a power cut, files that no disk had yet would be empty.
+    mkdir -p "$site/releases" && touch "$new" && sync -f "$new" && mv -T "$new" "$site/releases/$1" ||
+        fail 'it could not be kept'
+    prune
 }
 
 # The newest four, and whatever is served.
@@ -111,7 +116,7 @@ case $1 in
 release) tell "$2" ;;
 take | offer | switch)
     expr "$2" : '[0-9a-f]\{16\}$' >/dev/null || fail "$2 is no name of a release"
-    exec 9>"$site/lock" && flock --wait 60 9 || fail 'another one is at it'
+    lock
     if [ "$1" = take ]; then
         find "$site" -maxdepth 1 -name '.new-*' -exec rm -rf {} +
         if [ -d "$site/releases/$2" ]; then cat >/dev/null; else take "$2"; fi
@@ -121,7 +126,10 @@ take | offer | switch)
     fi
     tell "$2"
     ;;
-settle) rm -f "$site/other" "$site/before" && tell - ;;
+settle)
+    rm -f "$site/other" "$site/before" && lock && prune
+    tell -
+    ;;
 give) [ "$(linked current)" != none ] && tar -c -C "$site/current/" . ;;
 once) once "$2" "$3" ;;
 *) set_up ;;
