@@ -16,8 +16,8 @@ export interface SendOptions {
 
 /**
  * A script for bash under ssh-agent, on the machine that runs `pulumi`, with the deploy key as its stdin: sends a release to
- * the load balancer, unless it has it, and prints its word. Nothing is sent where there is no room for it there; servers are the push's to look at. The key is in no
- * file and on no command line.
+ * the load balancer, unless it has it, and prints its word. Nothing is sent where there is no room for it there; servers are
+ * the push's to look at. The key is in no file and on no command line.
  */
 export function sendScript({ loadBalancerId, host, hostKey, release }: SendOptions): string {
     const { folder, name, bytes, files } = release;
