@@ -32,6 +32,8 @@ export interface Machines {
     deleteSnapshot(snapshotId: number): Promise<void>;
     /** What it has used; undefined: it is off, or there is no machine. */
     usage(droplet: Droplet): Promise<Usage | undefined>;
+    /** How many of its tasks run or wait for a disk at this moment; undefined: as for `usage`. */
+    activeTasks(droplet: Droplet): Promise<number | undefined>;
     /** Whether a site (a URL) answers visitors from outside; undefined: nobody can tell, as there are no machines. */
     answers(target: string): Promise<boolean | undefined>;
     /** Ends it, and removes its namespace, interfaces, mounts, cgroups and files. */
@@ -50,6 +52,8 @@ export interface Usage {
     cpu: CpuSeconds;
     memory: MemoryUse;
     traffic: Traffic;
+    /** Of its disk, with what came with the image. */
+    diskBytes: number;
 }
 
 /** Since it was made. */

@@ -3,12 +3,15 @@ import type { Usage } from "../machines.ts";
 import type { Droplet } from "../model.ts";
 import { sizeOf } from "./catalog.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { LoadAverage, type LoadMinutes, loadMinutes, loadSampleSeconds } from "./load-average.ts";
 
 /** What a droplet has used until then. */
 export interface Point extends Usage {
     atMs: number;
     /** Seconds of all of its processors together, since it was looked at first. */
     idle: number;
+    /** Over so many minutes. */
+    load: Record<LoadMinutes, number>;
 }
 
 /** The real service keeps more; nobody here asks for it. */
@@ -22,7 +25,8 @@ export class DropletMetrics {
     readonly #control: ControlPlane;
     readonly #everyMs: number;
     readonly #points = new Map<number, Point[]>();
-    #timer: NodeJS.Timeout | undefined;
+    readonly #loads = new Map<number, LoadAverage>();
+    readonly #timers: NodeJS.Timeout[] = [];
 
     constructor(control: ControlPlane, everySeconds = 60) {
         this.#control = control;
@@ -30,12 +34,15 @@ export class DropletMetrics {
     }
 
     start(): void {
-        this.#timer = setInterval(() => void this.#lookAtAll(), this.#everyMs);
-        this.#timer.unref();
+        const sampleMs = (this.#everyMs * loadSampleSeconds) / 60;
+        this.#timers.push(
+            setInterval(() => void this.#lookAtAll(), this.#everyMs).unref(),
+            setInterval(() => void this.#forEach((droplet) => this.#sampleLoad(droplet)), sampleMs).unref(),
+        );
     }
 
     stop(): void {
-        clearInterval(this.#timer);
+        for (const timer of this.#timers) clearInterval(timer);
     }
 
     /** Oldest first; none while it is off, without the agent, or without a machine. */
@@ -45,13 +52,27 @@ export class DropletMetrics {
 
     async #lookAtAll(): Promise<void> {
         const { droplets } = this.#control.cloud;
-        for (const id of this.#points.keys())
-            if (!droplets.some((droplet) => droplet.id === id)) this.#points.delete(id);
+        for (const kept of [this.#points, this.#loads])
+            for (const id of kept.keys()) if (!droplets.some((droplet) => droplet.id === id)) kept.delete(id);
+        await this.#forEach((droplet) => this.#lookAt(droplet));
+    }
+
+    /** Those that have the agent. */
+    async #forEach(work: (droplet: Droplet) => Promise<void>): Promise<void> {
+        const { droplets } = this.#control.cloud;
         for (const droplet of droplets.filter(({ features }) => features.includes("monitoring"))) {
-            await this.#lookAt(droplet).catch((error: unknown) => {
+            await work(droplet).catch((error: unknown) => {
                 this.#control.log(`metrics of droplet ${droplet.id}: ${firstLine(error)}`);
             });
         }
+    }
+
+    async #sampleLoad(droplet: Droplet): Promise<void> {
+        const active = await this.#control.machines.activeTasks(droplet);
+        const load = this.#loads.get(droplet.id) ?? new LoadAverage();
+        if (active === undefined) this.#loads.delete(droplet.id);
+        else this.#loads.set(droplet.id, load);
+        load.add(active ?? 0);
     }
 
     async #lookAt(droplet: Droplet): Promise<void> {
@@ -60,13 +81,17 @@ export class DropletMetrics {
         const atMs = Date.now();
         const points = this.pointsOf(droplet);
         const idle = idleAfter(points.at(-1), { atMs, ...now }, sizeOf(droplet.size).vcpus);
+        const means = this.#loads.get(droplet.id) ?? new LoadAverage();
+        const load = Object.fromEntries(
+            loadMinutes.map((minutes) => [minutes, means.over(minutes)]),
+        ) as Point["load"];
         const kept = points.filter((point) => point.atMs > atMs - keptMs);
-        this.#points.set(droplet.id, [...kept, { atMs, ...now, idle }]);
+        this.#points.set(droplet.id, [...kept, { atMs, ...now, idle, load }]);
     }
 }
 
 /** What its processors could have done since `before`, and did not. */
-function idleAfter(before: Point | undefined, now: Omit<Point, "idle">, vcpus: number): number {
+function idleAfter(before: Point | undefined, now: Omit<Point, "idle" | "load">, vcpus: number): number {
     if (before === undefined) return 0;
     const could = (vcpus * (now.atMs - before.atMs)) / 1000;
     const did = now.cpu.user + now.cpu.system - before.cpu.user - before.cpu.system;

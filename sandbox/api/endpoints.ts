@@ -16,7 +16,10 @@ const absent: readonly [method: string, pattern: RegExp][] = [
                 .replaceAll(" ", "|")})(/|$)`,
         ),
     ],
-    ["", /^\/v2\/monitoring\/(?!alerts(\/|$)|metrics\/droplet\/(cpu|memory_\w+|bandwidth)$)/],
+    [
+        "",
+        /^\/v2\/monitoring\/(?!alerts(\/|$)|metrics\/droplet\/(cpu|load_\d+|memory_\w+|filesystem_\w+|bandwidth)$)/,
+    ],
     ["", /^\/v2\/droplets\/(autoscale(\/|$)|backups\/(supported_)?policies$)/],
     ["", /^\/v2\/droplets\/\d+\/(backups\/policy$|destroy_with_associated_resources(\/|$))/],
     ["POST", /^\/v2\/images$/],

@@ -18,6 +18,7 @@ export function loopbackMachines(): Machines {
         snapshot: () => Promise.resolve({ sizeGiB: 0.64 }),
         deleteSnapshot: nothing,
         usage: () => Promise.resolve(undefined),
+        activeTasks: () => Promise.resolve(undefined),
         answers: () => Promise.resolve(undefined),
         destroy: nothing,
         onExit: () => undefined,

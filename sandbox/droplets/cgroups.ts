@@ -125,6 +125,12 @@ export class Cgroups {
         return { usedBytes: Number(used), cachedBytes: Number(cached ?? 0) };
     }
 
+    /** Tasks in the states that Linux counts as its load: R and D of proc_pid_stat(5). */
+    async activeTasks(droplet: number): Promise<number> {
+        const states = await Promise.all((await tasksIn(this.#v2(droplet))).map(stateOf));
+        return states.filter((state) => state === "R" || state === "D").length;
+    }
+
     /** Kills every process at once, and resolves when none is left. */
     async kill(droplet: number): Promise<void> {
         const folder = this.#v2(droplet);
@@ -248,4 +254,19 @@ async function removeCgroups(folder: string): Promise<void> {
             await sleep(20);
         }
     }
+}
+
+/** Threads of a cgroup and all below it, by their ids on the host. */
+async function tasksIn(folder: string): Promise<string[]> {
+    const own = await readFile(path.join(folder, "cgroup.threads"), "utf8").catch(() => "");
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    const below = entries.filter((entry) => entry.isDirectory());
+    const others = await Promise.all(below.map(({ name }) => tasksIn(path.join(folder, name))));
+    return [...own.split("\n").filter(Boolean), ...others.flat()];
+}
+
+/** The name before it may hold anything; undefined: it has ended. */
+async function stateOf(task: string): Promise<string | undefined> {
+    const stat = await readFile(`/proc/${task}/stat`, "utf8").catch(() => "");
+    return stat.slice(stat.lastIndexOf(")") + 2)[0];
 }

@@ -27,6 +27,14 @@ export interface MachineSpec extends Limits {
     machineId: string;
 }
 
+/** Of base images, which nobody changes. */
+const baseBytes = new Map<string, Promise<number>>();
+
+/** Files come and go meanwhile: what `du` can't look at any more it says, and goes on. */
+async function bytesIn(folder: string): Promise<number> {
+    return Number((await run("sh", ["-c", 'du -sb "$1" 2>/dev/null || true', "sh", folder])).split("\t")[0]);
+}
+
 /** A droplet's computer: a systemd-nspawn container on an overlay over the base image. */
 export class Machine {
     readonly id: number;
@@ -164,7 +172,15 @@ export class Machine {
             await removeTree(folder);
             throw error;
         }
-        return Number((await run("du", ["-sb", target])).split("\t")[0]);
+        return bytesIn(target);
+    }
+
+    /** What it has written, and the base image below that. */
+    async diskBytes(): Promise<number> {
+        const { lowerdir } = await readSpec(this.folder);
+        const base = baseBytes.get(lowerdir) ?? bytesIn(lowerdir);
+        baseBytes.set(lowerdir, base);
+        return (await bytesIn(this.#file("upper"))) + (await base);
     }
 
     /** Ends it, and removes its cgroups and files. Its network is the region's. */

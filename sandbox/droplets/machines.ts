@@ -131,13 +131,19 @@ class BootingMachines implements Machines {
     }
 
     async usage({ id }: Droplet): Promise<Usage | undefined> {
-        if (!(await this.#machine(id).isRunning())) return undefined;
-        const [cpu, memory, traffic] = await Promise.all([
+        const machine = this.#machine(id);
+        if (!(await machine.isRunning())) return undefined;
+        const [cpu, memory, traffic, diskBytes] = await Promise.all([
             this.#cgroups.cpuSeconds(id),
             this.#cgroups.memory(id),
             this.#region.traffic(id),
+            machine.diskBytes(),
         ]);
-        return { cpu, memory, traffic };
+        return { cpu, memory, traffic, diskBytes };
+    }
+
+    async activeTasks({ id }: Droplet): Promise<number | undefined> {
+        return (await this.#machine(id).isRunning()) ? this.#cgroups.activeTasks(id) : undefined;
     }
 
     answers(target: string): Promise<boolean> {

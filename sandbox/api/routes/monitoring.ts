@@ -7,6 +7,7 @@ import type { ControlPlane } from "../control-plane.ts";
 import type { DropletMetrics, Point } from "../droplet-metrics.ts";
 import { badRequest, found } from "../errors.ts";
 import type { Api } from "../http.ts";
+import { loadMinutes } from "../load-average.ts";
 import { Metrics } from "../metrics-answers.ts";
 
 const text = Type.Optional(Type.String());
@@ -21,17 +22,24 @@ interface Series {
 /** What an endpoint says of a droplet. @throws a 400 for what it can't be asked. */
 type Metric = (points: readonly Point[], droplet: Droplet, query: Query) => Series[];
 
-/**
- * What droplets' agents report. Of all metrics, the sandbox has what can be told of one machine among others of its host:
- * not the load (one kernel counts it for all), nor the filesystem's (which is the host's).
- */
+/** What droplets' agents report. https://docs.digitalocean.com/reference/api/reference/monitoring/ */
 const metrics: Record<string, Metric> = {
     cpu: (points) => modes.map((mode) => ({ labels: { mode }, values: valuesOf(points, secondsIn(mode)) })),
     memory_total: memory(({ total }) => total),
     memory_free: memory(({ total, used }) => total - used),
     memory_cached: memory(({ cached }) => cached),
     memory_available: memory(({ total, used, cached }) => total - used + cached),
-    bandwidth: bandwidth,
+    bandwidth,
+    ...Object.fromEntries(
+        loadMinutes.map((minutes) => [
+            `load_${minutes}`,
+            (points: readonly Point[]) => [
+                { labels: {}, values: valuesOf(points, ({ load }) => hundredths(load[minutes])) },
+            ],
+        ]),
+    ),
+    filesystem_size: filesystem((total) => total),
+    filesystem_free: filesystem((total, used) => Math.max(0, total - used)),
 };
 
 export function monitoringRoutes(api: Api, { cloud }: ControlPlane, agents: DropletMetrics): void {
@@ -71,6 +79,15 @@ function memory(of: (bytes: { total: number; used: number; cached: number }) => 
         const value = ({ memory: { usedBytes, cachedBytes } }: Point) =>
             Math.max(0, of({ total, used: usedBytes, cached: cachedBytes }));
         return [{ labels: {}, values: valuesOf(points, value) }];
+    };
+}
+
+/** In bytes. Here a droplet's disk is a folder of its host's: it is as large as its size says. */
+function filesystem(of: (total: number, used: number) => number): Metric {
+    const labels = { device: "/dev/vda1", fstype: "ext4", mountpoint: "/" };
+    return (points, { diskGiB }) => {
+        const total = diskGiB * 2 ** 30;
+        return [{ labels, values: valuesOf(points, ({ diskBytes }) => of(total, diskBytes)) }];
     };
 }
 

@@ -94,7 +94,7 @@ describe("what is found nowhere", () => {
     it.each([
         ["GET", "/load_balancers"],
         ["GET", "/monitoring/sinks"],
-        ["GET", "/monitoring/metrics/droplet/load_1"],
+        ["GET", "/monitoring/metrics/load_balancer/frontend_http_responses"],
         ["POST", "/volumes/1/actions"],
         ["GET", "/droplets/autoscale"],
         ["GET", "/droplets/7/destroy_with_associated_resources"],

@@ -19,9 +19,10 @@ async function watched(monitoring: boolean, off = false) {
         looks++;
         const traffic = { public: passed(looks * 1e6), private: passed(looks * 1e7) };
         const cpu = { user: (used += 0.02), system: 1 };
-        return Promise.resolve(off ? undefined : { cpu, memory, traffic });
+        return Promise.resolve(off ? undefined : { cpu, memory, traffic, diskBytes: 600 << 20 });
     };
-    const api = await startApi({ machines: { usage }, metricSeconds: 0.05 });
+    const activeTasks = () => Promise.resolve(off ? undefined : 3);
+    const api = await startApi({ machines: { usage, activeTasks }, metricSeconds: 0.05 });
     const droplet = await activeDroplet(api, { size: "s-2vcpu-2gb", monitoring });
     return { api, droplet };
 }
@@ -157,12 +158,35 @@ describe("other metrics of a droplet", () => {
         }
     });
 
-    it("that can't be told of one machine among others are lacking, and said to be", async () => {
+    it("tell its load, which comes near to its active tasks, the sooner the fewer minutes it is of", async () => {
         const { api, droplet } = await watched(true);
-        for (const metric of ["load_1", "filesystem_free"]) {
-            const answer = await of(api, droplet.id, metric);
-            expect(answer.status).toBe(404);
-            expect(answer.headers.get("x-sandbox")).toContain("DigitalOcean has");
-        }
+        const load = async (minutes: number) => {
+            const { body } = await of(api, droplet.id, `load_${minutes}`);
+            expect(body.data.result.map(({ metric }) => metric)).toEqual([{ host_id: String(droplet.id) }]);
+            return Number(body.data.result[0]?.values.at(-1)?.[1]);
+        };
+        await until(
+            () => of(api, droplet.id, "load_1"),
+            (answer) => Number(answer.body.data.result[0]?.values.at(-1)?.[1]) > 1,
+        );
+        const [one, five, fifteen] = [await load(1), await load(5), await load(15)];
+        expect(one).toBeLessThanOrEqual(3);
+        expect([five < one, fifteen < five, fifteen > 0]).toEqual([true, true, true]);
+    });
+
+    it.each([
+        ["size", 60 * 1024],
+        ["free", 60 * 1024 - 600],
+    ])("tell its filesystem_%s in bytes, of the disk that its size has", async (kind, mebibytes) => {
+        const { api, droplet } = await watched(true);
+        const { body } = await until(
+            () => of(api, droplet.id, `filesystem_${kind}`),
+            (answer) => answer.body.data.result.length > 0,
+        );
+        const [series, ...others] = body.data.result;
+        expect(others).toEqual([]);
+        const device = { device: "/dev/vda1", fstype: "ext4", mountpoint: "/" };
+        expect(series?.metric).toEqual({ host_id: String(droplet.id), ...device });
+        expect(series?.values[0]?.[1]).toBe(String(mebibytes * 2 ** 20));
     });
 });

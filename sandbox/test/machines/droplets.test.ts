@@ -195,6 +195,19 @@ describe("droplets that boot", () => {
         expect(await inside(one, 'python3 -c "x = bytearray(700 << 20)"; echo $?')).toMatch(/^137$/m); // killed
     });
 
+    it("have what they write to their disk counted, and the tasks that run", async () => {
+        const before = (await machines.usage(one))?.diskBytes ?? NaN;
+        // With the base image.
+        expect(before).toBeGreaterThan(200 << 20);
+        await inside(
+            one,
+            "head -c 32M /dev/urandom >/root/file; systemd-run --quiet --unit=busy sh -c 'while :; do :; done'",
+        );
+        expect(((await machines.usage(one))?.diskBytes ?? NaN) - before).toBeGreaterThanOrEqual(32 << 20);
+        await expect.poll(() => machines.activeTasks(one)).toBeGreaterThanOrEqual(1);
+        await inside(one, "systemctl stop busy; rm /root/file");
+    });
+
     it("have their processor time, memory and traffic counted", async () => {
         const sum = (usage?: Usage) => (usage ? usage.cpu.user + usage.cpu.system : NaN);
         const before = await machines.usage(one);
