@@ -317,6 +317,21 @@ describe("the autoscaler's rounds", () => {
         expect((await again.round(seen(2, 12), true)).reason).not.toMatch(/killed|person/);
     });
 
+    it("lets an edit hold that was made while it was away for a moment, not one of long ago", async () => {
+        /** Looks at full servers, by an autoscaler that has just been started. */
+        const started = async (servers: number, looks: number) => {
+            const scaler = begin();
+            for (let i = 1; i < looks; i++) await scaler.round(seen(servers, 12), false);
+            return (await scaler.round(seen(servers, 12), false)).reason;
+        };
+        await started(2, 12);
+        edit("replicas: 2", "replicas: 3");
+        expect(await started(3, 6)).toMatch(/^a person has just made it 3, which holds/);
+        edit("replicas: 3", "replicas: 4");
+        nowMs += 400_000;
+        expect(await started(4, 12)).toMatch(/^busy|^replicas 4 →/);
+    });
+
     it("lets a person's edit win that comes while it acts", async () => {
         let isDone = false;
         const apply: Hand["apply"] = (change) => {

@@ -100,6 +100,8 @@ export class Scaler {
         const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const { inSeconds, outSeconds, heal } = settings;
         const windowSeconds = Math.max(inSeconds, outSeconds, heal?.downSeconds ?? 0);
+        // What differs since longer ago, when nobody looked, was not done just now.
+        const isRecent = look.atMs - (looks.at(-1)?.atMs ?? 0) < windowSeconds * 1000;
         const asksCpu = settings.cpu > 0 && "reading" in look;
         const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
         const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
@@ -109,6 +111,7 @@ export class Scaler {
                 ...rest,
                 ...(isPersons && { failures: 0 }),
                 ...(isPersons &&
+                    isRecent &&
                     seen.replicas !== replicas && {
                         changed: { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true },
                     }),
