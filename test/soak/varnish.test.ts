@@ -301,7 +301,7 @@ describe.each(["debian-12-x64", "debian-13-x64"])("userdata/varnish.yaml on %s",
         );
         const cache = Number(/\d+/.exec(await inside("cat /etc/varnish/memory"))?.[0]);
         expect(Number(anonymous) / 1024).toBeGreaterThan(cache / 2);
-        expect(Number(anonymous) / 1024).toBeLessThan(1.6 * cache);
+        expect(Number(anonymous) / 1024).toBeLessThan(1.7 * cache);
         expect(await inside("varnishstat -1 -f MGT.child_died")).toMatch(/^MGT.child_died +0 /m);
         expect((await ask("/film.mp4", ["Range", "bytes=0-9"])).status).toBe(206);
     });
