@@ -30,8 +30,12 @@ export interface MachineSpec extends Limits {
 /** Of base images, which nobody changes. */
 const baseBytes = new Map<string, Promise<number>>();
 
-/** Files come and go meanwhile: what `du` can't look at any more it says, and goes on. */
 async function bytesIn(folder: string): Promise<number> {
+    return Number((await run("du", ["-sb", folder])).split("\t")[0]);
+}
+
+/** Of a machine that runs: what `du` can't look at, as it is gone meanwhile, it leaves out. */
+async function bytesNow(folder: string): Promise<number> {
     return Number((await run("sh", ["-c", 'du -sb "$1" 2>/dev/null || true', "sh", folder])).split("\t")[0]);
 }
 
@@ -180,7 +184,7 @@ export class Machine {
         const { lowerdir } = await readSpec(this.folder);
         const base = baseBytes.get(lowerdir) ?? bytesIn(lowerdir);
         baseBytes.set(lowerdir, base);
-        return (await bytesIn(this.#file("upper"))) + (await base);
+        return (await bytesNow(this.#file("upper"))) + (await base);
     }
 
     /** Ends it, and removes its cgroups and files. Its network is the region's. */
