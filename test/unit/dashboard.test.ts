@@ -158,7 +158,7 @@ describe("the board", () => {
         expect(board.view()).toMatchObject({ wanted: 3, servers: [], headline: { title: /asking/ } });
         board.look(look(0));
         board.look(look(1));
-        board.history([entry({ status: "error", replicas: { from: 3, to: 5 } })]);
+        board.story.history([entry({ status: "error", replicas: { from: 3, to: 5 } })]);
         expect(board.view()).toMatchObject({
             wanted: 5,
             servers: [
@@ -167,7 +167,7 @@ describe("the board", () => {
             ],
             headline: { title: "web-1 is DOWN: 1 of 2 servers UP" },
         });
-        board.history(new Error("error: incorrect passphrase"));
+        board.story.history(new Error("error: incorrect passphrase"));
         expect(board.view()).toMatchObject({ wanted: 5, historyProblem: "error: incorrect passphrase" });
         expect(board.allPoints().map(({ requests }) => requests)).toEqual([undefined, 10]);
     });
@@ -175,14 +175,14 @@ describe("the board", () => {
     it("says that events changed only when one has", () => {
         const board = new Board(about);
         board.look(look(0));
-        const events = board.events();
+        const events = board.story.events;
         board.look({
             ...look(1),
             reading: { ...look(1).reading, servers: [serverReading(0), downReading(1, 6)] },
         });
-        expect(board.events()).toBe(events);
-        board.blind({ atMs: nowMs + 2000, problem: "timed out" });
-        expect(board.events()).not.toBe(events);
+        expect(board.story.events).toBe(events);
+        board.story.blind({ atMs: nowMs + 2000, problem: "timed out" });
+        expect(board.story.events).not.toBe(events);
     });
 });
 

@@ -54,7 +54,7 @@ export class Looker {
 
 /** Who has looked before has the lock: where this host has it, that is by the connection that broke. */
 const problemOf = (error: Error): string =>
-    error instanceof AlreadyWatched && error.message.includes(` on ${hostname()}:`)
+    error instanceof AlreadyWatched && error.host === hostname()
         ? "this host has the load balancer's lock already: by the connection that broke, for up to a minute"
         : error.message;
 

@@ -1,8 +1,6 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import type { HistoryEntry } from "../history/entries";
 import { Story } from "../history/story";
-import { type PoolEvent, sayCheck } from "../live/events";
-import type { BlindLook } from "../live/follow";
+import { sayCheck } from "../live/events";
 import { headline } from "../live/headline";
 import { describeHeartbeat } from "../live/heartbeat";
 import type { PoolReading, ServerReading, TimedReading } from "../live/reading";
@@ -23,7 +21,8 @@ export interface About {
 /** All that the dashboard knows of a stack: it is told what is seen, and says what is to be shown. */
 export class Board {
     private readonly points = new Points();
-    private readonly story = new Story();
+    /** What has happened; of looks at HAProxy it gets the failed ones alone, {@link look} the others. */
+    readonly story = new Story();
 
     constructor(private about: About) {}
 
@@ -36,15 +35,6 @@ export class Board {
         return point;
     }
 
-    blind(look: BlindLook): void {
-        this.story.blind(look);
-    }
-
-    /** As of {@link Story}. */
-    history(entries: readonly HistoryEntry[] | Error): void {
-        this.story.history(entries);
-    }
-
     /** What HAProxy said last; `undefined`: it has not answered yet. */
     newest(): PoolReading | undefined {
         return this.story.looks.at(-1)?.reading;
@@ -52,11 +42,6 @@ export class Board {
 
     allPoints(): Point[] {
         return this.points.all();
-    }
-
-    /** Newest first; the same array until one of them changes. */
-    events(): readonly PoolEvent[] {
-        return this.story.events;
     }
 
     view(): View {

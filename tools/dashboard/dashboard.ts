@@ -36,14 +36,16 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
     const teller = new Teller(board, server, quiet);
     try {
         const told = history.follow((entries) => {
-            board.history(entries);
+            board.story.history(entries);
             teller.tell();
         }, stop.signal);
         let known = outputs;
         for await (const followed of follow(stack, outputs, everySeconds, stop.signal)) {
             const about = followed.outputs === known ? undefined : aboutOf(stack, followed.outputs);
             known = followed.outputs;
-            if (take(board, followed, server, about)) history.changed();
+            const before = board.newest();
+            take(board, followed, server, about);
+            if ("reading" in followed.look) history.saw(followed.look.reading, before);
             teller.tell();
         }
         await told;
@@ -52,16 +54,9 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
     }
 }
 
-/** @returns Whether the history may have something new. */
-function take(board: Board, { look }: FollowedLook, server: PageServer, about: About | undefined): boolean {
-    if ("problem" in look) {
-        board.blind(look);
-        return false;
-    }
-    const before = board.newest();
-    server.tell(message("point", JSON.stringify(board.look(look, about))));
-    const { isApplying, generation } = look.reading;
-    return before !== undefined && (isApplying || before.generation !== generation || before.isApplying);
+function take(board: Board, { look }: FollowedLook, server: PageServer, about: About | undefined): void {
+    if ("problem" in look) board.story.blind(look);
+    else server.tell(message("point", JSON.stringify(board.look(look, about))));
 }
 
 /** Tells pages, and the terminal, what is new. */
@@ -76,7 +71,7 @@ class Teller {
     ) {}
 
     tell(): void {
-        const events = this.board.events();
+        const events = this.board.story.events;
         if (events !== this.told) {
             this.server.tell(message("events", json(events)));
             if (!this.isQuiet) this.print(events);
@@ -114,7 +109,7 @@ const json = (value: object): string => JSON.stringify(maskAll(value));
 function greeting(board: Board): string {
     return (
         message("points", JSON.stringify(board.allPoints())) +
-        message("events", json(board.events())) +
+        message("events", json(board.story.events)) +
         message("view", json(board.view()))
     );
 }

@@ -1,6 +1,7 @@
 import { rest } from "../cli/terminal";
 import type { HistoryEntry } from "./entries";
 import { readHistoryAndRun } from "./read";
+import type { PoolReading } from "../live/reading";
 import { locksOf, projectName, readBackend } from "../pulumi/stack";
 
 /** How many changes are shown at the most. */
@@ -20,9 +21,10 @@ export class FollowedHistory {
 
     constructor(private readonly stack: string) {}
 
-    /** HAProxy has something new: so may the history. */
-    changed(): void {
-        this.isBusy = true;
+    /** While HAProxy is being changed, the history may have something new. @param before What was seen before that. */
+    saw(now: PoolReading, before: PoolReading | undefined): void {
+        if (before && (now.isApplying || before.isApplying || before.generation !== now.generation))
+            this.isBusy = true;
     }
 
     /** @param tell Gets it each time, newest first, or why it can't be read just now. */

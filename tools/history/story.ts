@@ -5,7 +5,7 @@ import type { HistoryEntry } from "./entries";
 import { mergeEvents, runEvent } from "./events";
 
 /** How far back whole looks are kept, in seconds: failures are counted in them. */
-export const lookSeconds = 60;
+const lookSeconds = 60;
 
 /** What has happened to a pool, of what was seen of HAProxy and of what Pulumi's history has: told by both, in one list. */
 export class Story {

@@ -36,10 +36,15 @@ const watchCommand = (alone: boolean): string =>
 
 /** An autoscaler has the lock. */
 export class AlreadyWatched extends Error {
+    /** Where it runs; `undefined`: it has not said so. */
+    readonly host: string | undefined;
+
     /** @param heartbeat Its last word. */
     constructor(heartbeat: string) {
-        const [, host = "another host"] = /"host":"([^"]*)"/.exec(heartbeat) ?? [];
-        super(`an autoscaler is at work on this stack already, on ${plain(host)}: stop that one first`);
+        const [, host] = /"host":"([^"]*)"/.exec(heartbeat) ?? [];
+        const where = plain(host ?? "another host");
+        super(`an autoscaler is at work on this stack already, on ${where}: stop that one first`);
+        this.host = host;
     }
 }
 

@@ -35,7 +35,7 @@ export async function top(stack: string): Promise<void> {
             else {
                 const before = story.looks.at(-1)?.reading;
                 story.look(look);
-                if (before && before.generation !== look.reading.generation) history.changed();
+                history.saw(look.reading, before);
             }
             const scene = sceneOf(stack, read, story, problem);
             if (isTerminal) draw(scene);
