@@ -3,15 +3,14 @@ import type { Usage } from "../machines.ts";
 import type { Droplet } from "../model.ts";
 import { sizeOf } from "./catalog.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { LoadAverage, type LoadMinutes, loadMinutes, loadSampleSeconds } from "./load-average.ts";
+import { type LoadAverage, loadSampleSeconds, noLoad, withSample } from "./load-average.ts";
 
 /** What a droplet has used until then. */
 export interface Point extends Usage {
     atMs: number;
     /** Seconds of all of its processors together, since it was looked at first. */
     idle: number;
-    /** Over so many minutes. */
-    load: Record<LoadMinutes, number>;
+    load: LoadAverage;
 }
 
 /** The real service keeps more; nobody here asks for it. */
@@ -69,10 +68,8 @@ export class DropletMetrics {
 
     async #sampleLoad(droplet: Droplet): Promise<void> {
         const active = await this.#control.machines.activeTasks(droplet);
-        const load = this.#loads.get(droplet.id) ?? new LoadAverage();
         if (active === undefined) this.#loads.delete(droplet.id);
-        else this.#loads.set(droplet.id, load);
-        load.add(active ?? 0);
+        else this.#loads.set(droplet.id, withSample(this.#loads.get(droplet.id) ?? noLoad, active));
     }
 
     async #lookAt(droplet: Droplet): Promise<void> {
@@ -81,10 +78,7 @@ export class DropletMetrics {
         const atMs = Date.now();
         const points = this.pointsOf(droplet);
         const idle = idleAfter(points.at(-1), { atMs, ...now }, sizeOf(droplet.size).vcpus);
-        const means = this.#loads.get(droplet.id) ?? new LoadAverage();
-        const load = Object.fromEntries(
-            loadMinutes.map((minutes) => [minutes, means.over(minutes)]),
-        ) as Point["load"];
+        const load = this.#loads.get(droplet.id) ?? noLoad;
         const kept = points.filter((point) => point.atMs > atMs - keptMs);
         this.#points.set(droplet.id, [...kept, { atMs, ...now, idle, load }]);
     }

@@ -116,20 +116,25 @@ describe("other metrics of a droplet", () => {
         return api.request("GET", `/monitoring/metrics/droplet/${metric}?${query}`);
     };
 
+    const device = { device: "/dev/vda1", fstype: "ext4", mountpoint: "/" };
+
     it.each([
-        ["total", 2048],
-        ["free", 1348],
-        ["cached", 200],
-        ["available", 1548],
-    ])("tell its memory_%s in bytes", async (kind, mebibytes) => {
+        ["memory_total", 2048, {}],
+        ["memory_free", 1348, {}],
+        ["memory_cached", 200, {}],
+        ["memory_available", 1548, {}],
+        // Of the disk that its size has.
+        ["filesystem_size", 60 * 1024, device],
+        ["filesystem_free", 60 * 1024 - 600, device],
+    ])("tell its %s in bytes", async (metric, mebibytes, labels) => {
         const { api, droplet } = await watched(true);
         const { body } = await until(
-            () => of(api, droplet.id, `memory_${kind}`),
+            () => of(api, droplet.id, metric),
             (answer) => answer.body.data.result.length > 0,
         );
         const [series, ...others] = body.data.result;
         expect(others).toEqual([]);
-        expect(series?.metric).toEqual({ host_id: String(droplet.id) });
+        expect(series?.metric).toEqual({ host_id: String(droplet.id), ...labels });
         expect(series?.values[0]?.[1]).toBe(String(mebibytes * 2 ** 20));
     });
 
@@ -172,21 +177,5 @@ describe("other metrics of a droplet", () => {
         const [one, five, fifteen] = [await load(1), await load(5), await load(15)];
         expect(one).toBeLessThanOrEqual(3);
         expect([five < one, fifteen < five, fifteen > 0]).toEqual([true, true, true]);
-    });
-
-    it.each([
-        ["size", 60 * 1024],
-        ["free", 60 * 1024 - 600],
-    ])("tell its filesystem_%s in bytes, of the disk that its size has", async (kind, mebibytes) => {
-        const { api, droplet } = await watched(true);
-        const { body } = await until(
-            () => of(api, droplet.id, `filesystem_${kind}`),
-            (answer) => answer.body.data.result.length > 0,
-        );
-        const [series, ...others] = body.data.result;
-        expect(others).toEqual([]);
-        const device = { device: "/dev/vda1", fstype: "ext4", mountpoint: "/" };
-        expect(series?.metric).toEqual({ host_id: String(droplet.id), ...device });
-        expect(series?.values[0]?.[1]).toBe(String(mebibytes * 2 ** 20));
     });
 });
