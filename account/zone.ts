@@ -21,7 +21,7 @@ export interface AddressedDroplet {
 
 /** A record, as far as it can be in the way. */
 interface Found {
-    name: string;
+    domain: string;
     value: string;
 }
 
@@ -44,8 +44,12 @@ export async function checkZone(
         return { problems: [problem], warnings: [] };
     }
     const { records } = await digitalocean.getRecords({ domain: dnsZone });
-    const names = new Set(recordsIn(domains, dnsZone).map(({ record }) => record));
-    const found = (wanted: string) => records.filter(({ type, name }) => type === wanted && names.has(name));
+    const domainOf = new Map(recordsIn(domains, dnsZone).map(({ domain, record }) => [record, domain]));
+    const found = (wanted: string): Found[] =>
+        records.flatMap(({ type, name, value }) => {
+            const domain = type === wanted ? domainOf.get(name) : undefined;
+            return domain === undefined ? [] : [{ domain, value }];
+        });
     const addresses = [...new Set(found("A").map(({ value }) => value))];
     const own = loadBalancers(prefix, droplets);
     const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
@@ -72,19 +76,17 @@ export async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>):
     return found !== undefined && droplets.has(found.dropletId);
 }
 
-const nameIn = (zone: string, name: string): string => (name === "@" ? zone : `${name}.${zone}`);
-
-const inTheWay = ({ name, value }: Found, zone: string): string =>
-    `${nameIn(zone, name)} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
+const inTheWay = ({ domain, value }: Found, zone: string): string =>
+    `${domain} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
     `the visitors; delete it when ours is there: doctl compute domain records list ${zone}`;
 
 /** The load balancer has no IPv6: no such record is ours. */
-const preferred = ({ name, value }: Found, zone: string): string =>
-    `${nameIn(zone, name)} has an AAAA record in ${zone}, ${value}, which is not this stack's: visitors with IPv6 go there, and ` +
+const preferred = ({ domain, value }: Found, zone: string): string =>
+    `${domain} has an AAAA record in ${zone}, ${value}, which is not this stack's: visitors with IPv6 go there, and ` +
     `so does an authority that is asked for a certificate; delete it: doctl compute domain records list ${zone}`;
 
 /** The API refuses an A record beside it. */
-const insteadOfOurs = ({ name, value }: Found, zone: string): string =>
-    `'domains' should have no name with a CNAME record in 'dnsZone', got ${nameIn(zone, name)}, which is one for ${value}: ` +
+const insteadOfOurs = ({ domain, value }: Found, zone: string): string =>
+    `'domains' should have no name with a CNAME record in 'dnsZone', got ${domain}, which is one for ${value}: ` +
     `there can be no A record beside it; delete it (doctl compute domain records list ${zone}), or take the name out of ` +
     "'domains', or leave 'dnsZone' empty and point the names here yourself";
