@@ -1,30 +1,19 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiRefusal, askApi, deleteFromApi, listAll, postToApi } from "../../tools/live/api";
+import { localApi } from "../local-api";
 
 describe("the client of DigitalOcean's API", () => {
-    let server: Server;
     /** What it is asked, and what it answers: a status and a body, or `cut`. */
     let asked: string[];
     let answers: ([number, unknown?] | "cut")[];
-    beforeEach(async () => {
+    beforeEach(() => {
         asked = [];
-        server = createServer((request, response) => {
-            asked.push(`${request.method ?? ""} ${request.url ?? ""}`);
-            const answer = answers.shift() ?? [500];
-            if (answer === "cut") request.socket.destroy();
-            else response.writeHead(answer[0]).end(answer[1] === undefined ? "" : JSON.stringify(answer[1]));
-        });
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        const { port } = server.address() as AddressInfo;
-        vi.stubEnv("DIGITALOCEAN_API_URL", `http://127.0.0.1:${port}`);
-        vi.stubEnv("DIGITALOCEAN_TOKEN", "secret");
     });
-    afterEach(() => {
-        vi.unstubAllEnvs();
-        server.closeAllConnections();
-        server.close();
+    localApi((request, response) => {
+        asked.push(`${request.method ?? ""} ${request.url ?? ""}`);
+        const answer = answers.shift() ?? [500];
+        if (answer === "cut") request.socket.destroy();
+        else response.writeHead(answer[0]).end(answer[1] === undefined ? "" : JSON.stringify(answer[1]));
     });
 
     it("reads all pages of a list", async () => {

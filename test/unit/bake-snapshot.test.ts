@@ -1,7 +1,6 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { snapshot } from "../../tools/bake/builder";
+import { localApi } from "../local-api";
 
 vi.mock("../../tools/cli/terminal", async (original) => ({
     ...(await original<object>()),
@@ -11,35 +10,25 @@ vi.mock("../../tools/cli/terminal", async (original) => ({
 /** A small API, of one droplet that is off. */
 describe("a snapshot of the builder", () => {
     const image = { id: 9, name: "an-image", size_gigabytes: 1, min_disk_size: 10 };
-    let server: Server;
     let actions: { id: number; type: string }[];
     /** What becomes of each request for one: a status, or `lost`, where it is made and the answer never comes. */
     let answers: (number | "lost")[];
-    beforeEach(async () => {
+    beforeEach(() => {
         actions = [{ id: 1, type: "create" }];
-        server = createServer(({ method, url = "", socket }, response) => {
-            const say = (status: number, body: object) => {
-                response.writeHead(status).end(JSON.stringify(body));
-            };
-            if (method === "POST") {
-                const answer = answers.shift() ?? 422;
-                const action = { id: 2, type: "snapshot" };
-                if (answer === "lost" || answer === 201) actions.push(action);
-                if (answer === "lost") socket.destroy();
-                else say(answer, { action, message: "Droplet already has a pending event." });
-            } else if (url.includes("/snapshots")) say(200, { snapshots: [image] });
-            else if (url.endsWith("actions/2")) say(200, { action: { id: 2, status: "completed" } });
-            else say(200, { actions });
-        });
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        const { port } = server.address() as AddressInfo;
-        vi.stubEnv("DIGITALOCEAN_API_URL", `http://127.0.0.1:${port}`);
-        vi.stubEnv("DIGITALOCEAN_TOKEN", "secret");
     });
-    afterEach(() => {
-        vi.unstubAllEnvs();
-        server.closeAllConnections();
-        server.close();
+    localApi(({ method, url = "", socket }, response) => {
+        const say = (status: number, body: object) => {
+            response.writeHead(status).end(JSON.stringify(body));
+        };
+        if (method === "POST") {
+            const answer = answers.shift() ?? 422;
+            const action = { id: 2, type: "snapshot" };
+            if (answer === "lost" || answer === 201) actions.push(action);
+            if (answer === "lost") socket.destroy();
+            else say(answer, { action, message: "Droplet already has a pending event." });
+        } else if (url.includes("/snapshots")) say(200, { snapshots: [image] });
+        else if (url.endsWith("actions/2")) say(200, { action: { id: 2, status: "completed" } });
+        else say(200, { actions });
     });
     const make = () => snapshot(7, image.name, new AbortController().signal);
 

@@ -1,8 +1,7 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CpuWatch } from "../../tools/autoscale/cpu";
 import { busyOf, type CpuMetrics, type CpuReading, readCpu } from "../../tools/live/cpu";
+import { localApi } from "../local-api";
 
 /** DigitalOcean's own example of an answer: https://github.com/digitalocean/openapi, droplet_cpu. */
 const recorded = answer([1635386880, 1635387000, 1635387120], {
@@ -64,33 +63,24 @@ describe("the CPU of one droplet", () => {
 });
 
 describe("the CPU of droplets", () => {
-    let server: Server;
     let asked: URL[];
     let atOnce: { now: number; most: number };
     /** By droplet: a body, or a status. */
     let answers: (id: string) => object | number;
     const nowMs = 1_700_000_000_000;
 
-    beforeEach(async () => {
+    beforeEach(() => {
         [asked, atOnce] = [[], { now: 0, most: 0 }];
-        server = createServer((request, response) => {
-            const url = new URL(request.url ?? "", "http://api");
-            asked.push(url);
-            atOnce.most = Math.max(atOnce.most, ++atOnce.now);
-            setTimeout(() => {
-                atOnce.now--;
-                const answer = answers(url.searchParams.get("host_id") ?? "");
-                response.writeHead(typeof answer === "number" ? answer : 200).end(JSON.stringify(answer));
-            }, 5);
-        });
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        vi.stubEnv("DIGITALOCEAN_API_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-        vi.stubEnv("DIGITALOCEAN_TOKEN", "secret");
     });
-    afterEach(() => {
-        vi.unstubAllEnvs();
-        server.closeAllConnections();
-        server.close();
+    localApi((request, response) => {
+        const url = new URL(request.url ?? "", "http://api");
+        asked.push(url);
+        atOnce.most = Math.max(atOnce.most, ++atOnce.now);
+        setTimeout(() => {
+            atOnce.now--;
+            const answer = answers(url.searchParams.get("host_id") ?? "");
+            response.writeHead(typeof answer === "number" ? answer : 200).end(JSON.stringify(answer));
+        }, 5);
     });
 
     it("is their mean, of those that have figures", async () => {
