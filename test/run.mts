@@ -58,19 +58,12 @@ const onlyWhatIsNew = [
     ...["--cache", "--cache-strategy", "content"],
     ...["--cache-location", "node_modules/.cache/dropscale/eslint"],
 ];
-const shellCheck = [
-    "shellcheck",
-    "components/haproxy/apply.sh",
-    ...["reload", "ready", "servers", "store", "push", "tick", "commands"].map(
-        (part) => `components/haproxy/${part}.sh`,
-    ),
-    "tools/bake/boothook.sh",
-    "userdata/setup/answer.sh",
-    "userdata/setup/dropscale-once.sh",
-    ...["certificate", "acme", "commands"].map((part) => `components/https/${part}.sh`),
-    "sandbox/droplets/launch.sh",
-    ".ci/run",
-];
+const scripts = ["components", "userdata", "tools", "sandbox/droplets"].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".sh"))
+        .map((name) => path.join(folder, name)),
+);
+const shellCheck = ["shellcheck", ...scripts, ".ci/run"];
 
 /** Checks .github/workflows; it uses shellcheck where it finds it. Its version stands in its go.mod. */
 const actionlint = {
