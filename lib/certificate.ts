@@ -129,7 +129,7 @@ function timeProblems(chain: readonly X509Certificate[], now: Date): string[] {
     });
 }
 
-/** An issuer's, for who has the file before them. */
+/** Says which certificate of the file is meant, so that it can be found there. */
 const which = (chain: readonly X509Certificate[], i: number): string =>
     `number ${i + 1} of ${chain.length}, ${nameOf(chain[i]?.subject)},`;
 

@@ -176,7 +176,7 @@ describe("a certificate of an authority", () => {
         expect(await run("ls /etc/dropscale/acme/next 2>&1")).toContain("No such file");
     });
 
-    test("is renewed without a name that the authority refuses, which is told with its reason", async () => {
+    test("is renewed without a name that the authority refuses, and says why", async () => {
         await order(name, otherName);
         const first = await shown();
         const missing = { result: "failed", missing: otherName };

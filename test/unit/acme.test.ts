@@ -135,7 +135,7 @@ describe("a name that an authority asks by IPv6 first", () => {
             warn_of_ipv6 a
             echo "$why"`);
 
-    it("is told where it leads here by its A record", () => {
+    it("is mentioned only where the A record leads here", () => {
         expect(reason("192.0.2.7", "2001:db8::1")).toMatch(
             /^before; a has an AAAA record, 2001:db8::1, .*: delete it$/,
         );
