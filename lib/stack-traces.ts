@@ -2,24 +2,17 @@
 type Prepare = (error: Error, frames: { toString(): string }[]) => unknown;
 const hook = Error as unknown as { prepareStackTrace?: Prepare | undefined };
 
-/** What {@link rememberStackTraces} has put in place. */
-let remembering: Prepare | undefined;
-
 /**
- * Makes the stack trace of an error without a message cheap from the second one of the same place on; what it says stays
- * the same. The SDK takes a hundred for each resource, one for every promise that might leak, and to map them to the
- * sources was most of the time of a preview of many servers.
+ * Leaves the stack trace of an error without a message as Node.js has it, not mapped to the TypeScript sources. The SDK
+ * takes a hundred for each resource, one for every promise that might leak, and mapping them was most of the time of a
+ * preview of many servers. Who looks for such a promise, with PULUMI_DEBUG_PROMISE_LEAKS, has them mapped.
  * https://github.com/pulumi/pulumi/blob/v3.248.0/sdk/nodejs/runtime/debuggable.ts
  */
-export function rememberStackTraces(): void {
-    const prepare = hook.prepareStackTrace?.bind(Error);
-    if (!prepare || hook.prepareStackTrace === remembering) return;
-    const known = new Map<string, unknown>();
-    remembering = (error, frames) => {
-        if (error.message !== "") return prepare(error, frames);
-        const place = [error.name, ...frames.map((frame) => frame.toString())].join("\n");
-        if (!known.has(place)) known.set(place, prepare(error, frames));
-        return known.get(place);
-    };
-    hook.prepareStackTrace = remembering;
+export function skipMappingOfTraces(): void {
+    const map = hook.prepareStackTrace?.bind(Error);
+    if (!map || process.env.PULUMI_DEBUG_PROMISE_LEAKS) return;
+    hook.prepareStackTrace = (error, frames) =>
+        error.message === ""
+            ? [String(error), ...frames.map((frame) => `    at ${frame.toString()}`)].join("\n")
+            : map(error, frames);
 }

@@ -1,42 +1,34 @@
-import { afterEach, expect, it } from "vitest";
-import { rememberStackTraces } from "../../lib/stack-traces";
+import { afterEach, expect, it, vi } from "vitest";
+import { skipMappingOfTraces } from "../../lib/stack-traces";
 
 const hook = Error as unknown as { prepareStackTrace?: unknown };
 const { prepareStackTrace } = hook;
 afterEach(() => {
     hook.prepareStackTrace = prepareStackTrace;
+    vi.unstubAllEnvs();
 });
 
-/** Counts how often a trace is made. */
-function counting() {
-    const made: string[] = [];
-    hook.prepareStackTrace = (error: Error, frames: { toString(): string }[]) => {
-        made.push(error.message);
-        return `${String(error)}\n${frames.map((frame) => `    at ${frame.toString()}`).join("\n")}`;
-    };
-    return made;
-}
+const mapWith = (text: string) => {
+    hook.prepareStackTrace = (error: Error) => `${error.message}${text}`;
+};
 const here = (message = "") => new Error(message).stack;
-const there = () => new Error().stack;
-const traces = () => [1, 2].map(() => [here(), there(), here("disk full")]);
 
-it("a place's stack trace is made once, and says the same; one with a message each time", () => {
-    counting();
-    const [plain] = traces();
-    const made = counting();
-    rememberStackTraces();
-    rememberStackTraces();
-    const [first, second] = traces();
-    expect(second).toEqual(first);
-    expect(made).toEqual(["", "", "disk full", "disk full"]);
-    const lines = (trace: string | undefined) => trace?.split("\n").slice(0, 3);
-    expect(first?.map(lines)).toEqual(plain?.map(lines));
-    expect(first?.[0]).toContain("stack-traces.test.ts");
-    expect(first?.[0]).not.toBe(first?.[1]);
+it("a trace without a message is not mapped, but there; one with a message is", () => {
+    mapWith(", mapped");
+    skipMappingOfTraces();
+    expect(here("disk full")).toBe("disk full, mapped");
+    expect(here()).toMatch(/^Error\n {4}at here \(.*stack-traces\.test\.ts:\d+:\d+\)\n {4}at /);
+});
+
+it("all are mapped for who looks for a promise that leaks", () => {
+    vi.stubEnv("PULUMI_DEBUG_PROMISE_LEAKS", "true");
+    mapWith(", mapped");
+    skipMappingOfTraces();
+    expect(here()).toBe(", mapped");
 });
 
 it("where nothing maps traces, nothing is changed", () => {
     hook.prepareStackTrace = undefined;
-    rememberStackTraces();
+    skipMappingOfTraces();
     expect(hook.prepareStackTrace).toBeUndefined();
 });
