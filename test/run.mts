@@ -40,6 +40,12 @@ const rootPackages = {
     slowhttptest: "slowhttptest",
 };
 
+/**
+ * Of every Node.js process that the tests start: with V8's own 16 MiB for what is new, a fifth of what ESLint and TypeScript
+ * take is its clearing away. https://nodejs.org/docs/latest-v20.x/api/cli.html#--max-semi-space-sizesize-in-megabytes
+ */
+const roomForNew = "--max-semi-space-size=64";
+
 /** A second look at types takes a third of the time: TypeScript goes through what changed, and what depends on it. */
 function onlyWhatChanged(name: string): string[] {
     return ["--incremental", "--tsBuildInfoFile", `node_modules/.cache/dropscale/${name}.tsbuildinfo`];
@@ -84,7 +90,8 @@ function run(command: string, args: string[], { atOnce = false } = {}): Promise<
     // Several run at once: none has the terminal to itself.
     const colours = process.stdout.isTTY && !process.env.NO_COLOR ? { FORCE_COLOR: "1" } : {};
     const PATH = `${path.join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}`;
-    const env = { ...process.env, ...colours, PATH };
+    const NODE_OPTIONS = [process.env.NODE_OPTIONS, roomForNew].filter(Boolean).join(" ");
+    const env = { ...process.env, ...colours, PATH, NODE_OPTIONS };
     const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     const printed: Buffer[] = [];
     for (const stream of [child.stdout, child.stderr])
@@ -113,7 +120,7 @@ async function runCheck(title: string, [command = "", ...args]: string[]): Promi
 
 /** Runs one of the projects of vitest.config.mts, or some of its files. */
 async function runTests(project: string, folder: string, files: string[] = []): Promise<Result[]> {
-    const report = path.join(folder, [project, ...files, "json"].join(".").replaceAll("/", "-"));
+    const report = path.join(folder, [project, ...files, "json"].join(".").replaceAll(/[/*]/g, "-"));
     const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile", report];
     const options = ["run", "--config", "test/vitest.config.mts", "--project", project, ...reporters];
     const code = await run("vitest", [...options, ...files], { atOnce: true });
@@ -166,7 +173,7 @@ async function runAll(folder: string, leftOut: string[]): Promise<Result[]> {
     const prepared = prepare(folder, reason === undefined);
     const stacks = reason === undefined ? stackTests() : [];
     const withoutRoot = async () => [
-        ...(await runTests("unit", folder)),
+        ...(await runTests("unit*", folder)),
         ...(await prepared.then(() => (missing.length > 0 ? [] : runTests("integration", folder)))),
         ...(await runInTurn("e2e", stacks, folder)),
     ];
@@ -232,7 +239,7 @@ async function main(): Promise<void> {
     const started = Date.now();
     try {
         const results = quick
-            ? (await Promise.all([runChecks(leftOut, { quick }), runTests("unit", folder)])).flat()
+            ? (await Promise.all([runChecks(leftOut, { quick }), runTests("unit*", folder)])).flat()
             : await runFailedAgain(await runAll(folder, leftOut), folder);
         for (const line of slowest(results)) console.log(line);
         console.log(`${quick ? "quick, " : ""}${duration((Date.now() - started) / 1000)}`);

@@ -1,21 +1,43 @@
+import { readdirSync, readFileSync } from "node:fs";
+import * as path from "node:path";
 import { defineConfig } from "vitest/config";
 
-// `make test` runs all but the last, which is `make soak`'s; one alone: `npm run vitest -- --project unit`.
+const root = path.resolve(import.meta.dirname, "..");
+
+/** Unit tests that put something in another module's place: they have all modules to themselves. */
+const mocking = readdirSync(path.join(root, "test/unit"))
+    .map((name) => `test/unit/${name}`)
+    .filter(
+        (file) =>
+            file.endsWith(".test.ts") && readFileSync(path.join(root, file), "utf8").includes("vi.mock("),
+    );
+
+/** Unit tests need nothing but this process. */
+const unit = {
+    sequence: { groupOrder: 1 },
+    // Some wait for a clock, or for git: beside them the other core's worker computes.
+    maxWorkers: 2,
+    // The whole program under mocks takes seconds where all cores are busy.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+};
+
+// `make test` runs all but the last, which is `make soak`'s; one alone: `npm run vitest -- --project 'unit*'`.
 export default defineConfig({
     test: {
         // One project after the other (groupOrder): they do not share the two cores of a small machine.
         projects: [
             {
-                // Nothing but this process.
+                // Modules are loaded once for all files: to load them for each was most of the time.
                 test: {
+                    ...unit,
                     name: "unit",
                     include: ["test/unit/**/*.test.ts", "sandbox/test/unit/**/*.test.ts"],
-                    sequence: { groupOrder: 1 },
-                    // The whole program under mocks takes seconds where all cores are busy.
-                    testTimeout: 60_000,
-                    hookTimeout: 60_000,
+                    exclude: mocking,
+                    isolate: false,
                 },
             },
+            { test: { ...unit, name: "unit-mocking", include: mocking } },
             {
                 // Processes of the test's own on loopback: the API, the engine and its plugins, sshd. No root.
                 test: {
