@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { bundle } from "./bundle.ts";
 import { abandonedSandboxes } from "./claim-index.ts";
 import { type Instance, instance } from "./instance.ts";
 import type { Progress } from "./progress.ts";
@@ -16,7 +16,6 @@ export interface RunningSandbox {
     token: string;
 }
 
-const sandboxFolder = path.dirname(fileURLToPath(import.meta.url));
 /** How long it may take from start to listening, in seconds: adopting fifty droplets takes a few. */
 const startSeconds = 120;
 /** How long it may take to end in order, in seconds: it answers what it was asked, and writes its state. */
@@ -59,14 +58,8 @@ export async function startSandbox(
     const logFile = path.join(instance.stateDir, "sandbox.log");
     const log = await open(logFile, "a", 0o600);
     const limit = options.dropletLimit === undefined ? [] : ["--droplet-limit", String(options.dropletLimit)];
-    const child = spawn(
-        process.execPath,
-        mainArguments(instance, ["--port", String(options.port), ...limit]),
-        {
-            detached: true,
-            stdio: ["ignore", log.fd, log.fd],
-        },
-    );
+    const args = await mainArguments(instance, ["--port", String(options.port), ...limit]);
+    const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log.fd, log.fd] });
     await log.close();
     child.unref();
     const deadline = Date.now() + startSeconds * 1000;
@@ -105,9 +98,8 @@ export async function stopSandbox(stateDir: string): Promise<void> {
 /** Removes all that a sandbox made on this machine: processes, namespaces, mounts, files. */
 export async function purgeSandbox(instance: Instance): Promise<void> {
     await stopSandbox(instance.stateDir);
-    const child = spawn(process.execPath, mainArguments(instance, ["--purge"]), {
-        stdio: ["ignore", "ignore", "inherit"],
-    });
+    const args = await mainArguments(instance, ["--purge"]);
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
     const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
     if (code !== 0) throw new Error(`the sandbox's remains could not be removed (exit ${String(code)})`);
     await rm(instance.stateDir, { recursive: true, force: true });
@@ -130,8 +122,8 @@ export function isAlive(pid: number): boolean {
     }
 }
 
-function mainArguments({ name, index, stateDir, kind }: Instance, more: string[]): string[] {
-    const main = path.join(sandboxFolder, "main.ts");
+async function mainArguments({ name, index, stateDir, kind }: Instance, more: string[]): Promise<string[]> {
+    const main = await bundle(path.join(import.meta.dirname, "main.ts"));
     const which = ["--name", name, "--index", String(index), "--state-dir", stateDir, "--kind", kind];
-    return ["--import", import.meta.resolve("tsx"), main, ...which, ...more];
+    return [main, ...which, ...more];
 }

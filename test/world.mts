@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 import { undocumented } from "../sandbox/api/answer-check.ts";
+import { bundle } from "../sandbox/bundle.ts";
 import { claimIndex } from "../sandbox/claim-index.ts";
 import { prepareHost } from "../sandbox/droplets/prepare.ts";
 import { type Instance, instance } from "../sandbox/instance.ts";
@@ -89,7 +90,7 @@ export async function makeWorld(
     config: Record<string, unknown> = {},
     options: { dropletLimit?: number } = {},
 ): Promise<World> {
-    const temporary = mkdtempSync(path.join(tmpdir(), "dropscale-world-"));
+    const temporary = freeFolder();
     const claim = kind === "nspawn" ? await claimIndex() : { index: 0, release: () => Promise.resolve() };
     const where = instance({
         name: "test",
@@ -111,6 +112,21 @@ export async function makeWorld(
         await close();
         throw error;
     }
+}
+
+/**
+ * The first that nobody has of a few names that come again and again: what the SDK's TypeScript compiler keeps for the next
+ * run is by the program's path, and to compile the program anew is more than half of a first preview.
+ */
+function freeFolder(): string {
+    for (let number = 0; ; number++)
+        try {
+            const folder = path.join(tmpdir(), `dropscale-world-${number}`);
+            mkdirSync(folder, { mode: 0o700 });
+            return folder;
+        } catch (error) {
+            if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+        }
 }
 
 async function worldIn(
@@ -145,9 +161,8 @@ async function worldIn(
         ...(await addStack("test", config)),
         addStack,
         env,
-        tool: (name, args, more = {}) => {
-            // `tsx` itself would be one more process around it.
-            const command = ["--import", "tsx", path.join(root, "tools/main.ts"), name, ...args];
+        tool: async (name, args, more = {}) => {
+            const command = [await bundle(path.join(root, "tools/main.ts")), name, ...args];
             return start(process.execPath, command, { cwd: folder, env: { ...env, ...more } }).ended;
         },
         api: async (resource) => {

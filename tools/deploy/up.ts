@@ -1,6 +1,5 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import * as path from "node:path";
 import { promisify } from "node:util";
 import type { Which } from "../doctor/leftovers";
 import { mask, maskingWriter } from "../cli/mask";
@@ -34,9 +33,9 @@ export async function requireOrder(stack: string): Promise<Failure | undefined> 
  * @returns Its exit code, and what it said; of that, what it deleted and what is not as it should be has been printed.
  */
 async function askDoctor(stack: string, which: Which): Promise<{ code: number; words: string }> {
-    // execArgv holds what makes this process understand TypeScript.
-    const script = [...process.execArgv, path.join(__dirname, "../main.ts"), "doctor"];
-    const args = [...script, "--stack", stack, "--clear-left", which];
+    // This process again, with what makes it understand TypeScript.
+    const script = [...process.execArgv, process.argv[1] ?? ""];
+    const args = [...script, "doctor", "--stack", stack, "--clear-left", which];
     const run = promisify(execFile)(process.execPath, args);
     const { code, stdout, stderr } = await run.then(
         (ended) => ({ code: 0, ...ended }),

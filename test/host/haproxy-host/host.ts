@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { haproxyScript } from "../../../components/haproxy/apply";
 import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../../components/haproxy/render";
+import { bundle } from "../../../sandbox/bundle.ts";
 import type { Calls } from "./town";
 import { haproxySettings } from "../../haproxy-settings";
 
@@ -124,7 +125,7 @@ export class Town {
     static async start(initPid: number): Promise<Town> {
         const child = spawn(
             "nsenter",
-            [...into(initPid), process.execPath, "--import", "tsx", join(__dirname, "town.ts")],
+            [...into(initPid), process.execPath, await bundle(join(__dirname, "town.ts"))],
             { stdio: ["ignore", "inherit", "inherit", "ipc"] },
         );
         const town = new Town(child);
