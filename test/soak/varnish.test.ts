@@ -273,9 +273,16 @@ describe.each(["debian-12-x64", "debian-13-x64"])("userdata/varnish.yaml on %s",
             // Through index.php, as apps with addresses of their own want it.
             expect((await ask("/some/page")).body).toBe(`${site}/releases/${name}`);
         }
-        await inside(`cd ${site} && ln -sfn releases/one other && echo old >releases/one/old.css`);
-        expect((await ask("/old.css")).body).toBe("old\n");
-        await inside(`cd ${site} && rm -r other releases && ln -sfn /var/www/app new && mv -fT new current`);
+        // A page of one server asks another for its files, which may have the release after it, or the one before.
+        for (const [link, name] of Object.entries({ other: "one", before: "zero" })) {
+            await inside(
+                `cd ${site} && mkdir -p releases/${name} && ln -sfn releases/${name} ${link} && echo ${link} >${link}/${link}.css`,
+            );
+            expect((await ask(`/${link}.css`)).body).toBe(`${link}\n`);
+        }
+        await inside(
+            `cd ${site} && rm -r other before releases && ln -sfn /var/www/app new && mv -fT new current`,
+        );
         // Its last purge is to come: what PHP was still making goes, too. Here it would be in the next tests' way.
         await eventually(async () => {
             expect(await inside("cat /run/purged-for")).toBe("/var/www/app\n");
