@@ -56,29 +56,26 @@ export async function bundle(entry: string): Promise<string> {
     return file;
 }
 
-/** In one file, each source still knows its own folder. */
+/** In one file, each source of this project still knows its own folder; a library knows none, so it needs no checkout. */
 const ownFolders: Plugin = {
     name: "own folders",
     setup: ({ initialOptions, onLoad }) => {
         initialOptions.define = {
-            __dirname: "ownFolder",
             "import.meta.dirname": "ownFolder",
             "import.meta.filename": "ownFile",
             "import.meta.url": "ownUrl",
         };
         onLoad({ filter: /\.[cm]?[jt]s$/ }, ({ path: source }) => {
             const contents = readFileSync(source, "utf8");
-            if (!/__dirname|import\.meta/.test(contents)) return undefined;
-            const own = {
-                ownFolder: path.dirname(source),
-                ownFile: source,
-                ownUrl: pathToFileURL(source).href,
-            };
+            const isLibrary = source.includes("node_modules/");
+            if (!(isLibrary ? /import\.meta/ : /__dirname|import\.meta/).test(contents)) return undefined;
+            const folder = JSON.stringify(path.dirname(source));
+            const [file, url] = [source, pathToFileURL(source).href].map((text) => JSON.stringify(text));
+            const own = isLibrary
+                ? "var ownFolder, ownFile, ownUrl;"
+                : `var __dirname = ${folder}, ownFolder = __dirname, ownFile = ${file}, ownUrl = ${url};`;
             // On the first line: the others keep their numbers.
-            const known = Object.entries(own).map(
-                ([name, value]) => `var ${name} = ${JSON.stringify(value)};`,
-            );
-            return { loader: /ts$/.test(source) ? "ts" : "js", contents: `${known.join(" ")} ${contents}` };
+            return { loader: source.endsWith("ts") ? "ts" : "js", contents: `${own} ${contents}` };
         });
     },
 };
