@@ -59,13 +59,13 @@ export async function bundle(entry: string): Promise<string> {
 /** In one file, each source of this project still knows its own folder; a library knows none, so it needs no checkout. */
 const ownFolders: Plugin = {
     name: "own folders",
-    setup: ({ initialOptions, onLoad }) => {
-        initialOptions.define = {
+    setup: (making) => {
+        making.initialOptions.define = {
             "import.meta.dirname": "ownFolder",
             "import.meta.filename": "ownFile",
             "import.meta.url": "ownUrl",
         };
-        onLoad({ filter: /\.[cm]?[jt]s$/ }, ({ path: source }) => {
+        making.onLoad({ filter: /\.[cm]?[jt]s$/ }, ({ path: source }) => {
             const contents = readFileSync(source, "utf8");
             const isLibrary = source.includes("node_modules/");
             if (!(isLibrary ? /import\.meta/ : /__dirname|import\.meta/).test(contents)) return undefined;
