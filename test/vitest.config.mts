@@ -73,11 +73,13 @@ export default defineConfig({
                 },
             },
             {
-                // The same, where minutes buy one more case of what `e2e` shows already.
+                // The same, where minutes buy one more case of what the others show already; real requests through the next
+                // Debian's HAProxy among them.
                 test: {
                     name: "soak",
                     sequence: { groupOrder: 5 },
-                    include: ["test/soak/**/*.test.ts"],
+                    include: ["test/soak/**/*.test.ts", "test/host/{traffic,https,probes,metrics}.test.ts"],
+                    env: { NEXT_DEBIAN: "yes" },
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
                     fileParallelism: false,

@@ -5,7 +5,7 @@ import { certificateScript } from "../../components/https/commands";
 import { checkCertificate, inOneFile } from "../../lib/certificate";
 import { issue, type Issued } from "../certificates";
 import { configFor, generationOf, Host } from "./haproxy-host/host";
-import { debians } from "./haproxy-host/next-haproxy.mts";
+import { debianOfThisRun } from "./haproxy-host/next-haproxy.mts";
 
 const address = "127.0.1.1";
 const script = "/run/certificate";
@@ -13,7 +13,7 @@ const https = { redirect: true, hsts: 300 };
 const fingerprintOf = ({ certificate, key }: Issued) =>
     checkCertificate(certificate, key, []).facts?.fingerprint;
 
-describe.each(debians)("HTTPS with HAProxy of %s", (_, find) => {
+describe.each(debianOfThisRun)("HTTPS with HAProxy of %s", (_, find) => {
     let made: Host | undefined;
     const [first, second] = [issue(["www.example.com"]), issue(["www.example.com", "example.com"])];
     beforeAll(async () => {

@@ -17,7 +17,7 @@ import {
     Prometheus,
 } from "../prometheus.mts";
 import { configFor, Host, requireTools } from "./haproxy-host/host";
-import { debians } from "./haproxy-host/next-haproxy.mts";
+import { debianOfThisRun } from "./haproxy-host/next-haproxy.mts";
 
 const [a, b] = ["127.0.1.1", "127.0.1.2"];
 
@@ -56,7 +56,7 @@ describe("monitoring/", () => {
     });
 });
 
-describe.each(debians)("metrics of HAProxy of %s", (_debian, find) => {
+describe.each(debianOfThisRun)("metrics of HAProxy of %s", (_debian, find) => {
     let there: Host | undefined;
     let host: Host;
     let prometheus: Prometheus | undefined;
