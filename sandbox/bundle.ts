@@ -19,10 +19,11 @@ interface Recipe {
  * its sources one by one. It is made anew when one of them changed.
  *
  * @param entry Absolute path of its first source.
+ * @param outside Libraries that are loaded from node_modules as ever. @default none
  * @returns Path of a file that `node` runs as it is. It reads other files where the sources do, beside themselves.
  * @throws Error of one line if it can't be made.
  */
-export async function bundle(entry: string): Promise<string> {
+export async function bundle(entry: string, outside: readonly string[] = []): Promise<string> {
     const file = path.join(folder, `${path.relative(root, entry).replaceAll(/[^\w-]/g, "-")}.cjs`);
     if (isCurrent(file)) return file;
     const { outputFiles, warnings, metafile } = await build({
@@ -35,7 +36,7 @@ export async function bundle(entry: string): Promise<string> {
         format: "cjs",
         target: `node${process.versions.node}`,
         // Native parts that ssh2 tries to load and does without.
-        external: ["*.node", "cpu-features", "esbuild"],
+        external: ["*.node", "cpu-features", "esbuild", ...outside],
         plugins: [ownFolders],
         logLevel: "silent",
     });

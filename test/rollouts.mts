@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import type { World } from "./world.mts";
 
@@ -12,3 +12,9 @@ export const rolloutsOf = (site: { readonly world: World }) => ({
     /** How many droplets the account has. */
     dropletCount: async () => ((await site.world.api("droplets")).droplets as unknown[]).length,
 });
+
+/** Configures user data whose set-up fails on each server. */
+export async function breakUserData(world: World): Promise<void> {
+    writeFileSync(path.join(world.folder, "userdata/broken.yaml"), "#cloud-config\nruncmd: [exit 1]\n");
+    await world.configure({ userdata: "broken", readySeconds: 120 });
+}

@@ -162,7 +162,8 @@ async function worldIn(
         addStack,
         env,
         tool: async (name, args, more = {}) => {
-            const command = [await bundle(path.join(root, "tools/main.ts")), name, ...args];
+            // Some tests lead its SSH elsewhere: lead-ssh.cjs.
+            const command = [await bundle(path.join(root, "tools/main.ts"), ["ssh2"]), name, ...args];
             return start(process.execPath, command, { cwd: folder, env: { ...env, ...more } }).ended;
         },
         api: async (resource) => {

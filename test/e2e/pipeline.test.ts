@@ -71,12 +71,6 @@ describe("the pipeline", () => {
         visitors = new Visitors(url);
     });
 
-    it("can't apply anything without the admission", async () => {
-        const { code, text } = await world.tool("deploy", ["test"]);
-        expect(code, text).toBe(1);
-        expect(text).toContain(`adminCidrs does not hold ${world.instance.addresses.uplinkHost}`);
-    });
-
     it("shows what a pull request would do, as a comment, and does nothing", async () => {
         await world.configure({ replicas: 3 });
         await repository.push("scale-out", "Three servers");

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { serversAnswering } from "../e2e/client";
 import { servedSite, visitedThroughout } from "../e2e/served-site";
-import { rolloutsOf } from "../rollouts.mts";
+import { breakUserData, rolloutsOf } from "../rollouts.mts";
 import { type Outcome } from "../world.mts";
 
 const tool = path.resolve(__dirname, "../../tools/main.ts");
@@ -63,5 +63,21 @@ describe("a roll-out that is interrupted", () => {
         const after = await droplets();
         expect([after.slice(0, 2), after[2] === before[2]]).toEqual([before.slice(0, 2), false]);
         expect(await dropletCount()).toBe(4);
+    });
+
+    it("rolls back by the old value: what never served is made anew, the held server stays", async () => {
+        const before = await droplets();
+        await breakUserData(site.world);
+        expect((await rollout("--batch", "1", "--quiet")).text).toContain(
+            "stopped at: batch 1 of 3 (web-0).",
+        );
+        await site.world.configure({ userdata: undefined, readySeconds: undefined });
+        const { code, text } = await rollout("--batch", "1", "--quiet");
+        expect(code, text).toBe(0);
+        for (const words of ["create web-0", "delete the old web-0"]) expect(text).toContain(words);
+        expect(hold()).toBeUndefined();
+        expect((await droplets()).slice(1)).toEqual(before.slice(1));
+        expect(await dropletCount()).toBe(4);
+        expect(await serversAnswering(site.url, 3)).toEqual(["web-0", "web-1", "web-2"]);
     });
 });
