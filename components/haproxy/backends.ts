@@ -23,6 +23,8 @@ export interface BackendOptions {
  * - `pool` has what is short, and the health checks. \`tcp-ut\` ends a connection to a machine that is gone after 3 s. It
  *   would do the same where a server is only slow to read a long body, for it runs while the receive window is shut, too.
  *   It stands on each line: HAProxy 2.6.12 ignores it in \`default-server\`.
+ *   \`pool-low-conn\`: of so few idle connections a thread takes none that another one has kept, which costs both of them
+ *   a lock for each request. https://docs.haproxy.org/2.6/configuration.html#5.2-pool-low-conn
  * - `uploads` has long bodies: they last as long as \`timeout server\` lets them.
  * - `streams` has WebSockets and event streams, which hold a slot for hours.
  */
@@ -45,7 +47,7 @@ ${shared("pool", serverSlots)}\
     option httpchk
     http-check send meth GET uri ${healthPath} ver HTTP/1.1 hdr Host ${healthHost}
     http-check expect status 200-299
-    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn ${serverSlots}
+    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn ${serverSlots} pool-low-conn 16
 ${lines(() => "tcp-ut 3s")}
 # Bodies that do not fit a receive window: a server may take its time to read them.
 backend uploads

@@ -173,7 +173,9 @@ describe("renderHaproxyConfig", () => {
             expect(text).toContain(`nbsrv(${backend}),mul(${slots / 10})`);
             expect(text).toContain(`be_conn_free(${backend}),sub(txn.reserve) lt 0`);
         }
-        expect(text).toContain("check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200\n");
+        expect(text).toContain(
+            "check inter 2s fastinter 500ms downinter 1s fall 2 rise 2 maxconn 200 pool-low-conn 16\n",
+        );
     });
 
     test("names at most 20 proxies a line, and none where none is trusted", () => {
