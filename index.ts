@@ -16,11 +16,11 @@ import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config/read";
 import { uptimeCheckMonthlyUsd } from "./lib/alert-policies";
 import { admittedVariable, names } from "./lib/identity";
-import { skipMappingOfTraces } from "./lib/stack-traces";
+import { skipTracesOfPromises } from "./lib/stack-traces";
 
 /** The whole program; what it returns are the stack's outputs. */
 export = async () => {
-    skipMappingOfTraces();
+    skipTracesOfPromises();
     explainErrors();
     const { settings, account } = await readSettings();
     const { prefix, region, access } = settings;
