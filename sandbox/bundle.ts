@@ -25,7 +25,8 @@ interface Recipe {
  */
 export async function bundle(entry: string, outside: readonly string[] = []): Promise<string> {
     const file = path.join(folder, `${path.relative(root, entry).replaceAll(/[^\w-]/g, "-")}.cjs`);
-    if (isCurrent(file)) return file;
+    const libraries = librariesHash(outside);
+    if (isCurrent(file, libraries)) return file;
     const { outputFiles, warnings, metafile } = await build({
         entryPoints: [entry],
         absWorkingDir: root,
@@ -47,7 +48,7 @@ export async function bundle(entry: string, outside: readonly string[] = []): Pr
         );
     const sources = Object.keys(metafile.inputs).filter((name) => !name.includes("node_modules/"));
     const recipe: Recipe = {
-        libraries: librariesHash(),
+        libraries,
         sources: Object.fromEntries(sources.map((name) => [name, hashOf(path.join(root, name))])),
     };
     mkdirSync(folder, { recursive: true });
@@ -83,19 +84,19 @@ const ownFolders: Plugin = {
 
 const recipeOf = (file: string) => `${file}.json`;
 
-function isCurrent(file: string): boolean {
+function isCurrent(file: string, wanted: string): boolean {
     if (!existsSync(file) || !existsSync(recipeOf(file))) return false;
     const { libraries, sources } = JSON.parse(readFileSync(recipeOf(file), "utf8")) as Recipe;
     const isAsItWas = ([name, hash]: [string, string]) =>
         existsSync(path.join(root, name)) && hashOf(path.join(root, name)) === hash;
-    return libraries === librariesHash() && Object.entries(sources).every(isAsItWas);
+    return libraries === wanted && Object.entries(sources).every(isAsItWas);
 }
 
-/** Of all that is not a source: the libraries, Node.js, where this checkout lies, and how bundles are made. */
-function librariesHash(): string {
+/** Of all that is not a source: the libraries, Node.js, where this checkout lies, and how the bundle is made. */
+function librariesHash(outside: readonly string[]): string {
     const files = [path.join(root, "package-lock.json"), import.meta.filename].map(hashOf);
     return createHash("sha256")
-        .update([root, process.version, ...files].join("\n"))
+        .update([root, process.version, ...files, ...outside].join("\n"))
         .digest("hex");
 }
 

@@ -115,8 +115,8 @@ export async function makeWorld(
 }
 
 /**
- * The first that nobody has of a few names that come again and again: what the SDK's TypeScript compiler keeps for the next
- * run is by the program's path, and to compile the program anew is more than half of a first preview.
+ * A new folder, named by the lowest free number, so that names are reused: the SDK caches the compiled program by its path,
+ * and compiling it afresh is more than half of a first preview.
  */
 function freeFolder(): string {
     for (let number = 0; ; number++)

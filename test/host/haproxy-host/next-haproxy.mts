@@ -64,7 +64,7 @@ export const debians: [name: string, find: () => Promise<string | undefined>][] 
 ];
 
 /** The one of them through which real requests go: this Debian's in `make test`, the next one's in `make soak`. */
-export const debianOfThisRun = debians.slice(...(process.env.NEXT_DEBIAN ? [1] : [0, 1]));
+export const debianOfThisRun = process.env.NEXT_DEBIAN ? debians.slice(1) : debians.slice(0, 1);
 
 /** A package and all that it depends on, from the mirror that this host's apt uses. */
 async function download(name: string, folder: string, log: Log): Promise<void> {
