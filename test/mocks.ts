@@ -260,7 +260,7 @@ async function known(output: pulumi.Output<unknown>): Promise<unknown> {
 
 /** Mocks hand out inputs alone; options and dependencies stand only in the request to the engine. */
 function recordRegistrations(record: (request: RegisterRequest) => void): () => void {
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its monitor below
+    // oxlint-disable-next-line typescript/unbound-method -- called with its monitor below
     const original = MockMonitor.prototype.registerResource;
     MockMonitor.prototype.registerResource = async function (request: RegisterRequest, callback) {
         await original.call(this, request, callback);

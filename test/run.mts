@@ -41,12 +41,12 @@ const rootPackages = {
 };
 
 /**
- * Of every Node.js process that the tests start: with V8's own 16 MiB for what is new, a fifth of what ESLint and TypeScript
- * take is its clearing away. https://nodejs.org/docs/latest-v20.x/api/cli.html#--max-semi-space-sizesize-in-megabytes
+ * Of every Node.js process that the tests start: with V8's own 16 MiB for new objects, clearing them away takes up to a
+ * fifth of a process's CPU. https://nodejs.org/docs/latest-v20.x/api/cli.html#--max-semi-space-sizesize-in-megabytes
  */
 const roomForNew = "--max-semi-space-size=64";
 
-/** The compiler in Go, which takes an eighth of the time; ESLint and Pulumi's SDK need the library of the one before. */
+/** The compiler in Go, which takes an eighth of the time; Pulumi's SDK needs the library of the one before. */
 const tsc = "node_modules/typescript-native/bin/tsc";
 
 /** Checks of the text of the project; each counts as one test. */
@@ -54,14 +54,9 @@ const checks: Record<string, string[]> = {
     types: [tsc],
     "types of the dashboard's page": [tsc, "-p", "tools/dashboard/page"],
     "types of the sandbox": [tsc, "-p", "sandbox"],
-    format: ["prettier", "--check", "--log-level", "warn", "."],
+    lint: ["oxlint", "--config", "test/oxlintrc.jsonc"],
+    format: ["prettier", "--check", "--cache", "--cache-strategy", "content", "--log-level", "warn", "."],
 };
-const lint = ["eslint", "--config", "test/eslint.config.mjs", "."];
-/** For the loop while writing: what another file's types mean for one that is as it was, a whole run says. */
-const onlyWhatIsNew = [
-    ...["--cache", "--cache-strategy", "content"],
-    ...["--cache-location", "node_modules/.cache/dropscale/eslint"],
-];
 const scripts = ["components", "userdata", "tools", "sandbox/droplets"].flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
         .filter((name) => name.endsWith(".sh"))
@@ -136,12 +131,9 @@ function noMachines(): string | undefined {
 }
 
 /** Texts first: they need nothing but this checkout, and Go for one of them. */
-async function runChecks(leftOut: string[], { quick = false } = {}): Promise<Result[]> {
-    // What takes longest has a core of its own where nothing waits for the machine.
-    const linted = quick ? runCheck("lint", [...lint, ...onlyWhatIsNew]) : undefined;
+async function runChecks(leftOut: string[]): Promise<Result[]> {
     const results: Result[] = [];
     for (const [title, command] of Object.entries(checks)) results.push(await runCheck(title, command));
-    results.push(await (linted ?? runCheck("lint", lint)));
     const missing = await missingHostPackages(checkPackages);
     if (missing.length === 0) results.push(await runCheck("shell scripts", shellCheck));
     else leftOut.push(lacking("shell scripts", missing));
@@ -237,7 +229,7 @@ async function main(): Promise<void> {
     const started = Date.now();
     try {
         const results = quick
-            ? (await Promise.all([runChecks(leftOut, { quick }), runTests("unit*", folder)])).flat()
+            ? (await Promise.all([runChecks(leftOut), runTests("unit*", folder)])).flat()
             : await runFailedAgain(await runAll(folder, leftOut), folder);
         for (const line of slowest(results)) console.log(line);
         console.log(`${quick ? "quick, " : ""}${duration((Date.now() - started) / 1000)}`);

@@ -28,7 +28,7 @@ export function apiOf({ url, token }: RunningSandbox): CallApi {
             ...(body && { body: JSON.stringify(body) }),
         });
         if (!answer.ok) throw new Error(`${method} ${resource}: ${answer.status} ${await answer.text()}`);
-        return answer.status === 204 ? undefined : ((await answer.json()) as unknown);
+        return answer.status === 204 ? undefined : answer.json();
     };
 }
 

@@ -176,7 +176,7 @@ describe("the dashboard's server", () => {
         expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
         const decoder = new TextDecoder();
         let text = "";
-        for await (const part of response.body ?? []) {
+        for await (const part of response.body as AsyncIterable<Uint8Array>) {
             text += decoder.decode(part, { stream: true });
             const newest = Object.fromEntries(
                 [...text.matchAll(/^event: (\w+)\ndata: (.*)\n\n/gm)].map(([, name, data = ""]) => [

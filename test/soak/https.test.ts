@@ -104,7 +104,12 @@ describe("a site whose certificate comes by itself", () => {
         await lead("other");
         await site.world.configure({ domains: [name, other] });
         await connectAuthority("down");
-        const text = await upEndsWell(site.world).finally(() => connectAuthority("up"));
+        let text: string;
+        try {
+            text = await upEndsWell(site.world);
+        } finally {
+            await connectAuthority("up");
+        }
         expect(text).toMatch(
             /warning: no certificate yet for other\.example\.com: the authority gives none for www\.example\.com other\.example\.com: /,
         );
@@ -133,7 +138,11 @@ describe("a site whose certificate comes by itself", () => {
 
         await site.world.configure({ acmeServer: undefined });
         const visitors = new Visitors(`https://${address}`, tls());
-        await upEndsWell(site.world).finally(() => visitors.stop());
+        try {
+            await upEndsWell(site.world);
+        } finally {
+            await visitors.stop();
+        }
         expect(visitors.failures.length, visitors.failures.join("\n")).toBeLessThanOrEqual(Visitors.clients);
         expect(visitors.failures.join()).not.toMatch(/certificate|self.signed/i);
         expect((await dropletNamed(site.world, "load-balancer")).id).not.toBe(id);

@@ -14,7 +14,11 @@ describe("the next Debian", () => {
     async function failuresOf(change: Record<string, unknown>): Promise<string[]> {
         await site.world.configure(change);
         const visitors = new Visitors(site.url);
-        await upEndsWell(site.world).finally(() => visitors.stop());
+        try {
+            await upEndsWell(site.world);
+        } finally {
+            await visitors.stop();
+        }
         expect(visitors.requests).toBeGreaterThan(0);
         return visitors.failures;
     }

@@ -51,7 +51,7 @@ export function about({ from, to }: { from: number; to: number }): string {
 }
 
 /** A text of somebody else's in one line: nothing in it moves the cursor or changes colours. */
-// eslint-disable-next-line no-control-regex -- these are what it is about
+// oxlint-disable-next-line no-control-regex -- these are what it is about
 export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
 
 /** Order of texts for people: `web-2` before `web-10`. */

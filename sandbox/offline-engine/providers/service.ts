@@ -150,7 +150,13 @@ function lifecycleMethods(provider: Provider, host: Host, signal: AbortSignal): 
     const operate = <Request extends { getUrn: () => string }, Response>(
         run: (request: Request, resource: Resource) => Promise<Response>,
     ): handleUnaryCall<Request, Response> =>
-        unary((request) => run(request, resourceOf(provider, request.getUrn())).finally(host.flush));
+        unary(async (request) => {
+            try {
+                return await run(request, resourceOf(provider, request.getUrn()));
+            } finally {
+                await host.flush();
+            }
+        });
     return {
         create: operate(async (request: pb.CreateRequest, resource) => {
             const inputs = fromStruct(request.getProperties());

@@ -26,7 +26,7 @@ describe("a site as visitors from outside see it", () => {
         response.writeHead(status, status === 301 ? { location: "http://192.0.2.1/" } : {}).end();
     };
     let [plain, secure]: (http.Server | undefined)[] = [];
-    const port = (server?: http.Server) => (server?.address() as AddressInfo).port;
+    const port = (server?: http.Server) => (server?.address() as AddressInfo | undefined)?.port;
     const listen = async (server: http.Server, host: string) => {
         await new Promise<void>((resolve) => server.listen(0, host, resolve));
         return server;

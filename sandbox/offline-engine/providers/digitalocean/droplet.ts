@@ -190,7 +190,11 @@ async function updateDroplet(
     if (text(olds.size).toLowerCase() !== text(size).toLowerCase()) {
         await explain("resizing droplet", async () => {
             await run({ type: "power_off" });
-            await run({ type: "resize", size, disk }).finally(() => run({ type: "power_on" }));
+            try {
+                await run({ type: "resize", size, disk });
+            } finally {
+                await run({ type: "power_on" });
+            }
         });
     }
     if (olds.name !== name) await explain("renaming droplet", () => run({ type: "rename", name }));
