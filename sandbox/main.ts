@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import lockfile from "proper-lockfile";
 
 import { loopbackMachines } from "./api/loopback.ts";
+import { endlessBudget, realBudget } from "./api/rate-limit.ts";
 import { createApi } from "./api/server.ts";
 import { openStore } from "./api/store.ts";
 import { ownerFile, ownerOf } from "./claim-index.ts";
@@ -23,6 +24,7 @@ interface Options {
     kind: Instance["kind"];
     port: number;
     dropletLimit: number;
+    rateLimit: boolean;
     purge: boolean;
 }
 
@@ -49,6 +51,7 @@ const command = new Command()
     )
     .option("--port <number>", `port of the API on ${host}; 0 takes a free one`, whole(0, 65535), 8080)
     .option("--droplet-limit <number>", "droplets the account may have at one time", whole(0, 10_000), 25)
+    .option("--no-rate-limit", "answer a token however often it asks")
     .option("--purge", "remove everything that this sandbox made, and exit", false);
 
 function whole(least: number, most: number): (text: string) => number {
@@ -78,7 +81,16 @@ async function main(options: Options): Promise<void> {
         return;
     }
     await refuseTakenPort(options.port);
-    const api = createApi({ ...options, instance, machines, store, token: token(instance.stateDir), log });
+    const budget = options.rateLimit ? realBudget : endlessBudget;
+    const api = createApi({
+        ...options,
+        budget,
+        instance,
+        machines,
+        store,
+        token: token(instance.stateDir),
+        log,
+    });
     const ready = path.join(instance.stateDir, "sandbox.json");
     // What a killed process left says nothing true any more.
     rmSync(ready, { force: true });

@@ -16,6 +16,14 @@ export interface RunningSandbox {
     token: string;
 }
 
+/** What of the account is not as it is unless it is said. */
+export interface AccountOptions {
+    /** How many droplets it may have. @default the API's own */
+    dropletLimit?: number;
+    /** `false`: nobody is told to wait for having asked too often. @default true */
+    rateLimit?: boolean;
+}
+
 /** How long it may take from start to listening, in seconds: adopting fifty droplets takes a few. */
 const startSeconds = 120;
 /** How long it may take to end in order, in seconds: it answers what it was asked, and writes its state. */
@@ -45,20 +53,23 @@ export async function findSandbox(stateDir: string): Promise<RunningSandbox | un
  * `sandbox.log` in the state folder.
  *
  * @param options.port Port of the API on loopback; 0 takes a free one.
- * @param options.dropletLimit The account's. @default the API's own
  * @throws Error with the last lines of its log if it does not come up.
  */
 export async function startSandbox(
     instance: Instance,
-    options: { port: number; dropletLimit?: number },
+    options: { port: number } & AccountOptions,
 ): Promise<RunningSandbox> {
     const running = await findSandbox(instance.stateDir);
     if (running) return running;
     await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
     const logFile = path.join(instance.stateDir, "sandbox.log");
     const log = await open(logFile, "a", 0o600);
-    const limit = options.dropletLimit === undefined ? [] : ["--droplet-limit", String(options.dropletLimit)];
-    const args = await mainArguments(instance, ["--port", String(options.port), ...limit]);
+    const { port, dropletLimit, rateLimit = true } = options;
+    const args = await mainArguments(instance, [
+        ...["--port", String(port)],
+        ...(dropletLimit === undefined ? [] : ["--droplet-limit", String(dropletLimit)]),
+        ...(rateLimit ? [] : ["--no-rate-limit"]),
+    ]);
     const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log.fd, log.fd] });
     await log.close();
     child.unref();

@@ -13,7 +13,7 @@ import { claimIndex } from "../sandbox/claim-index.ts";
 import { prepareHost } from "../sandbox/droplets/prepare.ts";
 import { type Instance, instance } from "../sandbox/instance.ts";
 import { findEngine } from "../sandbox/offline-engine/engine.ts";
-import { purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/process.ts";
+import { type AccountOptions, purgeSandbox, type RunningSandbox, startSandbox } from "../sandbox/process.ts";
 import { stackEnvironment, stateBackend } from "../sandbox/stack.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
@@ -83,12 +83,11 @@ export interface Outputs {
 /**
  * @param kind `nspawn` boots droplets and needs root on Linux; `loopback` has none.
  * @param config The stack's config; `adminCidrs` is this machine's, unless given.
- * @param options.dropletLimit The account's. @default 25
  */
 export async function makeWorld(
     kind: Instance["kind"],
     config: Record<string, unknown> = {},
-    options: { dropletLimit?: number } = {},
+    options: AccountOptions = {},
 ): Promise<World> {
     const temporary = freeFolder();
     const claim = kind === "nspawn" ? await claimIndex() : { index: 0, release: () => Promise.resolve() };
@@ -133,7 +132,7 @@ async function worldIn(
     temporary: string,
     where: Instance,
     config: Record<string, unknown>,
-    options: { dropletLimit?: number },
+    options: AccountOptions,
     close: World["close"],
 ): Promise<World> {
     if (where.kind === "nspawn") await prepareHost({ log: console.error });
