@@ -1,11 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { parse } from "yaml";
 import type { Workflow } from "./workflows.ts";
-import { type Outcome, start } from "./world.mts";
+import { freeFolder, type Outcome, start } from "./world.mts";
 
 const root = path.resolve(import.meta.dirname, "..");
 
@@ -74,7 +73,7 @@ export async function runJob(
     env: NodeJS.ProcessEnv,
     hooks: { before?: (command: string) => Promise<void> } = {},
 ): Promise<JobRun> {
-    const runner = mkdtempSync(path.join(tmpdir(), "dropscale-runner-"));
+    const runner = freeFolder("runner");
     try {
         const clone = path.join(runner, "clone");
         await git(runner, "clone", "-q", "--branch", from.branch, from.repository.url, clone);

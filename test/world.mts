@@ -89,7 +89,7 @@ export async function makeWorld(
     config: Record<string, unknown> = {},
     options: AccountOptions = {},
 ): Promise<World> {
-    const temporary = freeFolder();
+    const temporary = freeFolder("world");
     const claim = kind === "nspawn" ? await claimIndex() : { index: 0, release: () => Promise.resolve() };
     const where = instance({
         name: "test",
@@ -117,10 +117,10 @@ export async function makeWorld(
  * A new folder, named by the lowest free number, so that names are reused: the SDK caches the compiled program by its path,
  * and compiling it afresh is more than half of a first preview.
  */
-function freeFolder(): string {
+export function freeFolder(what: "world" | "runner"): string {
     for (let number = 0; ; number++)
         try {
-            const folder = path.join(tmpdir(), `dropscale-world-${number}`);
+            const folder = path.join(tmpdir(), `dropscale-${what}-${number}`);
             mkdirSync(folder, { mode: 0o700 });
             return folder;
         } catch (error) {
