@@ -5,6 +5,7 @@ import {
     h2Rules,
     type HttpsOptions,
     redirectRule,
+    usualRule,
 } from "./https";
 import { visitorsLimit } from "./metrics";
 
@@ -143,10 +144,12 @@ ${proxyAcls(trustedProxies)}\
     # When connections run short, who has many gets no more.
     tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${crowd} }
 ${h2ConnectionRule(https, { crowd, greedy: greedyConnections })}\
+    # Most requests have nothing that most rules look for: that costs a fraction of looking for each.
+    acl usual req.hdrs -m reg '${usualHeaders}'
+${usualRule(https)}\
 ${challengeRule(https)}${h2Rules(https, { most, crowd, greedy: greedyConnections })}\
 ${redirectRule(https, trusting)}\
-    # Most requests have nothing that the rules below look for: that costs a fraction of looking for each.
-    http-request allow if { method GET HEAD } { req.hdrs -m reg '${usualHeaders}' }
+    http-request allow if { method GET HEAD } usual
     # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
     http-request deny deny_status 405 if { method CONNECT TRACE }
     # What may have had an effect is never sent twice.

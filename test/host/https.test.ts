@@ -191,6 +191,20 @@ describe.each(debianOfThisRun)("HTTPS with HAProxy of %s", (_, find) => {
         expect((await apply("999-0123")).stderr).toContain("nothing was staged as 999-0123");
     });
 
+    test("answers an authority's challenge itself, however it comes, and nothing that only looks like one", async () => {
+        const config = configFor({ 0: address }, { https: { ...https, thumbprint: "a-thumbprint" } });
+        expect(await host().apply(config)).toMatchObject({ code: 0, stderr: "" });
+        const body = (url: string, ...more: string[]) =>
+            run(`curl -sk --connect-to '::127.0.0.1:' ${more.join(" ")} '${url}'`);
+        const challenge = "www.example.com/.well-known/acme-challenge/to-ken_1";
+        expect(await body(`http://${challenge}`)).toBe("to-ken_1.a-thumbprint");
+        for (const version of ["--http1.1", "--http2"])
+            expect(await body(`https://${challenge}`, version)).toBe("to-ken_1.a-thumbprint");
+        for (const other of [`https://${challenge}/x`, "https://www.example.com/.well-known/security.txt"])
+            expect(await body(other, "--http1.1")).not.toContain("a-thumbprint");
+        expect(await host().apply(configFor({ 0: address }, { https }))).toMatchObject({ code: 0 });
+    });
+
     test("counts each request of HTTP/2 against its client", async () => {
         const client = join(__dirname, "haproxy-host/h2.mjs");
         const result = JSON.parse(await run(`node ${client} greedy 15`)) as {

@@ -96,7 +96,7 @@ describe("renderHaproxyConfig", () => {
         const text = render();
         /** Of PCRE's; JavaScript can't ignore the case in a part alone. */
         const regex = (pcre = ""): RegExp => new RegExp(pcre.replace("(?i:", "(?:"));
-        const usual = regex(/allow if .*\{ req\.hdrs -m reg '(.*)' \}/.exec(text)?.[1]);
+        const usual = regex(/acl usual req\.hdrs -m reg '(.*)'/.exec(text)?.[1]);
         const controls = regex(/deny_status 400 if \{ req\.hdrs -m reg '(.*)' \}/.exec(text)?.[1]);
         const dropped = regex(/del-header (\S+) -m reg/.exec(text)?.[1]);
         const usualNames = (/\(\?:(host\|[a-z|-]+)\)/.exec(text)?.[1] ?? "").split("|").concat("accept");
