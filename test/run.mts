@@ -55,7 +55,7 @@ const checks: Record<string, string[]> = {
     "types of the dashboard's page": [tsc, "-p", "tools/dashboard/page"],
     "types of the sandbox": [tsc, "-p", "sandbox"],
     lint: ["oxlint", "--config", "test/oxlintrc.jsonc"],
-    format: ["prettier", "--check", "--cache", "--cache-strategy", "content", "--log-level", "warn", "."],
+    format: ["oxfmt", "--check"],
 };
 const scripts = ["components", "userdata", "tools", "sandbox/droplets"].flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })

@@ -78,8 +78,12 @@ export default defineConfig({
                 test: {
                     name: "soak",
                     sequence: { groupOrder: 5 },
-                    include: ["test/soak/**/*.test.ts", "test/host/{traffic,https,probes,metrics}.test.ts"],
-                    env: { NEXT_DEBIAN: "yes" },
+                    include: [
+                        "test/soak/**/*.test.ts",
+                        "test/host/{traffic,https,probes,metrics}.test.ts",
+                        "test/e2e/{pipeline,rollout}.test.ts",
+                    ],
+                    env: { NEXT_DEBIAN: "yes", SOAK: "yes" },
                     testTimeout: 600_000,
                     hookTimeout: 900_000,
                     fileParallelism: false,

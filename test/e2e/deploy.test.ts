@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { keygenScript, splitKeyPair } from "../../components/deploy-key";
 import { runOverSsh } from "../../tools/live/ssh";
 import { onLoadBalancer } from "../faults.mts";
+import { interrupt } from "../interruptions.mts";
 import { makeWorld, type World } from "../world.mts";
 import { get, serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
@@ -143,6 +144,11 @@ describe("a stack on droplets that boot", () => {
         await up();
         expect(await serversAnswering(url, 2)).toEqual(["web-0", "web-2"]);
         expect(await backends()).toHaveLength(2);
+    });
+
+    it("is killed in the drain: the next run, with the config from before, makes haproxy.cfg first, and nobody notices", async () => {
+        // One of some thirty cases; `make soak` has all.
+        expect(await interrupt(world, { end: "kill", moment: "in the drain", next: "old" })).toEqual([]);
     });
 
     it("serves a page of its own when there is no server, and comes back", async () => {

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callApi, dropletNamed, expectConverged, inDroplet } from "../faults.mts";
 import { type JobRun, Repository, runJob } from "../pipeline-run.mts";
+import { inSoak } from "../soak-only";
 import { makeWorld, type World } from "../world.mts";
 import { connects, serversAnswering, Visitors } from "./client";
 import { serveSlowly } from "./site";
@@ -122,7 +123,7 @@ describe("the pipeline", () => {
         expect(await firewalls()).toEqual(standing);
     });
 
-    it("fixes what is gone, when told to refresh, without a visitor who notices", async () => {
+    inSoak("fixes what is gone, when told to refresh, without a visitor who notices", async () => {
         visitors = new Visitors(url);
         await endsWell(job("up", "up", "main", { REFRESH: "--refresh" }));
         // One with the address of the old one gets traffic when it is healthy: nobody waits for that.

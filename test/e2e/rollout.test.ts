@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { breakUserData, rolloutsOf } from "../rollouts.mts";
+import { inSoak } from "../soak-only";
 import { serversAnswering } from "./client";
 import { servedSite, visitedThroughout } from "./served-site";
 
@@ -47,7 +48,7 @@ describe("a roll-out on droplets that boot", () => {
         expect(await dropletCount()).toBe(3);
     });
 
-    it("does nothing where every server is what the config says", async () => {
+    inSoak("does nothing where every server is what the config says", async () => {
         const before = await droplets();
         const { code, text } = await rollout("--batch", "1");
         expect({ code, text }).toEqual({

@@ -87,7 +87,7 @@ describe("from the first up to destroy", () => {
 
     it("changes: preview, up by the roll-out, refresh, and everything that only looks", async () => {
         const adminCidrs = [`${world.instance.addresses.uplinkHost}/32`, "192.0.2.0/24"];
-        await world.configure({ loadBalancerSize: "s-1vcpu-2gb", replicas: 2, adminCidrs });
+        await world.configure({ replicas: 2, adminCidrs });
         await tool("plan", "test", "--json", "-");
         await tool("plan", "test", "--markdown", "-");
         await tool("rollout", "--stack", "test");

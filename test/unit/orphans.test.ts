@@ -226,7 +226,7 @@ describe("what may be somebody else's", () => {
             expect(whyOf({ droplets: [stranger] }, { giveUp, answers: new Map() })).toMatch(
                 /^tell: may be somebody else's: its? (has other tags, too: |name is none that this program gives)/,
             );
-    }); // prettier-ignore
+    }); // oxfmt-ignore
 
     const rule = (ports: string, sources: Record<string, (string | number)[]>) => ({
         protocol: "tcp",
@@ -247,7 +247,7 @@ describe("what may be somebody else's", () => {
         ["with another port", firewall("x", "load-balancer", { inbound_rules: [...(firewall("x", "load-balancer").inbound_rules ?? []), rule("5432", { addresses: anywhere })] })],
     ])("is told, never deleted: a firewall with our name %s", (_what, stranger) => {
         expect(whyOf({ firewalls: [stranger] })).toMatch(/^tell: may be somebody else's: its rules|^tell: may be somebody else's: it holds/);
-    }); // prettier-ignore
+    }); // oxfmt-ignore
 
     it("is no firewall of ours, whatever `backendSources` name", () => {
         const inbound_rules = [
@@ -369,7 +369,7 @@ describe("the load balancers to ask", () => {
         ["of which the state knows nothing, with another tag", asked(without({ tags: ["prod"] }), { reservedIps: [] }, lost)],
     ])("are found %s", (_how, hosts) => {
         expect(hosts).toEqual(["3 203.0.113.3"]);
-    }); // prettier-ignore
+    }); // oxfmt-ignore
 
     it.each<[string, string[]]>([
         ["another stack's in the same VPC", asked(without({ tags: ["blog-prod-load-balancer"] }), { reservedIps: [] }, lost)],
@@ -378,7 +378,7 @@ describe("the load balancers to ask", () => {
         ["one that a killed run was making", asked(without({}), { reservedIps: [] }, { ...lost, neverServed: new Set([droplet(3, "load-balancer").name]) })],
     ])("are not %s", (_which, hosts) => {
         expect(hosts).toEqual([]);
-    }); // prettier-ignore
+    }); // oxfmt-ignore
 
     it("answer with addresses", () => {
         const text = `1

@@ -74,7 +74,7 @@ describe("each rule", () => {
         ["host-key-pinned", { remoteCommands: [{ name: "haproxy", hostKeyPinned: false }] }, {}, /^haproxy talks to any host; /],
         ["create-before-delete", { droplets: [{ ...droplet, explicitName: true }] }, {}, /^web-0 has a name of its own/],
         ["create-before-delete", { droplets: [{ ...droplet, deleteBeforeReplace: true }] }, {}, /^web-0 has deleteBeforeReplace: true/],
-    ]; // prettier-ignore
+    ]; // oxfmt-ignore
 
     it.each(broken)(
         "%s names what it found, what is allowed and the fix: case %#",
@@ -101,7 +101,7 @@ describe("each rule", () => {
         ["UDP from everywhere", ssh(["0.0.0.0/0"], "all", "udp"), {}],
         ["a name of its own that is not deleted first", { droplets: [{ ...droplet, explicitName: true, deleteBeforeReplace: false }] }, {}],
         ["no pool at all: a destroy", { servers: undefined, droplets: [], firewalls: [] }, {}],
-    ]; // prettier-ignore
+    ]; // oxfmt-ignore
 
     it.each(kept)("lets pass: %s", (_what, facts, more) => {
         expect(checkRules({ ...good, ...facts }, { ...limits, ...more })).toEqual({

@@ -14,7 +14,15 @@ import type { Leftover, StagedHaproxy } from "../pulumi/state";
 import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 
 export type DriftKind =
-    "gone" | "changed" | "off" | "orphan" | "haproxy" | "certificate" | "updates" | "release" | "unfinished";
+    | "gone"
+    | "changed"
+    | "off"
+    | "orphan"
+    | "haproxy"
+    | "certificate"
+    | "updates"
+    | "release"
+    | "unfinished";
 
 export interface Drift {
     kind: DriftKind;

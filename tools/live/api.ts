@@ -50,7 +50,8 @@ export async function listAll<T>(resource: string, key: string): Promise<T[]> {
     for (let page = 1; ; page++) {
         const query = `${resource.includes("?") ? "&" : "?"}page=${page}&per_page=${perPage}`;
         const body = (await askApi(resource + query)) as
-            (Record<string, T[] | undefined> & { links?: { pages?: { next?: string } } }) | undefined;
+            | (Record<string, T[] | undefined> & { links?: { pages?: { next?: string } } })
+            | undefined;
         all.push(...(body?.[key] ?? []));
         if (!body?.links?.pages?.next) return all;
     }

@@ -79,7 +79,7 @@ export function ratePerSecond(
 }
 
 /** Of some 130 columns these are read: the others would cost more time than all else, with 200 servers. */
-// prettier-ignore
+// oxfmt-ignore
 const columns = [
     "pxname", "svname", "qcur", "scur", "stot", "econ", "eresp", "wretr", "status", "lastchg", "check_status",
     "rate", "rtime", "hrsp_5xx", "req_tot", "addr",
