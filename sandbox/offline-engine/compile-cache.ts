@@ -19,8 +19,9 @@ const { prototype, wrapper } = Module as unknown as { prototype: Loadable; wrapp
 
 /** More than all that one version of a program needs: older ones go. */
 const MOST_BYTES = 64 << 20;
-/** By the end of a file's name: what it loads and uses only to trace, or to send a function to the cloud. */
+/** By the end of a file's name: what it loads and uses only to trace, to send a function to the cloud, or to run `pulumi`. */
 const LATER: [file: string, request: RegExp][] = [
+    ["@pulumi/pulumi/index.js", /^\.\/automation$/],
     ["@pulumi/pulumi/cmd/run/tracing.js", /^@opentelemetry\/(?!api$)/],
     ["@pulumi/pulumi/runtime/closure/codePaths.js", /^@npmcli\/arborist$/],
 ];
