@@ -1,7 +1,7 @@
 import { apiAddress, useAccountOf } from "../live/api";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "../pulumi/stack";
 import {
-    certificateDrift,
+    conditionDrift,
     type Drift,
     type DriftReport,
     engineDrift,
@@ -10,9 +10,7 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
-    releaseDrift,
     unfinishedDrift,
-    updatesDrift,
 } from "./differences";
 import { driftJson, driftMarkdown, driftText } from "./report";
 import { knownTo, readDroplets, readInventory } from "../live/account";
@@ -25,9 +23,9 @@ import { readOutputs, readPulumi } from "../pulumi/run";
 import { parseState, type StackState, stagedHaproxy } from "../pulumi/state";
 import { strangersIn } from "../plan/strangers";
 import { coloursFor } from "../cli/terminal";
-import { readCertificate } from "../live/certificate";
-import { readReleases } from "../live/releases";
-import { readPackageUpdates } from "../live/updates";
+import { certificateCondition } from "../live/certificate";
+import { contentCondition } from "../live/releases";
+import { updatesCondition } from "../live/updates";
 import { types } from "../../lib/identity";
 
 /**
@@ -88,21 +86,19 @@ async function examine(stack: Stack): Promise<DriftReport> {
         differences.push(...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))));
         // Where nothing was ever staged, there may be no load balancer to ask.
         if (stagedHaproxy(state.resources)) {
-            const outputs = readOutputs(stack.name);
-            const certificate = async () =>
-                certificateDrift(await readCertificate(await outputs), stack.name);
+            const { name } = stack;
+            const outputs = readOutputs(name);
             const applied = state.resources.find(({ type }) => type === types.content)?.inputs?.release;
-            const releases = async () =>
-                releaseDrift(
-                    await readReleases(await outputs),
-                    typeof applied === "string" ? applied : undefined,
-                    stack.name,
-                );
-            const updates = async () => updatesDrift(await readPackageUpdates(await outputs), stack.name);
             differences.push(
-                ...(await part("the certificate", certificate)),
-                ...(await part("the content", releases)),
-                ...(await part("updates of the load balancer", updates)),
+                ...(await part("the certificate", async () =>
+                    conditionDrift("certificate", await certificateCondition(await outputs, name)),
+                )),
+                ...(await part("the content", async () =>
+                    conditionDrift("release", await contentCondition(await outputs, name, applied)),
+                )),
+                ...(await part("updates of the load balancer", async () =>
+                    conditionDrift("updates", await updatesCondition(await outputs, name)),
+                )),
             );
         }
     }

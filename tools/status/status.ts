@@ -7,27 +7,16 @@ import { readStack } from "../pulumi/stack";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
 import { describeHeartbeat } from "../live/heartbeat";
 import type { ServerReading } from "../live/reading";
-import {
-    certificateProblems,
-    describeCertificate,
-    type LiveCertificate,
-    fixCertificate,
-    readCertificate,
-} from "../live/certificate";
-import {
-    describeReleases,
-    fixReleases,
-    type LiveReleases,
-    readReleases,
-    releaseProblems,
-} from "../live/releases";
+import { certificateCondition } from "../live/certificate";
+import type { Condition } from "../live/condition";
+import { contentCondition } from "../live/releases";
 import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
 import { mask } from "../cli/mask";
 import { dollars } from "../cli/words";
 import { readOutputs } from "../pulumi/run";
 import { readState, type StackState } from "../pulumi/state";
 import { coloursFor } from "../cli/terminal";
-import { describeUpdates, readPackageUpdates, takeUpdates, type Updates } from "../live/updates";
+import { updatesCondition } from "../live/updates";
 
 /** The servers of a stack, as DigitalOcean and as HAProxy see them. Changes nothing. */
 export async function status(name: string): Promise<void> {
@@ -37,13 +26,18 @@ export async function status(name: string): Promise<void> {
         readState(name),
         useAccountOf(name),
     ]);
-    const [live, updates, certificate, releases] = await Promise.all([
-        readLive(stack, state, listDroplets(stack.prefix, state)),
-        readPackageUpdates(outputs).catch((error: unknown) => error as Error),
-        readCertificate(outputs).catch((error: unknown) => error as Error),
-        readReleases(outputs).catch((error: unknown) => error as Error),
-    ]);
     const colours = coloursFor(process.stdout);
+    const linesOf = (what: string, condition: Promise<Condition | undefined>): Promise<string[]> =>
+        condition.then(
+            (found) => (found ? conditionLines(found, colours) : []),
+            (error: unknown) => [colours.yellow(`${what}: ${mask((error as Error).message)}`)],
+        );
+    const [live, ...conditions] = await Promise.all([
+        readLive(stack, state, listDroplets(stack.prefix, state)),
+        linesOf("certificate", certificateCondition(outputs, name)),
+        linesOf("content", contentCondition(outputs, name)),
+        linesOf("updates of the load balancer", updatesCondition(outputs, name)),
+    ]);
     const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
     for (const { healthy, cells } of statusRows(live))
         table.push(healthy ? cells : cells.map((cell) => colours.red(cell)));
@@ -59,9 +53,7 @@ export async function status(name: string): Promise<void> {
     // An outage is when people look: what the API says is shown all the same.
     const silent = silence(live, name);
     if (silent) throw silent;
-    for (const line of certificateLines(certificate, name, colours)) console.log(line);
-    for (const line of releaseLines(releases, name, colours)) console.log(line);
-    console.log(updatesLine(updates, name, colours));
+    for (const line of conditions.flat()) console.log(line);
     const scaler = autoscalerLine(live, colours);
     if (scaler) console.log(scaler);
 }
@@ -79,39 +71,10 @@ function silence({ haproxy }: Live, stack: string): Error | undefined {
     return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
 }
 
-/** None for a site without HTTPS. */
-export function certificateLines(
-    certificate: LiveCertificate | Error | undefined,
-    stack: string,
-    { yellow }: Colors,
-): string[] {
-    if (certificate === undefined) return [];
-    if (certificate instanceof Error) return [yellow(`certificate: ${mask(certificate.message)}`)];
-    const problems = certificateProblems(certificate);
-    return [
-        describeCertificate(certificate),
-        ...problems.map((problem) => yellow(`the certificate ${mask(problem)}`)),
-        ...(problems.length > 0 ? [yellow(`  → ${fixCertificate(certificate, stack)}`)] : []),
-    ];
-}
-
-/** None where nothing was ever pushed, and no server runs jobs that run once. */
-function releaseLines(releases: LiveReleases | Error, stack: string, { yellow }: Colors): string[] {
-    if (releases instanceof Error) return [yellow(`content: ${mask(releases.message)}`)];
-    const problems = releaseProblems(releases);
-    return [
-        ...describeReleases(releases),
-        ...problems.map((problem) => yellow(mask(problem))),
-        ...(problems.length > 0 ? [yellow(`  → ${fixReleases(stack)}`)] : []),
-    ];
-}
-
-function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
-    if (updates instanceof Error) return yellow(`updates of the load balancer: ${mask(updates.message)}`);
-    const message = describeUpdates(updates);
-    return message === undefined
-        ? "the load balancer has all updates"
-        : yellow(`the load balancer ${message}\n  → ${takeUpdates(updates, stack)}`);
+/** What is wrong is yellow. */
+export function conditionLines({ said, subject, problems, fix }: Condition, { yellow }: Colors): string[] {
+    const wrong = problems.map((problem) => yellow(mask(subject + problem)));
+    return [...said, ...wrong, ...(wrong.length > 0 ? [yellow(`  → ${fix}`)] : [])];
 }
 
 async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
