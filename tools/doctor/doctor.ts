@@ -26,7 +26,7 @@ import {
 import { describeLock, readStack, readUnseenLocks, type Stack } from "../pulumi/stack";
 import { type Answers, type Known, loadBalancersToAsk } from "../live/in-service";
 import { askHaproxy, parseServersState } from "../live/haproxy";
-import { compareHaproxy } from "../live/haproxy-check";
+import { findHaproxy } from "../live/haproxy-check";
 import { type Inventory, kinds, knownTo, readDroplets, readInventory, strangeAccount } from "../live/account";
 import { clearable, clearLeftovers, type Which } from "./leftovers";
 import { readLive } from "../live/pool";
@@ -36,6 +36,7 @@ import {
     loadBalancersOf,
     parseState,
     pendingOf,
+    stagedHaproxy,
 } from "../pulumi/state";
 import { type Orphan, findOrphans } from "../live/orphans";
 import { readOutputs, readPulumi, refreshState } from "../pulumi/run";
@@ -150,7 +151,11 @@ async function examine(
     });
     const state = parseState(exported);
     const live = await readLive(stack, state, droplets);
-    const haproxy = compareHaproxy(name, state, live);
+    const staged = stagedHaproxy(state.resources);
+    const haproxy =
+        staged && live.haproxy && !(live.haproxy instanceof Error)
+            ? findHaproxy(staged, live.haproxy, name)
+            : undefined;
     return { locks, processes, pending, orphans, live, haproxy, neverServed: known.neverServed };
 }
 
