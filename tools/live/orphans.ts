@@ -1,11 +1,12 @@
 import { dropletTags, identityOf } from "../../lib/identity";
+import { readBuilder } from "../../lib/baked-images";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
-import { leftByBakes } from "./bakes";
 import { type Answers, frontsOf, type Known } from "./in-service";
 import {
     carriesTagOf,
     doubtAlert,
+    doubtBuilder,
     doubtCheck,
     doubtDroplet,
     doubtFirewall,
@@ -31,6 +32,8 @@ export interface Orphan {
 
 /** Younger than this, a run that can't be seen from here may still be making it; in hours. */
 const youngHours = 1;
+/** Likewise a bake: user data may take four hours, and a snapshot one. */
+const youngBakeHours = 6;
 
 /** What {@link findOrphans} has to know. */
 export interface Case extends Known {
@@ -47,6 +50,7 @@ export interface Case extends Known {
 }
 
 type Judgement = Pick<Orphan, "verdict" | "why">;
+type Thing = Pick<Droplet, "name"> & { id: number | string; created_at?: string };
 
 /**
  * What of the account is not in the state, and what is to become of it. What may be somebody else's is only told; nothing
@@ -84,16 +88,13 @@ export function findOrphans(of: Case): Orphan[] {
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
     const own = [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
-    const byBakes = leftByBakes(prefix, inventory, (created, why, hours) =>
-        unlessYoung(created, why, of, hours),
-    );
-    return [...own, ...judgeAlerts(of), ...byBakes];
+    return [...own, ...judgeAlerts(of), ...leftByBakes(of)];
 }
 
 /** None for what the state knows. */
 function orphan(
     kind: Orphan["kind"],
-    { id, name, created_at: created }: { id: number | string; name: string; created_at?: string },
+    { id, name, created_at: created }: Thing,
     { known }: Case,
     judge: () => Judgement,
 ): Orphan[] {
@@ -216,4 +217,37 @@ function judgeReservedIps({ prefix, inventory, known }: Case, leaving: ReadonlyS
               : "unassigned, and nothing tells whose it is";
         return [{ kind: "reserved IP", name: "", id: ip, verdict: "tell", why }];
     });
+}
+
+/** Of bakes that were killed: a droplet, its firewall and its tag, each with the name of the three. */
+function leftByBakes(of: Case): Orphan[] {
+    const { prefix, inventory } = of;
+    const leftBy = (tag: string, kind: Orphan["kind"], thing: Thing, other: Judgement | undefined) => {
+        const builder = readBuilder(prefix, tag);
+        if (!builder) return [];
+        const started = builder.startedAt.toISOString();
+        return orphan(
+            kind,
+            thing,
+            of,
+            () => other ?? unlessYoung(started, "left by a bake", of, youngBakeHours),
+        );
+    };
+    const droplets = inventory.droplets.flatMap((droplet) => {
+        const tag = droplet.tags.find((name) => readBuilder(prefix, name)) ?? "";
+        return leftBy(tag, "droplet", droplet, told(doubtBuilder(droplet, readBuilder(prefix, tag))));
+    });
+    /** Without its firewall, or its tag, a droplet would be open. */
+    const needed = (tag: string): Judgement | undefined => {
+        const guarded = inventory.droplets.filter(({ tags }) => tags.includes(tag));
+        const stays = droplets.find(
+            ({ id, verdict }) => verdict !== "delete" && guarded.some((droplet) => String(droplet.id) === id),
+        );
+        return stays && { verdict: stays.verdict, why: `${stays.name} (${stays.id}) needs it, ${stays.why}` };
+    };
+    const firewalls = inventory.firewalls.flatMap((firewall) =>
+        leftBy(firewall.name, "firewall", firewall, needed(firewall.name)),
+    );
+    const tags = inventory.tags.flatMap(({ name }) => leftBy(name, "tag", { id: name, name }, needed(name)));
+    return [...droplets, ...firewalls, ...tags];
 }
