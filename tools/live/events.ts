@@ -146,6 +146,10 @@ function autoscaler({ atMs, reading }: TimedReading, before: TimedReading | unde
     ];
 }
 
+/** Where not all can be seen at once, the sick are looked for. */
+export const sickFirst = (servers: readonly ServerReading[]): ServerReading[] =>
+    servers.toSorted((a, b) => Number(a.isUp) - Number(b.isUp));
+
 /** `2 of 3 servers UP`. */
 export const sayUp = (servers: readonly ServerReading[]): string =>
     `${servers.filter(({ isUp }) => isUp).length} of ${count(servers.length, "server")} UP`;
