@@ -2,11 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAutoscale } from "../../lib/autoscale-settings";
 import type { HistoryEntry } from "../../tools/history/entries";
-import { Board } from "../../tools/dashboard/board";
+import { Board, pointOf } from "../../tools/dashboard/board";
 import { clockAt, figure, span, when } from "../../tools/dashboard/page/words";
 import { keptSeconds, mostPoints, type Point, Points, thinned } from "../../tools/dashboard/points";
 import { eventLine, mergeEvents, runEvent } from "../../tools/history/events";
-import { pointOf } from "../../tools/dashboard/sample";
 import type { PoolEvent } from "../../tools/live/events";
 import { downReading, poolReading, serverReading } from "../pool-readings";
 
@@ -153,23 +152,20 @@ describe("the board", () => {
         reading: poolReading(servers, { requests: 10 * second }),
     });
 
-    it("shows the sick first, and what the newest change asked for, also where it failed", () => {
+    it("shows what was seen last, and what the newest change asked for, also where it failed", () => {
         const board = new Board(about);
-        expect(board.view()).toMatchObject({ wanted: 3, servers: [], headline: { title: /asking/ } });
+        expect(board.view()).toMatchObject({ wanted: 3, newest: undefined, headline: { title: /asking/ } });
         board.look(look(0));
         board.look(look(1));
         board.story.history([entry({ status: "error", replicas: { from: 3, to: 5 } })]);
         expect(board.view()).toMatchObject({
             wanted: 5,
-            servers: [
-                { name: "web-1", why: /refused/, sinceMs: nowMs - 4000 },
-                { name: "web-0", why: "" },
-            ],
+            newest: look(1),
             headline: { title: "web-1 is DOWN: 1 of 2 servers UP" },
         });
         board.story.history(new Error("error: incorrect passphrase"));
         expect(board.view()).toMatchObject({ wanted: 5, historyProblem: "error: incorrect passphrase" });
-        expect(board.allPoints().map(({ requests }) => requests)).toEqual([undefined, 10]);
+        expect(board.points.all().map(({ requests }) => requests)).toEqual([undefined, 10]);
     });
 
     it("says that events changed only when one has", () => {

@@ -4,12 +4,13 @@ import { plain } from "../cli/words";
 import { eventLine } from "../history/events";
 import { FollowedHistory } from "../history/follow";
 import type { PoolEvent } from "../live/events";
-import { follow, type FollowedLook } from "../live/follow";
+import { follow } from "../live/follow";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
 import { type About, Board } from "./board";
 import { pageFiles } from "./page";
-import { message, PageServer } from "./server";
+import { PageServer } from "./server";
+import type { Messages } from "./view";
 
 export interface DashboardOptions {
     /** 0: any that is free. */
@@ -40,23 +41,20 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
             teller.tell();
         }, stop.signal);
         let known = outputs;
-        for await (const followed of follow(stack, outputs, everySeconds, stop.signal)) {
-            const about = followed.outputs === known ? undefined : aboutOf(stack, followed.outputs);
-            known = followed.outputs;
-            const before = board.newest();
-            take(board, followed, server, about);
-            if ("reading" in followed.look) history.saw(followed.look.reading, before);
+        for await (const { outputs: newest, look } of follow(stack, outputs, everySeconds, stop.signal)) {
+            if (newest !== known) board.about = aboutOf(stack, newest);
+            known = newest;
+            if ("problem" in look) board.story.blind(look);
+            else {
+                server.tell(message("point", board.look(look)));
+                history.saw(look.reading);
+            }
             teller.tell();
         }
         await told;
     } finally {
         await server.close();
     }
-}
-
-function take(board: Board, { look }: FollowedLook, server: PageServer, about: About | undefined): void {
-    if ("problem" in look) board.story.blind(look);
-    else server.tell(message("point", JSON.stringify(board.look(look, about))));
 }
 
 /** Tells pages, and the terminal, what is new. */
@@ -73,11 +71,11 @@ class Teller {
     tell(): void {
         const events = this.board.story.events;
         if (events !== this.told) {
-            this.server.tell(message("events", json(events)));
+            this.server.tell(message("events", events));
             if (!this.isQuiet) this.print(events);
             this.told = events;
         }
-        this.server.tell(message("view", json(this.board.view())));
+        this.server.tell(message("view", this.board.view()));
     }
 
     /** A line for each that is new, and for each that is over; of what was before, the newest few. */
@@ -104,14 +102,14 @@ const keyOf = ({ id, endMs }: PoolEvent): string => `${id} ${endMs === undefined
 
 const clockAt = (atMs: number): string => new Date(atMs).toTimeString().slice(0, 8);
 
-const json = (value: object): string => JSON.stringify(maskAll(value));
-
 function greeting(board: Board): string {
-    return (
-        message("points", JSON.stringify(board.allPoints())) +
-        message("events", json(board.story.events)) +
-        message("view", json(board.view()))
-    );
+    const { points, story } = board;
+    return message("points", points.all()) + message("events", story.events) + message("view", board.view());
+}
+
+/** A message of the stream, without secrets. A JSON text has no line break in it. */
+function message<Name extends keyof Messages>(name: Name, data: Messages[Name]): string {
+    return `event: ${name}\ndata: ${JSON.stringify(maskAll(data))}\n\n`;
 }
 
 function aboutOf(stack: string, { url, monthlyCost, servers }: StackOutputs): About {

@@ -38,14 +38,13 @@ const fields = [
 
 /** Points, oldest first, in bounded memory. */
 export class Points {
-    private means: Point[];
+    private means: Point[] = [];
     private whole: Point[] = [];
     /** Those that become the next mean. */
     private leaving: Point[] = [];
 
     /** @param kept What another one has {@link all kept}. @default nothing */
     constructor(kept: readonly Point[] = []) {
-        this.means = [];
         for (const point of kept) this.add(point);
     }
 

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { streamPath } from "./paths";
+import { streamPath } from "./view";
 
 /** A file of the page. */
 export interface PageFile {
@@ -42,7 +42,7 @@ export class PageServer {
 
     /**
      * @param files By path; `/` is the page.
-     * @param greeting What a page is told when it begins to listen, in the form of {@link message}.
+     * @param greeting What a page is told when it begins to listen, as {@link tell} is.
      */
     constructor(
         private readonly files: ReadonlyMap<string, PageFile>,
@@ -71,7 +71,10 @@ export class PageServer {
         return `http://${host}:${(this.server.address() as AddressInfo).port}/`;
     }
 
-    /** @param text One or more of {@link message}. */
+    /**
+     * @param text One or more messages of an event stream.
+     *   https://html.spec.whatwg.org/multipage/server-sent-events.html
+     */
     tell(text: string): void {
         for (const listener of this.listeners)
             if (listener.writableLength > mostWaitingBytes) listener.destroy();
@@ -97,7 +100,6 @@ export class PageServer {
         else this.greet(response);
     }
 
-    /** https://html.spec.whatwg.org/multipage/server-sent-events.html */
     private greet(response: ServerResponse): void {
         const [oldest] = this.listeners;
         if (oldest && this.listeners.size >= mostListeners) oldest.destroy();
@@ -123,6 +125,3 @@ function end(response: ServerResponse, code: number, { type, text }: PageFile): 
     response.writeHead(code, { "Content-Type": type });
     response.end(text);
 }
-
-/** A message of the stream. A JSON text has no line break in it. */
-export const message = (event: string, json: string): string => `event: ${event}\ndata: ${json}\n\n`;

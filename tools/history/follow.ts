@@ -15,14 +15,17 @@ const lockSeconds = 1;
 /** Reads a stack's history again and again: at once when a run begins or ends, and often while HAProxy is being changed. */
 export class FollowedHistory {
     private isBusy = false;
+    private seen: PoolReading | undefined;
     private readAtMs = 0;
     /** Where the locks are; it does not change. */
     private place: Parameters<typeof locksOf>[0] | undefined;
 
     constructor(private readonly stack: string) {}
 
-    /** While HAProxy is being changed, the history may have something new. @param before What was seen before that. */
-    saw(now: PoolReading, before: PoolReading | undefined): void {
+    /** While HAProxy is being changed, the history may have something new. */
+    saw(now: PoolReading): void {
+        const before = this.seen;
+        this.seen = now;
         if (before && (now.isApplying || before.isApplying || before.generation !== now.generation))
             this.isBusy = true;
     }

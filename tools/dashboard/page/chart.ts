@@ -3,17 +3,14 @@ import type { Point } from "../points";
 import { figure } from "./words";
 
 /** A line of a chart. */
-export interface Line {
-    label: string;
+interface Line {
+    /** `undefined`: it is the only one of its chart. */
+    label?: string;
     /** Name of a colour in style.css. */
     colour: string;
+    /** @default it is solid, and what is below it is filled */
     dash?: number[];
-    /** Changes at once, as a number of servers does. */
-    isStepped?: boolean;
-    isFilled?: boolean;
     of: (point: Point) => number | undefined;
-    /** @default {@link figure} */
-    show?: (value: number | null | undefined) => string;
 }
 
 export interface ChartSpec {
@@ -21,17 +18,16 @@ export interface ChartSpec {
     lines: Line[];
     /** The axis reaches at least so far. */
     least: number;
-    /** Of its labels. @default {@link figure} */
-    axis?: (value: number) => string;
+    /** It changes at once, as a number of servers does. @default false */
+    isStepped?: boolean;
+    /** Its figures and the labels of its axis. @default {@link figure} */
+    show?: (value: number | null | undefined) => string;
 }
 
-/** An event as the charts show it: a line, or a band as long as it lasts. */
-export interface Mark {
+/** An event as the charts show it: a line, and a band as long as it lasts. */
+interface Mark {
     atMs: number;
-    /** `undefined`: a moment. */
-    endMs: number | undefined;
-    /** As in the list of events. */
-    number: number;
+    endMs: number;
     colour: string;
 }
 
@@ -104,7 +100,7 @@ export class Chart {
             const legend = document.createElement("span");
             legend.className = "legend";
             const value = document.createElement("b");
-            if (this.spec.lines.length > 1) legend.append(sample(colour, dash), `${label} `);
+            if (label !== undefined) legend.append(sample(colour, dash), `${label} `);
             legend.append(value);
             this.values.push(value);
             caption.append(legend);
@@ -113,7 +109,8 @@ export class Chart {
     }
 
     private say(point: Point | undefined): void {
-        this.spec.lines.forEach(({ of, show = figure }, i) => {
+        const { lines, show = figure } = this.spec;
+        lines.forEach(({ of }, i) => {
             const value = this.values[i];
             if (value) value.textContent = show(point && of(point));
         });
@@ -166,9 +163,9 @@ export class Chart {
                     space: 60,
                     values: (_plot, at) => at.map(hourAndMinute),
                 },
-                { ...axis, size: 48, space: 32, values: (_plot, at) => at.map(this.spec.axis ?? figure) },
+                { ...axis, size: 48, space: 32, values: (_plot, at) => at.map(this.spec.show ?? figure) },
             ],
-            series: [{}, ...this.spec.lines.map(seriesOf)],
+            series: [{}, ...this.spec.lines.map((line) => seriesOf(line, this.spec))],
             hooks: {
                 drawClear: [
                     (plot) => {
@@ -187,7 +184,7 @@ export class Chart {
         };
     }
 
-    /** Behind the lines; their numbers above, as in the list. */
+    /** Behind the lines; their numbers, from 1, above, as in the list. */
     private drawMarks(plot: uPlot): void {
         const { ctx, bbox } = plot;
         const { devicePixelRatio: ratio } = window;
@@ -198,8 +195,8 @@ export class Chart {
         ctx.font = `700 ${10 * ratio}px system-ui, sans-serif`;
         ctx.textAlign = "center";
         ctx.textBaseline = "middle";
-        for (const { atMs, endMs, number, colour } of this.marks) {
-            const [from, to] = [place(atMs), place(endMs ?? atMs)];
+        for (const [i, { atMs, endMs, colour }] of this.marks.entries()) {
+            const [from, to] = [place(atMs), place(endMs)];
             ctx.fillStyle = colourOf(colour);
             ctx.globalAlpha = 0.16;
             ctx.fillRect(from, bbox.top, to - from, bbox.height);
@@ -209,7 +206,7 @@ export class Chart {
             ctx.arc(from, bbox.top - 8 * ratio, 8 * ratio, 0, 2 * Math.PI);
             ctx.fill();
             ctx.fillStyle = ground;
-            ctx.fillText(String(number), from, bbox.top - 7.5 * ratio);
+            ctx.fillText(String(i + 1), from, bbox.top - 7.5 * ratio);
         }
         ctx.restore();
     }
@@ -221,12 +218,12 @@ const timeSteps = [60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 const hourAndMinute = (at: number): string => new Date(at * 1000).toTimeString().slice(0, 5);
 
-function seriesOf({ label, colour, dash, isStepped, isFilled }: Line): uPlot.Series {
+function seriesOf({ colour, dash }: Line, { isStepped }: ChartSpec): uPlot.Series {
     const stroke = colourOf(colour);
+    const fill = stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)");
     return {
-        ...{ label, stroke, width: 2, points: { show: false } },
-        ...(dash && { dash }),
-        ...(isFilled && { fill: stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)") }),
+        ...{ stroke, width: 2, points: { show: false } },
+        ...(dash ? { dash } : { fill }),
         ...(isStepped && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: 1 }) }),
     };
 }
@@ -236,17 +233,11 @@ function sample(colour: string, dash: number[] | undefined): SVGElement {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", "0 0 22 8");
     svg.setAttribute("aria-hidden", "true");
-    const line = document.createElementNS(svg.namespaceURI, "line");
-    const look = {
-        x1: 0,
-        x2: 22,
-        y1: 4,
-        y2: 4,
-        "stroke-width": 2.5,
-        "stroke-dasharray": dash?.join(" ") ?? "",
-    };
-    for (const [name, value] of Object.entries(look)) line.setAttribute(name, String(value));
-    (line as SVGElement).style.stroke = `var(--${colour})`;
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", "M0 4H22");
+    line.setAttribute("stroke-width", "2.5");
+    line.setAttribute("stroke-dasharray", dash?.join(" ") ?? "");
+    line.style.stroke = `var(--${colour})`;
     svg.append(line);
     return svg;
 }
