@@ -11,7 +11,7 @@ import { downReading, poolReading, serverReading } from "../pool-readings";
 
 const nowMs = Date.UTC(2026, 0, 2, 14);
 const entry = (more: Partial<HistoryEntry> = {}): HistoryEntry => ({
-    ...{ id: "7", kind: "update", by: "autoscaler", who: "autoscaler", reason: "SCALE_UP" },
+    ...{ id: "7", kind: "update", by: "autoscaler", who: "autoscaler" },
     ...{ replicas: { from: 3, to: 4 }, settings: [], status: "success" },
     ...{ startedAtMs: nowMs, endedAtMs: nowMs + 22_000 },
     message: "autoscale: replicas 3 → 4: busy 0.81 (target 0.60)",

@@ -7,8 +7,6 @@ export interface HistoryEntry extends Actor {
     /** Tells it from the stack's other ones. */
     id: string;
     kind: "update" | "destroy";
-    /** As DigitalOcean calls it. */
-    reason: "CONFIGURATION_CHANGE" | "SCALE_UP" | "SCALE_DOWN";
     /** Servers that the last change before it that ended well asked for, and that this one does. */
     replicas: { from: number; to: number };
     /** Other settings that differ, in short: `size s-1vcpu-1gb → s-2vcpu-4gb`. */
@@ -47,10 +45,6 @@ export function scalingHistory(updates: readonly Update[]): HistoryEntry[] {
     return entries;
 }
 
-/** The last change of `replicas` that ended well, by whomever; `undefined`: there is none among these. */
-export const lastScaling = (entries: readonly HistoryEntry[]): HistoryEntry | undefined =>
-    entries.find(({ status, replicas: { from, to } }) => status === "success" && from !== to);
-
 function entryOf(update: Update, applied: { config: Config; replicas: number }): HistoryEntry {
     const { version, startTime, endTime, config } = update;
     const kind = update.kind === "destroy" ? "destroy" : "update";
@@ -62,7 +56,6 @@ function entryOf(update: Update, applied: { config: Config; replicas: number }):
         id: version > 0 ? String(version) : startTime,
         kind,
         ...actorOf(update, asked),
-        reason: from === to ? "CONFIGURATION_CHANGE" : from < to ? "SCALE_UP" : "SCALE_DOWN",
         replicas: { from, to },
         settings,
         status,

@@ -49,14 +49,12 @@ async function readRunning(stack: string, replicas: number): Promise<HistoryEntr
  * @param isSeen Its engine runs on this host.
  */
 export function runningEntry(lock: Lock, replicas: HistoryEntry["replicas"], isSeen: boolean): HistoryEntry {
-    const { from, to } = replicas;
     const isAlive = isSeen || isElsewhere(lock);
     return {
         id: lock.timestamp,
         kind: "update",
         by: "person",
         who: `${lock.username}@${lock.hostname}`,
-        reason: from === to ? "CONFIGURATION_CHANGE" : from < to ? "SCALE_UP" : "SCALE_DOWN",
         replicas,
         settings: [],
         status: isAlive ? "in_progress" : "error",
