@@ -35,7 +35,6 @@ import {
     dropletsInTheMaking,
     loadBalancersOf,
     parseState,
-    pendingOf,
     stagedHaproxy,
 } from "../pulumi/state";
 import { type Orphan, findOrphans } from "../live/orphans";
@@ -129,7 +128,8 @@ async function examine(
             `${stranger}: DIGITALOCEAN_TOKEN is likely another account's, and nothing was touched\n` +
                 `if it is the right one, and they are gone: \`pulumi refresh --stack ${name}\`, then this again`,
         );
-    const pending = pendingOf(deployment);
+    const state = parseState(exported);
+    const { pending } = state;
     // Without either, no run of this stack was killed, and whatever was left belongs to another.
     const processes = locks.length + pending.length > 0 ? await leftOver(await listProcesses()) : [];
     const known: Known = {
@@ -140,16 +140,8 @@ async function examine(
     };
     const answers = await askLoadBalancers(name, prefix, inventory, known);
     const noRunLives = options.killed || (!options.yes && isInteractive());
-    const orphans = findOrphans({
-        ...known,
-        prefix,
-        inventory,
-        vpcId,
-        answers,
-        noRunLives,
-        giveUp: options.serving,
-    });
-    const state = parseState(exported);
+    const facts = { ...known, prefix, inventory, vpcId, answers };
+    const orphans = findOrphans({ ...facts, noRunLives, giveUp: options.serving });
     const live = await readLive(stack, state, droplets);
     const staged = stagedHaproxy(state.resources);
     const haproxy =

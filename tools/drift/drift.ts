@@ -119,13 +119,8 @@ async function orphans(
     droplets: ReturnType<typeof readDroplets>,
 ): Promise<Drift[]> {
     const inventory = await readInventory(prefix, droplets);
-    const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
-    const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };
-    return orphanDrift(
-        findOrphans({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }),
-        name,
-    );
+    return orphanDrift(findOrphans({ prefix, inventory, vpcId, known }), name);
 }
 
 function haproxy(stack: string, state: StackState, live: Live): Drift[] {

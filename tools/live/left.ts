@@ -3,21 +3,8 @@ import { fitsItsMarker } from "./haproxy-check";
 import type { Live, LiveDroplet } from "./pool";
 import { dollars, some } from "../cli/words";
 
-export type Part =
-    | "serves"
-    | "may serve"
-    | "serves until its successor does"
-    | "may serve until its successor does"
-    | "waits: gets no request"
-    | "serves nobody, pending delete"
-    | "gone"
-    | "admin host"
-    | "not in the state, an admin host"
-    | "not in the state, serves"
-    | "not in the state, may serve"
-    | "not in the state, serves nobody";
-
-export function partOf({ serves, leaves, urn, status, isAdminHost }: LiveDroplet): Part {
+/** Whether it serves, and what becomes of it: `serves`, `may serve until its successor does`, … */
+export function partOf({ serves, leaves, urn, status, isAdminHost }: LiveDroplet): string {
     if (status === "gone") return "gone";
     if (isAdminHost && !leaves) return urn === undefined ? "not in the state, an admin host" : "admin host";
     const word = serves === undefined ? "may serve" : "serves";

@@ -36,15 +36,19 @@ const youngHours = 1;
 const youngBakeHours = 6;
 
 /** What {@link findOrphans} has to know. */
-export interface Case extends Known {
+export interface Case extends Pick<Known, "known"> {
     prefix: string;
     inventory: Inventory;
     /** `vpcId` of the stack's config: never the program's own. */
     vpcId: string;
-    answers: Answers;
-    giveUp: boolean;
-    /** A person says that no run is under way: what is young is deleted, too. */
-    noRunLives: boolean;
+    /** @default none */
+    neverServed?: Known["neverServed"];
+    /** @default nobody was asked */
+    answers?: Answers;
+    /** What serves is deleted, too. @default false */
+    giveUp?: boolean;
+    /** A person says that no run is under way: what is young is deleted, too. @default false */
+    noRunLives?: boolean;
     /** @default the present, in milliseconds */
     now?: number;
 }
@@ -137,7 +141,8 @@ function unlessYoung(
 }
 
 function judgeDroplet(droplet: Droplet, of: Case): Judgement {
-    const { prefix, answers, giveUp, neverServed } = of;
+    const { prefix, giveUp, neverServed } = of;
+    const answers: Answers = of.answers ?? new Map();
     const doubt = told(doubtDroplet(prefix, droplet));
     if (doubt) return doubt;
     const unused = (why: string) => unlessYoung(droplet.created_at, `not in the state${why}`, of);
@@ -145,7 +150,7 @@ function judgeDroplet(droplet: Droplet, of: Case): Judgement {
         giveUp ? unused(`; ${why}, and is given up`) : { verdict: "keep", why };
     const [reservedIp] = frontsOf(of.inventory).get(droplet.id) ?? [];
     if (reservedIp !== undefined) return serving(`serves: ${reservedIp} points at it`);
-    const cutOff = neverServed.has(droplet.name) ? unused(", and it was never finished") : undefined;
+    const cutOff = neverServed?.has(droplet.name) ? unused(", and it was never finished") : undefined;
 
     const { loadBalancerTag, adminHostTag } = identityOf(prefix);
     if (droplet.tags.includes(adminHostTag)) return cutOff ?? serving("may be in use: it is an admin host");
