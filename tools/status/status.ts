@@ -51,24 +51,13 @@ export async function status(name: string): Promise<void> {
             `${said}\nnext: \`make doctor STACK=${name}\` clears what serves nobody, then \`pulumi up\``,
         );
     // An outage is when people look: what the API says is shown all the same.
-    const silent = silence(live, name);
-    if (silent) throw silent;
+    const { haproxy } = live;
+    if (haproxy instanceof Error) throw haproxy;
+    if (haproxy === undefined) throw new Error("no haproxy.cfg has been applied yet: nothing serves");
+    if (!haproxy.servers) throw new Error(`HAProxy does not answer: \`make drift STACK=${name}\``);
     for (const line of conditions.flat()) console.log(line);
-    const scaler = autoscalerLine(live, colours);
-    if (scaler) console.log(scaler);
-}
-
-/** None where no autoscaler has been at work. */
-function autoscalerLine({ haproxy }: Live, { yellow }: Colors): string | undefined {
-    const heard = haproxy && "heartbeat" in haproxy ? describeHeartbeat(haproxy.heartbeat) : undefined;
-    return heard?.isAlarming ? yellow(mask(heard.text)) : heard && mask(heard.text);
-}
-
-/** Why HAProxy says nothing; `undefined` where it does. */
-function silence({ haproxy }: Live, stack: string): Error | undefined {
-    if (haproxy === undefined) return new Error("no haproxy.cfg has been applied yet: nothing serves");
-    if (haproxy instanceof Error) return haproxy;
-    return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
+    const heard = describeHeartbeat(haproxy.heartbeat);
+    if (heard) console.log(heard.isAlarming ? colours.yellow(mask(heard.text)) : mask(heard.text));
 }
 
 /** What is wrong is yellow. */
@@ -86,13 +75,7 @@ async function listDroplets(prefix: string, state: StackState): Promise<ListedDr
     return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
 }
 
-/** One line of the table; unhealthy ones are to be seen at once. */
-export interface StatusRow {
-    healthy: boolean;
-    cells: string[];
-}
-
-export const columns = [
+const columns = [
     "server",
     "droplet",
     "address",
@@ -106,7 +89,7 @@ export const columns = [
 ];
 
 /** The table of `make status`: every droplet of the stack, then servers to which no droplet belongs. */
-export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
+export function statusRows({ droplets, haproxy }: Live): { healthy: boolean; cells: string[] }[] {
     const servers = haproxy === undefined || haproxy instanceof Error ? [] : (haproxy.servers ?? []);
     const strangers = servers.filter((server) => !droplets.some((droplet) => droplet.haproxy === server));
     return [
