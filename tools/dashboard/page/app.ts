@@ -151,14 +151,12 @@ function choose({ atMs }: PoolEvent): void {
 function showLive({ newest, stack, headline }: View, now: number): void {
     const live = byId("live");
     const lookedMs = newest?.atMs ?? now;
-    const isSilent = silentSinceMs !== undefined;
-    live.className = isSilent || now - lookedMs > staleMs ? "lost" : "";
-    if (isSilent)
-        setCode(
-            live,
-            `▲ the dashboard has ended, ${span(Date.now() - (silentSinceMs ?? 0))} ago: \`make dashboard\` again, and this goes on`,
-        );
-    else if (now - lookedMs > staleMs)
+    const isStale = now - lookedMs > staleMs;
+    live.className = isStale || silentSinceMs !== undefined ? "lost" : "";
+    if (silentSinceMs !== undefined) {
+        const ago = span(Date.now() - silentSinceMs);
+        setCode(live, `▲ the dashboard has ended, ${ago} ago: \`make dashboard\` again, and this goes on`);
+    } else if (isStale)
         setText(live, `▲ last look ${span(now - lookedMs)} ago, at ${clockAt(lookedMs, now)}`);
     else setText(live, `● live, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
     document.title = `${{ ok: "✓", note: "●", bad: "▲" }[headline.level]} ${stack}: ${headline.title.replaceAll("`", "")}`;
