@@ -260,7 +260,7 @@ describe("the dashboard's server", () => {
                 },
             },
         });
-        expect(first.newest.point).toMatchObject({ wanted: 2, servers: 2, up: 2, responseMs: 12 });
+        expect(first.newest.point).toMatchObject({ wanted: 2, up: 2, responseMs: 12 });
         // Who comes later is told of all that was seen before.
         const points = async () => (await listen(({ points }) => points !== undefined)).newest.points;
         await vi.waitFor(

@@ -61,8 +61,8 @@ export function pointOf(
     const { servers, running, queued } = reading;
     const rate = (counter: (reading: PoolReading) => number) => rounded(ratePerSecond(look, before, counter));
     return {
-        ...{ atMs, wanted, servers: servers.length, up: servers.filter(({ isUp }) => isUp).length },
-        ...{ running, queued },
+        ...{ atMs, wanted, running, queued },
+        up: servers.filter(({ isUp }) => isUp).length,
         busy: rounded(busyShare(reading, autoscale)),
         responseMs: rounded(responseMsOf(servers)),
         requests: rate(({ requests }) => requests),

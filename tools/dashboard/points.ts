@@ -6,9 +6,8 @@
 /** The pool at a time, or its mean over some seconds. Rates are per second; what is absent is not known. */
 export interface Point {
     atMs: number;
-    /** Servers: that are wanted, that haproxy.cfg has, that are UP. */
+    /** Servers: that are wanted, that are UP. */
     wanted: number;
-    servers?: number;
     up?: number;
     /** Share of the slots of the servers that are UP which are busy; only where `autoscale` says how many slots there are. */
     busy?: number;
@@ -29,7 +28,7 @@ const meanSeconds = 10;
 export const keptSeconds = 6 * 3600;
 
 const fields = [
-    ...["wanted", "servers", "up", "busy", "running", "queued"],
+    ...["wanted", "up", "busy", "running", "queued"],
     ...["requests", "failures", "errors", "retries", "responseMs"],
 ] as readonly Exclude<keyof Point, "atMs">[];
 

@@ -113,7 +113,7 @@ function hasRemains({ locks, processes, pending }: Examination): boolean {
 async function examine(
     stack: Stack,
     options: DoctorOptions,
-    again?: { refresh: boolean; neverServed: ReadonlySet<string> },
+    again?: { refresh: boolean; neverServed: Known["neverServed"] },
 ): Promise<Examination & Pick<Known, "neverServed">> {
     const { name, prefix, vpcId } = stack;
     const droplets = readDroplets();

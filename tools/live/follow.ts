@@ -46,14 +46,11 @@ export async function* follow(
     try {
         for (let pause = everySeconds; !signal.aborted;) {
             const startedMs = Date.now();
-            let look: FollowedLook["look"];
-            try {
-                look = await connection.look();
-                pause = everySeconds;
-            } catch (error) {
-                pause = Math.min(2 * pause, Math.max(longestPause, everySeconds));
-                look = { atMs: Date.now(), problem: mask((error as Error).message) };
-            }
+            const look = await connection.look().catch((error: unknown): BlindLook => {
+                return { atMs: Date.now(), problem: mask((error as Error).message) };
+            });
+            const longest = Math.max(longestPause, everySeconds);
+            pause = "problem" in look ? Math.min(2 * pause, longest) : everySeconds;
             if (hasEnded(signal)) return;
             yield { outputs: connection.outputs ?? first, look };
             // Beside the looks; what can't be read just now is read the next time.
