@@ -1,5 +1,6 @@
 import uPlot from "uplot";
 import type { Point } from "../points";
+import { make } from "./parts";
 import { figure } from "./words";
 
 /** A line of a chart. */
@@ -35,7 +36,7 @@ interface Mark {
 const gapMs = 25_000;
 const height = 156;
 
-const colourOf = (name: string): string => {
+const drawnColour = (name: string): string => {
     // A probe, for `light-dark()` is resolved only where it is used.
     const probe = document.createElement("i");
     probe.style.color = `var(--${name})`;
@@ -92,14 +93,11 @@ export class Chart {
     private width = (): number => Math.max(200, this.element.clientWidth - 16);
 
     private caption(): HTMLElement {
-        const caption = document.createElement("figcaption");
-        const title = document.createElement("strong");
-        title.textContent = this.spec.title;
-        caption.append(title);
+        const caption = make("figcaption", "");
+        caption.append(make("strong", this.spec.title));
         for (const { label, colour, dash } of this.spec.lines) {
-            const legend = document.createElement("span");
-            legend.className = "legend";
-            const value = document.createElement("b");
+            const value = make("b", "");
+            const legend = make("span", "", "legend");
             if (label !== undefined) legend.append(sample(colour, dash), `${label} `);
             legend.append(value);
             this.values.push(value);
@@ -145,8 +143,8 @@ export class Chart {
     }
 
     private options(): uPlot.Options {
-        const [quiet, line] = [colourOf("quiet"), colourOf("line")];
-        const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { show: false }, font };
+        const grid = { stroke: drawnColour("line"), width: 1 };
+        const axis = { stroke: drawnColour("quiet"), grid, ticks: { show: false }, font };
         return {
             ...{ width: this.width(), height, padding: [20, 10, 0, 0], legend: { show: false } },
             cursor: { sync: { key: "pool", setSeries: false }, drag: { x: false, y: false }, y: false },
@@ -190,14 +188,14 @@ export class Chart {
         const { devicePixelRatio: ratio } = window;
         const place = (atMs: number) =>
             Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(atMs / 1000, "x", true)));
-        const ground = colourOf("card");
+        const ground = drawnColour("card");
         ctx.save();
         ctx.font = `700 ${10 * ratio}px system-ui, sans-serif`;
         ctx.textAlign = "center";
         ctx.textBaseline = "middle";
         for (const [i, { atMs, endMs, colour }] of this.marks.entries()) {
             const [from, to] = [place(atMs), place(endMs)];
-            ctx.fillStyle = colourOf(colour);
+            ctx.fillStyle = drawnColour(colour);
             ctx.globalAlpha = 0.16;
             ctx.fillRect(from, bbox.top, to - from, bbox.height);
             ctx.globalAlpha = 1;
@@ -219,7 +217,7 @@ const timeSteps = [60, 120, 300, 600, 900, 1800, 3600, 7200];
 const hourAndMinute = (at: number): string => new Date(at * 1000).toTimeString().slice(0, 5);
 
 function seriesOf({ colour, dash }: Line, { isStepped }: ChartSpec): uPlot.Series {
-    const stroke = colourOf(colour);
+    const stroke = drawnColour(colour);
     const fill = stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)");
     return {
         ...{ stroke, width: 2, points: { show: false } },

@@ -27,7 +27,7 @@ export function setCode(element: HTMLElement, text: string): HTMLElement {
     return element;
 }
 
-function make(tag: string, text: string, className = ""): HTMLElement {
+export function make(tag: string, text: string, className = ""): HTMLElement {
     const element = document.createElement(tag);
     element.textContent = text;
     element.className = className;
