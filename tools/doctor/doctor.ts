@@ -159,17 +159,17 @@ async function askLoadBalancers(
 ): Promise<Answers> {
     const hosts = loadBalancersToAsk(prefix, inventory, known);
     if (hosts.length === 0) return new Map();
-    const outputs = await readOutputs(stack).catch((error: unknown) => error as Error);
-    const ask = async (host: string | undefined): Promise<ReadonlySet<string> | Error> => {
-        if (outputs instanceof Error) return outputs;
-        if (host === undefined) return new Error("it has no public address");
-        return onLoadBalancer({ ...outputs, loadBalancerIp: host }, askHaproxy)
-            .then((text) => new Set(parseServersState(text)))
-            .catch((error: unknown) => error as Error);
+    const outputs = readOutputs(stack);
+    const ask = async (host: string | undefined): Promise<ReadonlySet<string>> => {
+        const known = await outputs;
+        if (host === undefined) throw new Error("it has no public address");
+        const printed = await onLoadBalancer({ ...known, loadBalancerIp: host }, askHaproxy);
+        return new Set(parseServersState(printed));
     };
-    return new Map(
-        await Promise.all(hosts.map(async ({ id, address }) => [id, await ask(address)] as const)),
-    );
+    const answers = hosts.map(async ({ id, address }) => {
+        return [id, await ask(address).catch((error: unknown) => error as Error)] as const;
+    });
+    return new Map(await Promise.all(answers));
 }
 
 async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOptions): Promise<boolean> {
