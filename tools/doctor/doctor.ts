@@ -161,9 +161,9 @@ async function askLoadBalancers(
     if (hosts.length === 0) return new Map();
     const outputs = readOutputs(stack);
     const ask = async (host: string | undefined): Promise<ReadonlySet<string>> => {
-        const known = await outputs;
+        const own = await outputs;
         if (host === undefined) throw new Error("it has no public address");
-        const printed = await onLoadBalancer({ ...known, loadBalancerIp: host }, askHaproxy);
+        const printed = await onLoadBalancer({ ...own, loadBalancerIp: host }, askHaproxy);
         return new Set(parseServersState(printed));
     };
     const answers = hosts.map(async ({ id, address }) => {

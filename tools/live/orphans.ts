@@ -223,11 +223,11 @@ function leftByBakes(of: Case): Orphan[] {
         const started = readBuilder(prefix, tag)?.startedAt.toISOString();
         return unlessYoung(started, "left by a bake", of, youngBakeHours);
     };
-    const judgeDroplet = (droplet: Droplet) => judge(tagOf(droplet));
+    const judgeBuilder = (droplet: Droplet) => judge(tagOf(droplet));
     const doubt = (_prefix: string, droplet: Droplet) =>
         doubtBuilder(droplet, readBuilder(prefix, tagOf(droplet)));
     const builders = inventory.droplets.filter(({ tags }) => tags.some(isOfBake));
-    const droplets = unknownOf("droplet", builders, of, judgeDroplet, doubt);
+    const droplets = unknownOf("droplet", builders, of, judgeBuilder, doubt);
     // Without its firewall, or its tag, a droplet would be open.
     const judgeGuard = ({ name: tag }: Thing): Judgement => {
         const guarded = builders.filter(({ tags }) => tags.includes(tag)).map(({ id }) => String(id));

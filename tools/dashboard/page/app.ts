@@ -3,17 +3,7 @@ import type { PoolEvent } from "../../live/events";
 import { type Point, Points, thinned } from "../points";
 import { type Messages, streamPath, type View } from "../view";
 import { Chart, type ChartSpec } from "./chart";
-import {
-    byId,
-    colourOf,
-    setCode,
-    setText,
-    showEvents,
-    showFigures,
-    showHeader,
-    showHeadline,
-    showServers,
-} from "./parts";
+import { byId, colourOf, setCode, setText, showEvents, showView } from "./parts";
 import { clockAt, percent, span } from "./words";
 
 let points = new Points();
@@ -124,10 +114,7 @@ function show(): void {
         colour: colourOf(event),
     }));
     for (const chart of charts) chart.update(drawn, marks, [since, now]);
-    showHeader(view);
-    showHeadline(view, now);
-    showFigures(view, all.at(-1));
-    showServers(view, now);
+    showView(view, all.at(-1), now);
     showLive(view, now);
     // A list that is made anew loses the keyboard's place in it.
     const isOpen =

@@ -34,7 +34,15 @@ export function make(tag: string, text: string, className = ""): HTMLElement {
     return element;
 }
 
-export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
+/** @param point The newest of the charts. */
+export function showView(view: View, point: Point | undefined, nowMs: number): void {
+    showHeader(view);
+    showHeadline(view, nowMs);
+    showFigures(view, point);
+    showServers(view, nowMs);
+}
+
+function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
     setText(byId("stack"), stack);
     const link = byId("url") as HTMLAnchorElement;
     setText(link, url);
@@ -44,7 +52,7 @@ export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
 }
 
 /** The four questions: what happened, when, why, is it over? */
-export function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
+function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
     byId("headline").className = level;
     setCode(byId("title"), capital(title));
     byId("answers").hidden = event === undefined;
@@ -59,7 +67,7 @@ export function showHeadline({ headline: { level, title, event, over, also } }: 
         others.replaceChildren(...also.map((text) => setCode(make("li", ""), capital(text))));
 }
 
-export function showFigures({ wanted, newest, autoscale }: View, point: Point | undefined): void {
+function showFigures({ wanted, newest, autoscale }: View, point: Point | undefined): void {
     const { servers, idlePercent } = newest?.reading ?? { servers: [], idlePercent: undefined };
     const up = servers.filter(({ isUp }) => isUp).length;
     const figures: [value: string, label: string, isBad: boolean][] = [
@@ -90,7 +98,7 @@ export function showFigures({ wanted, newest, autoscale }: View, point: Point | 
     });
 }
 
-export function showServers({ newest, autoscale, historyProblem }: View, nowMs: number): void {
+function showServers({ newest, autoscale, historyProblem }: View, nowMs: number): void {
     const missing =
         historyProblem && `Pulumi's history can't be read, and its events may be missing: ${historyProblem}`;
     setText(byId("history-problem"), missing ?? "");
