@@ -144,7 +144,7 @@ describe("the board", () => {
         stack: "prod",
         url: "http://192.0.2.1",
         monthlyCost: 24,
-        servers: 3,
+        made: 3,
         autoscale: undefined,
     };
     const look = (second: number, servers = [serverReading(0), downReading(1, 5)]) => ({

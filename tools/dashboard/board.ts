@@ -3,17 +3,7 @@ import { Story } from "../history/story";
 import { busyShare, headline } from "../live/headline";
 import { type PoolReading, ratePerSecond, type ServerReading, type TimedReading } from "../live/reading";
 import { type Point, Points } from "./points";
-import type { View } from "./view";
-
-/** What is known of a stack besides what HAProxy says. */
-export interface About {
-    stack: string;
-    url: string;
-    monthlyCost: number;
-    /** Servers that the last `up` which ended well made. */
-    servers: number;
-    autoscale: AutoscaleSettings | undefined;
-}
+import type { About, View } from "./view";
 
 /** All that the dashboard knows of a stack: it is told what is seen, and says what is to be shown. */
 export class Board {
@@ -25,24 +15,21 @@ export class Board {
 
     /** @returns What the charts get of it. */
     look(look: TimedReading): Point {
-        const { servers, autoscale } = this.about;
-        const point = pointOf(look, this.story.looks.at(-1), this.story.wanted(servers), autoscale);
+        const { made, autoscale } = this.about;
+        const point = pointOf(look, this.story.looks.at(-1), this.story.wanted(made), autoscale);
         this.points.add(point);
         this.story.look(look);
         return point;
     }
 
     view(): View {
-        const { stack, url, monthlyCost, servers, autoscale } = this.about;
-        const situation = this.story.situation(stack, servers, autoscale);
+        const { stack, made, autoscale } = this.about;
+        const situation = this.story.situation(stack, made, autoscale);
         return {
+            ...this.about,
             // The page sets its clock by it: also where the newest look is older, or fails.
             nowMs: Date.now(),
-            stack,
-            url,
-            monthlyCost,
             wanted: situation.wanted,
-            autoscale,
             headline: headline(situation),
             historyProblem: this.story.historyProblem,
             newest: situation.looks.at(-1),

@@ -7,10 +7,10 @@ import type { PoolEvent } from "../live/events";
 import { follow } from "../live/follow";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
-import { type About, Board } from "./board";
+import { Board } from "./board";
 import { pageFiles } from "./page";
 import { PageServer } from "./server";
-import type { Messages } from "./view";
+import type { About, Messages } from "./view";
 
 export interface DashboardOptions {
     /** 0: any that is free. */
@@ -113,5 +113,5 @@ function message<Name extends keyof Messages>(name: Name, data: Messages[Name]):
 }
 
 function aboutOf(stack: string, { url, monthlyCost, servers }: StackOutputs): About {
-    return { stack, url, monthlyCost, servers: servers.length, autoscale: autoscaleOf(stack) };
+    return { stack, url, monthlyCost, made: servers.length, autoscale: autoscaleOf(stack) };
 }

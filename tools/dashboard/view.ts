@@ -7,16 +7,22 @@ import type { Point } from "./points";
 /** Where the server tells pages what is new. */
 export const streamPath = "/stream";
 
-/** What the page shows besides charts and events. */
-export interface View {
-    nowMs: number;
+/** What is known of a stack besides what HAProxy says. */
+export interface About {
     stack: string;
     url: string;
     /** In USD. */
     monthlyCost: number;
-    wanted: number;
+    /** Servers that the last `up` which ended well made. */
+    made: number;
     /** `undefined`: the stack does not scale itself. */
     autoscale: AutoscaleSettings | undefined;
+}
+
+/** What the page shows besides charts and events. */
+export interface View extends About {
+    nowMs: number;
+    wanted: number;
     headline: Headline;
     /** Why Pulumi's history can't be read just now, so that events may be missing; `undefined`: it can. */
     historyProblem: string | undefined;
