@@ -11,17 +11,11 @@ import type { Orphan } from "../live/orphans";
 import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
 
+type DriftKind =
+    "gone" | "changed" | "off" | "orphan" | "haproxy" | "certificate" | "updates" | "release" | "unfinished";
+
 export interface Drift {
-    kind:
-        | "gone"
-        | "changed"
-        | "off"
-        | "orphan"
-        | "haproxy"
-        | "certificate"
-        | "updates"
-        | "release"
-        | "unfinished";
+    kind: DriftKind;
     /** `Droplet`, `Firewall`, …; `haproxy.cfg`. */
     type: string;
     /** As Pulumi names it; for an orphan, as the account does. */
