@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { streamPath } from "./view";
 
@@ -37,7 +37,9 @@ const mostWaitingBytes = 4_000_000;
 
 /** Serves a page, and tells those that show it what is new. Read only, on loopback alone. */
 export class PageServer {
-    private readonly server: Server;
+    private readonly server = createServer((request, response) => {
+        this.answer(request, response);
+    });
     private readonly listeners = new Set<ServerResponse>();
 
     /**
@@ -47,11 +49,7 @@ export class PageServer {
     constructor(
         private readonly files: ReadonlyMap<string, PageFile>,
         private readonly greeting: () => string,
-    ) {
-        this.server = createServer((request, response) => {
-            this.answer(request, response);
-        });
-    }
+    ) {}
 
     /** @param port 0: any that is free. @returns Where the page is. @throws Error where the port is taken. */
     async listen(port: number): Promise<string> {

@@ -86,13 +86,11 @@ function changedSettings(before: Config, after: Config): string[] {
         if (settingOf(key) === "replicas") return [];
         if (old?.secret === now?.secret && old?.value === now?.value) return [];
         const isShown = !old?.secret && !now?.secret && !secretKey.test(key);
-        // A key that came with its default.
-        if (isShown && short(old?.value) === short(now?.value)) return [];
-        return [
-            isShown
-                ? `${settingOf(key)} ${short(old?.value)} → ${short(now?.value)}`
-                : `${settingOf(key)} changed`,
-        ];
+        const name = settingOf(key);
+        if (!isShown) return [`${name} changed`];
+        const [from, to] = [short(old?.value), short(now?.value)];
+        // The same: a key that came with its default.
+        return from === to ? [] : [`${name} ${from} → ${to}`];
     });
 }
 

@@ -137,13 +137,9 @@ function autoscaler({ atMs, reading }: TimedReading, before: TimedReading | unde
     if (!isNews || (now.action === "none" && !now.isAlarming)) return [];
     // The first look may come long after it began to be so.
     const [what, ...why] = now.text.split(": ");
-    return [
-        {
-            ...{ id: `autoscaler ${atMs}`, kind: "autoscaler", atMs, endMs: atMs },
-            ...(now.isAlarming && { hasFailed: true }),
-            ...{ what: what ?? "", why: why.join(": ") },
-        },
-    ];
+    const event = { id: `autoscaler ${atMs}`, kind: "autoscaler", atMs, endMs: atMs } as const;
+    const told = { ...event, what: what ?? "", why: why.join(": ") };
+    return [now.isAlarming ? { ...told, hasFailed: true } : told];
 }
 
 /** Where not all can be seen at once, the sick are looked for. */

@@ -93,18 +93,11 @@ export function statusRows({ droplets, haproxy }: Live): { healthy: boolean; cel
     const servers = haproxy === undefined || haproxy instanceof Error ? [] : (haproxy.servers ?? []);
     const strangers = servers.filter((server) => !droplets.some((droplet) => droplet.haproxy === server));
     return [
-        ...droplets.map((droplet) => ({
-            healthy: isHealthy(droplet),
-            cells: [
-                droplet.name,
-                droplet.id,
-                droplet.address || "-",
-                droplet.size,
-                droplet.status,
-                partOf(droplet),
-                ...haproxyCells(droplet),
-            ],
-        })),
+        ...droplets.map((droplet) => {
+            const { name, id, address, size, status } = droplet;
+            const cells = [name, id, address || "-", size, status, partOf(droplet), ...haproxyCells(droplet)];
+            return { healthy: isHealthy(droplet), cells };
+        }),
         ...strangers.map((server) => ({
             healthy: false,
             cells: [server.name, "?", server.address, "?", "gone", "not in the stack", ...cellsOf(server)],

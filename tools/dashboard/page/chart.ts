@@ -63,9 +63,7 @@ export class Chart {
         this.element.tabIndex = 0;
         this.element.setAttribute("aria-label", `${spec.title}; the left and right keys walk through time`);
         this.element.append(this.caption());
-        this.element.addEventListener("keydown", (event) => {
-            this.walk(event);
-        });
+        this.element.addEventListener("keydown", this.walk);
         new ResizeObserver(() => {
             this.plot?.setSize({ width: this.width(), height });
         }).observe(this.element);
@@ -114,7 +112,7 @@ export class Chart {
         });
     }
 
-    private walk(event: KeyboardEvent): void {
+    private readonly walk = (event: KeyboardEvent): void => {
         const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
         const index = this.plot?.cursor.idx ?? this.points.length - 1;
         if (event.key === "Escape") this.pointAt(undefined);
@@ -125,7 +123,7 @@ export class Chart {
         const stride = Math.max(1, Math.round(times.length / 150));
         const next = times[Math.min(times.length - 1, Math.max(0, index + step * stride))];
         if (next !== undefined) this.pointAt(1000 * next);
-    }
+    };
 
     /** Seconds, and a row of values for each line, with nothing where nothing was seen. */
     private data(): uPlot.AlignedData {
@@ -164,26 +162,19 @@ export class Chart {
                 { ...axis, size: 48, space: 32, values: (_plot, at) => at.map(this.spec.show ?? figure) },
             ],
             series: [{}, ...this.spec.lines.map((line) => seriesOf(line, this.spec))],
-            hooks: {
-                drawClear: [
-                    (plot) => {
-                        this.drawMarks(plot);
-                    },
-                ],
-                setCursor: [
-                    ({ cursor: { idx } }) => {
-                        const at = idx === null || idx === undefined ? undefined : this.data()[0][idx];
-                        const point = this.points.find(({ atMs }) => atMs / 1000 === at);
-                        this.say(point ?? this.points.at(-1));
-                        this.onMove(point);
-                    },
-                ],
-            },
+            hooks: { drawClear: [this.drawMarks], setCursor: [this.showCursor] },
         };
     }
 
+    private readonly showCursor = ({ cursor: { idx } }: uPlot): void => {
+        const at = idx === null || idx === undefined ? undefined : this.data()[0][idx];
+        const point = this.points.find(({ atMs }) => atMs / 1000 === at);
+        this.say(point ?? this.points.at(-1));
+        this.onMove(point);
+    };
+
     /** Behind the lines; their numbers, from 1, above, as in the list. */
-    private drawMarks(plot: uPlot): void {
+    private readonly drawMarks = (plot: uPlot): void => {
         const { ctx, bbox } = plot;
         const { devicePixelRatio: ratio } = window;
         const place = (atMs: number) =>
@@ -207,7 +198,7 @@ export class Chart {
             ctx.fillText(String(i + 1), from, bbox.top - 7.5 * ratio);
         }
         ctx.restore();
-    }
+    };
 }
 
 const font = "12px system-ui, sans-serif";
