@@ -93,8 +93,9 @@ export class PageServer {
         const refusal = refusalOf(request, file !== undefined || path === streamPath);
         if (refusal) {
             if (refusal.code === 405) response.setHeader("Allow", "GET");
-            end(response, refusal.code, { type: "text/plain; charset=utf-8", text: `${refusal.why}\n` });
-        } else if (file) end(response, 200, file);
+            response.writeHead(refusal.code, { "Content-Type": "text/plain; charset=utf-8" });
+            response.end(`${refusal.why}\n`);
+        } else if (file) response.writeHead(200, { "Content-Type": file.type }).end(file.text);
         else this.greet(response);
     }
 
@@ -117,9 +118,4 @@ function refusalOf(request: IncomingMessage, isThere: boolean): { code: number; 
         return { code: 403, why: "this is for its own page alone" };
     if (request.method !== "GET") return { code: 405, why: "this is read only" };
     return isThere ? undefined : { code: 404, why: "there is nothing here; the page is at /" };
-}
-
-function end(response: ServerResponse, code: number, { type, text }: PageFile): void {
-    response.writeHead(code, { "Content-Type": type });
-    response.end(text);
 }

@@ -55,14 +55,11 @@ export function sayLeft({ serving, waiting, idle }: Left): string | undefined {
 function say(droplets: readonly LiveDroplet[], what: (s: "s" | "") => string): string {
     if (droplets.length === 0) return "";
     const isSure = droplets.every(({ serves }) => serves !== undefined);
-    const names = some(
-        droplets.map(({ name, id }) => `${name} (${id})`),
-        10,
-    );
+    const names = droplets.map(({ name, id }) => `${name} (${id})`);
     const amount = monthlyCostOf(droplets.filter(({ serves }) => serves === false));
     const cost = amount === 0 ? "" : `, ${dollars(amount)} a month`;
     const verb = what(droplets.length === 1 && isSure ? "s" : "");
-    return `${names} ${isSure ? "" : "may "}${verb}${cost}`;
+    return `${some(names, 10)} ${isSure ? "" : "may "}${verb}${cost}`;
 }
 
 /** In USD, of those whose price is known. */
