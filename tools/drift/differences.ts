@@ -3,9 +3,8 @@ import { unifiedDiff } from "../cli/diff";
 import { isAdminHost, isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
 import type { Condition } from "../live/condition";
-import { findHaproxy } from "../live/haproxy-check";
+import { findHaproxy, type RunningHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
-import type { LiveHaproxy } from "../live/haproxy";
 import { leftOf, sayLeft } from "../live/left";
 import type { Orphan } from "../live/orphans";
 import { some } from "../cli/words";
@@ -95,11 +94,7 @@ export function orphanDrift(orphans: readonly Orphan[], stack: string): Drift[] 
 }
 
 /** How the load balancer's haproxy.cfg differs from the one that the state has. */
-export function haproxyDrift(
-    staged: StagedHaproxy,
-    live: Pick<LiveHaproxy, "text" | "generation">,
-    stack: string,
-): Drift[] {
+export function haproxyDrift(staged: StagedHaproxy, live: RunningHaproxy, stack: string): Drift[] {
     const found = findHaproxy(staged, live, stack);
     if (found === undefined) return [];
     const { verdict, message, fix } = found;

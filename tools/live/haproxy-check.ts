@@ -9,6 +9,9 @@ export function fitsItsMarker(text: string): boolean {
     return markGeneration(text.replace(/^ {4}description gen=[0-9a-f]{16}\n/m, "")) === text;
 }
 
+/** The file, and what HAProxy runs of it. */
+export type RunningHaproxy = Pick<LiveHaproxy, "text" | "generation">;
+
 export interface HaproxyFinding {
     /**
      * `unfinished`: a run ended before it had applied its text to the end, and the next `up` applies one. `other`: HAProxy
@@ -27,7 +30,7 @@ export interface HaproxyFinding {
 /** @returns `undefined` where HAProxy runs the text of the state. */
 export function findHaproxy(
     staged: StagedHaproxy,
-    live: Pick<LiveHaproxy, "text" | "generation">,
+    live: RunningHaproxy,
     stack: string,
 ): HaproxyFinding | undefined {
     const verdict = judge(staged, live);
@@ -58,10 +61,7 @@ export function findHaproxy(
     };
 }
 
-function judge(
-    staged: StagedHaproxy,
-    { text, generation }: Pick<LiveHaproxy, "text" | "generation">,
-): HaproxyFinding["verdict"] | undefined {
+function judge(staged: StagedHaproxy, { text, generation }: RunningHaproxy) {
     // A new load balancer has Debian's own file until the first text is applied.
     const isOurs = fitsItsMarker(text) || (!staged.applied && generationIn(text) === undefined);
     if (!isOurs) return "edited";

@@ -25,19 +25,17 @@ export interface Left {
 
 export function leftOf({ haproxy, droplets }: Pick<Live, "haproxy" | "droplets">): Left {
     const ours = droplets.filter(({ urn }) => urn !== undefined);
-    const isThere = ({ status }: LiveDroplet) => status !== "gone";
     // Who edits haproxy.cfg may have taken a server out; and before anything has served, a droplet waits for nobody.
     const isOurs =
         haproxy !== undefined &&
         !(haproxy instanceof Error) &&
         haproxy.generation !== undefined &&
         fitsItsMarker(haproxy.text);
+    const unused = ours.filter(({ serves }) => serves === false);
     return {
         serving: ours.filter(({ leaves, serves }) => leaves && serves !== false),
-        waiting: isOurs
-            ? ours.filter((one) => !one.leaves && !one.isAdminHost && one.serves === false && isThere(one))
-            : [],
-        idle: ours.filter(({ leaves, serves }) => leaves && serves === false),
+        waiting: unused.filter((one) => isOurs && !one.leaves && !one.isAdminHost && one.status !== "gone"),
+        idle: unused.filter(({ leaves }) => leaves),
     };
 }
 

@@ -123,18 +123,11 @@ const titles = row(["server", "address", "state", "running", "req/s", "ms", "fai
 function serverLine(server: ServerReading, scene: Scene): string {
     const { name, address, status, isUp, check, running, requestsPerSecond, responseMs, failures } = server;
     const slots = scene.autoscale ? `/${scene.autoscale.slots}` : "";
-    return row([
-        ...[
-            name,
-            address,
-            isUp ? status : `${status} ${check}`,
-            `${running}${slots}`,
-            String(requestsPerSecond),
-        ],
-        // A mean of its last 1,024 requests, whenever those were.
-        requestsPerSecond > 0 ? String(responseMs) : "-",
-        ...[String(failures), duration(server.statusSeconds)],
-    ]);
+    const state = isUp ? status : `${status} ${check}`;
+    // A mean of its last 1,024 requests, whenever those were.
+    const milliseconds = requestsPerSecond > 0 ? String(responseMs) : "-";
+    const figures = [`${running}${slots}`, String(requestsPerSecond), milliseconds, String(failures)];
+    return row([name, address, state, ...figures, duration(server.statusSeconds)]);
 }
 
 function row([name = "", address = "", state = "", ...figures]: string[]): string {
