@@ -68,7 +68,8 @@ function showHeadline({ headline: { level, title, event, over, also } }: View, n
 }
 
 function showFigures({ wanted, newest, autoscale }: View, point: Point | undefined): void {
-    const { servers, idlePercent } = newest?.reading ?? { servers: [], idlePercent: undefined };
+    const servers = newest?.reading.servers ?? [];
+    const cpu = newest && 1 - newest.reading.idlePercent / 100;
     const up = servers.filter(({ isUp }) => isUp).length;
     const figures: [value: string, label: string, isBad: boolean][] = [
         [`${up} of ${servers.length}`, `servers UP, ${wanted} wanted`, up < servers.length || up < wanted],
@@ -78,11 +79,7 @@ function showFigures({ wanted, newest, autoscale }: View, point: Point | undefin
         [figure(point?.requests), "requests a second", false],
         [figure(point?.failures), "of them fail (5xx)", (point?.failures ?? 0) > 0],
         [`${figure(point?.responseMs)} ms`, "response time", false],
-        [
-            idlePercent === undefined ? "–" : `${100 - idlePercent} %`,
-            "of HAProxy's CPU",
-            (idlePercent ?? 100) < 20,
-        ],
+        [percent(cpu), "of HAProxy's CPU", (cpu ?? 0) > 0.8],
     ];
     const list = byId("figures");
     figures.forEach(([value, label, isBad], i) => {
