@@ -7,9 +7,8 @@ import type { Condition } from "./condition";
 import { onLoadBalancer } from "./ssh";
 
 /** A server, and what it says that it serves. */
-export interface ServerRelease {
+interface ServerRelease {
     name: string;
-    address: string;
     /** `none`: nothing that was pushed; `undefined`: it did not say. */
     release: string | undefined;
     /** Why it did not. */
@@ -51,14 +50,15 @@ export async function contentCondition(
 export function parseReleases(printed: string): LiveReleases {
     if (!/^end$/m.test(printed)) throw new Error("the load balancer did not say which releases there are");
     const word = (name: string) => new RegExp(`^${name} (.*)$`, "m").exec(printed)?.[1];
-    const lines = printed.matchAll(/^server (\S+) (\S+) (\S+) ?(.*)$/gm);
+    const lines = printed.matchAll(/^server (\S+) \S+ (\S+) ?(.*)$/gm);
     return {
         current: word("current"),
         kept: (word("kept") ?? "").split(" ").filter((name) => releaseForm.test(name)),
         unfinished: word("pushing"),
-        servers: [...lines].map(([, name = "", address = "", release = "", problem = ""]) => ({
-            ...{ name, address, problem },
+        servers: [...lines].map(([, name = "", release = "", problem = ""]) => ({
+            name,
             release: release === "-" ? undefined : release,
+            problem,
         })),
         once: word("once")?.split(" ")[1],
     };
