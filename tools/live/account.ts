@@ -43,7 +43,7 @@ export type ListedDroplet = Droplet & {
 };
 export type Firewall = Inventory["firewalls"][number];
 
-interface FirewallRule {
+export interface FirewallRule {
     protocol: string;
     /** `22`, `8000-9000`; the API says `0` for all. */
     ports?: string;
