@@ -34,11 +34,21 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
     console.log(`${stack}: ${await server.listen(port)}   (Ctrl-C ends it)`);
     const history = new FollowedHistory(stack);
-    const teller = new Teller(board, server, quiet);
+    const print = quiet ? () => undefined : eventPrinter();
+    let told: readonly PoolEvent[] | undefined;
+    const tell = () => {
+        const { events } = board.story;
+        if (events !== told) {
+            server.tell(message("events", events));
+            print(events);
+            told = events;
+        }
+        server.tell(message("view", board.view()));
+    };
     try {
-        const told = history.follow((entries) => {
+        const ended = history.follow((entries) => {
             board.story.history(entries);
-            teller.tell();
+            tell();
         }, stop.signal);
         let known = outputs;
         for await (const { outputs: newest, look } of follow(stack, outputs, everySeconds, stop.signal)) {
@@ -49,49 +59,30 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
                 server.tell(message("point", board.look(look)));
                 history.saw(look.reading);
             }
-            teller.tell();
+            tell();
         }
-        await told;
+        await ended;
     } finally {
         await server.close();
     }
 }
 
-/** Tells pages, and the terminal, what is new. */
-class Teller {
-    private told: readonly PoolEvent[] | undefined;
-    private readonly printed = new Map<string, string>();
-
-    constructor(
-        private readonly board: Board,
-        private readonly server: PageServer,
-        private readonly isQuiet: boolean,
-    ) {}
-
-    tell(): void {
-        const events = this.board.story.events;
-        if (events !== this.told) {
-            this.server.tell(message("events", events));
-            if (!this.isQuiet) this.print(events);
-            this.told = events;
-        }
-        this.server.tell(message("view", this.board.view()));
-    }
-
-    /** A line for each that is new, and for each that is over; of what was before, the newest few. */
-    private print(events: readonly PoolEvent[]): void {
-        const { red } = coloursFor(process.stdout);
-        const isFirst = this.printed.size === 0;
+/** Prints a line for each event that is new, and for each that is over; of what was before, the newest few. */
+function eventPrinter(): (events: readonly PoolEvent[]) => void {
+    const printed = new Map<string, string>();
+    const { red } = coloursFor(process.stdout);
+    return (events) => {
+        const isFirst = printed.size === 0;
         const fresh = events
             .map((event) => ({ event, line: plain(mask(eventLine(event))) }))
-            .filter(({ event, line }) => this.printed.get(keyOf(event)) !== line);
-        for (const { event, line } of fresh) this.printed.set(keyOf(event), line);
+            .filter(({ event, line }) => printed.get(keyOf(event)) !== line);
+        for (const { event, line } of fresh) printed.set(keyOf(event), line);
         for (const { event, line } of (isFirst ? fresh.slice(0, shownAtFirst) : fresh).reverse()) {
             const isBad = event.hasFailed ?? (event.kind === "down" && event.endMs === undefined);
             const at = event.endMs ?? event.atMs;
             console.log(`${isFirst ? clockAt(at) : clock()}  ${isBad ? red(line) : line}`);
         }
-    }
+    };
 }
 
 /** How many of the events of before are printed. */

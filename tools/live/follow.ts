@@ -11,13 +11,6 @@ export interface BlindLook {
     problem: string;
 }
 
-/** A look at a stack's pool, whether it failed or not. */
-export interface FollowedLook {
-    /** The newest that are known. */
-    outputs: StackOutputs;
-    look: TimedReading | BlindLook;
-}
-
 /** After a look that failed, the next one begins twice as late as the one before, up to so many seconds. */
 const longestPause = 10;
 /** How often the outputs are read again, in seconds: an `up` changes them. */
@@ -30,13 +23,14 @@ const outputsSeconds = 60;
  * @param first What `readOutputs` said: there may be no such stack, which a caller wants to know before all else.
  * @param everySeconds How often.
  * @param signal Ends it.
+ * @returns Looks, whether they failed or not, with the newest outputs that are known.
  */
 export async function* follow(
     stack: string,
     first: StackOutputs,
     everySeconds: number,
     signal: AbortSignal,
-): AsyncGenerator<FollowedLook, void, undefined> {
+): AsyncGenerator<{ outputs: StackOutputs; look: TimedReading | BlindLook }, void, undefined> {
     const connection = new Connection(stack, {}, first);
     let readAtMs = Date.now();
     const close = () => {
