@@ -105,17 +105,12 @@ function short(value: string | undefined): string {
     return text.length > maxValueLength ? `${text.slice(0, maxValueLength)}…` : text;
 }
 
-const verbs: Readonly<Record<string, string>> = {
-    create: "created",
-    update: "updated",
-    replace: "replaced",
-    delete: "deleted",
-};
+const operations = ["create", "update", "replace", "delete"];
 
 function describeFailure({ resourceChanges = {} }: Update): string {
-    const done = Object.entries(verbs).flatMap(([operation, verb]) => {
+    const done = operations.flatMap((operation) => {
         const number = resourceChanges[operation] ?? 0;
-        return number > 0 ? [`${count(number, "resource")} ${verb}`] : [];
+        return number > 0 ? [`${count(number, "resource")} ${operation}d`] : [];
     });
     return done.length > 0 ? `failed with ${done.join(", ")}` : "failed, nothing was changed";
 }

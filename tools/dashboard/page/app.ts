@@ -81,13 +81,12 @@ function makeCharts({ autoscale }: View): void {
     const key = String(autoscale?.target);
     if (madeFor === key) return;
     madeFor = key;
-    charts = specs(autoscale?.target).map((spec) => new Chart(spec, sayMoment));
+    const onMove = (point: Point | undefined) => {
+        setText(byId("moment"), point ? `at ${clockAt(point.atMs, nowMs())}` : "");
+    };
+    charts = specs(autoscale?.target).map((spec) => new Chart(spec, onMove));
     byId("charts").replaceChildren(...charts.map(({ element }) => element));
     for (const chart of charts) chart.draw();
-}
-
-function sayMoment(point: Point | undefined): void {
-    setText(byId("moment"), point ? `at ${clockAt(point.atMs, nowMs())}` : "");
 }
 
 function shownMs(): number {
