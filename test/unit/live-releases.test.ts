@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { describeReleases, parseReleases, releaseProblems } from "../../tools/live/releases";
-import { releaseDrift } from "../../tools/drift/differences";
+import { judgeReleases, type LiveReleases, parseReleases } from "../../tools/live/releases";
+import { conditionDrift } from "../../tools/drift/differences";
 
 const [a, b] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"];
 const told = (...lines: string[]) => parseReleases(`${lines.join("\n")}\nend\n`);
+const judge = (releases: LiveReleases, applied?: string) => judgeReleases(releases, "dev", applied);
+const drift = (releases: LiveReleases, applied?: string) =>
+    conditionDrift("release", judge(releases, applied));
 const all = told(
     `current ${a}`,
     `kept ${b} ${a}`,
@@ -22,17 +25,15 @@ describe("what the load balancer says of releases", () => {
             servers: [],
             once: undefined,
         });
-        expect(describeReleases(none)).toEqual([]);
-        expect(releaseProblems(none)).toEqual([]);
-        expect(releaseDrift(none, undefined, "dev")).toEqual([]);
+        expect(judge(none)).toMatchObject({ said: [], problems: [] });
+        expect(drift(none)).toEqual([]);
     });
 
     it("names servers by release, and who runs what runs once", () => {
-        expect(describeReleases(all)).toEqual([
-            `content: ${a} on web-0 web-1`,
-            "jobs that run once: on web-0",
-        ]);
-        expect(releaseProblems(all)).toEqual([]);
+        expect(judge(all)).toMatchObject({
+            said: [`content: ${a} on web-0 web-1`, "jobs that run once: on web-0"],
+            problems: [],
+        });
         expect(all.kept).toEqual([b, a]);
     });
 
@@ -45,20 +46,20 @@ describe("what the load balancer says of releases", () => {
             "server web-2 10.0.0.4 none",
             "server web-3 10.0.0.5 - Host key verification failed.",
         );
-        expect(describeReleases(mixed)).toEqual([`content: ${a} on web-1, ${b} on web-0, none on web-2`]);
-        expect(releaseProblems(mixed)).toEqual([
-            `2 servers should serve ${a}: web-0 serves ${b}, web-2 serves nothing that was pushed`,
-            "what these serve is not known: web-3 (Host key verification failed.)",
-            `the push of ${b} did not end`,
-        ]);
-        expect(releaseDrift(mixed, undefined, "dev")).toMatchObject([{ kind: "release", type: "Content" }]);
+        expect(judge(mixed)).toMatchObject({
+            said: [`content: ${a} on web-1, ${b} on web-0, none on web-2`],
+            problems: [
+                `2 servers should serve ${a}: web-0 serves ${b}, web-2 serves nothing that was pushed`,
+                "what these serve is not known: web-3 (Host key verification failed.)",
+                `the push of ${b} did not end`,
+            ],
+        });
+        expect(drift(mixed)).toMatchObject([{ kind: "release", type: "Content" }]);
     });
 
     it("is drift where the state says another one", () => {
-        expect(releaseDrift(all, a, "dev")).toEqual([]);
-        expect(releaseDrift(all, b, "dev")[0]?.message).toContain(
-            `the state says ${b}, and the servers should serve ${a}`,
-        );
+        expect(drift(all, a)).toEqual([]);
+        expect(drift(all, b)[0]?.message).toContain(`the state says ${b}, and the servers should serve ${a}`);
     });
 
     it("is an error for any other answer", () => {

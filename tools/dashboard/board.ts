@@ -1,92 +1,71 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { Story } from "../history/story";
-import { sayCheck } from "../live/events";
-import { headline } from "../live/headline";
-import { describeHeartbeat } from "../live/heartbeat";
-import type { PoolReading, ServerReading, TimedReading } from "../live/reading";
+import { busyShare, headline } from "../live/headline";
+import { type PoolReading, ratePerSecond, type ServerReading, type TimedReading } from "../live/reading";
 import { type Point, Points } from "./points";
-import { pointOf } from "./sample";
-import type { HaproxyView, ServerView, View } from "./view";
-
-/** What is known of a stack besides what HAProxy says. */
-export interface About {
-    stack: string;
-    url: string;
-    monthlyCost: number;
-    /** Servers that the last `up` which ended well made. */
-    servers: number;
-    autoscale: AutoscaleSettings | undefined;
-}
+import type { About, View } from "./view";
 
 /** All that the dashboard knows of a stack: it is told what is seen, and says what is to be shown. */
 export class Board {
-    private readonly points = new Points();
+    readonly points = new Points();
     /** What has happened; of looks at HAProxy it gets the failed ones alone, {@link look} the others. */
     readonly story = new Story();
 
-    constructor(private about: About) {}
+    constructor(public about: About) {}
 
     /** @returns What the charts get of it. */
-    look(look: TimedReading, about: About = this.about): Point {
-        this.about = about;
-        const point = pointOf(look, this.story.looks.at(-1), this.wanted(), about.autoscale);
+    look(look: TimedReading): Point {
+        const { made, autoscale } = this.about;
+        const point = pointOf(look, this.story.looks.at(-1), this.story.wanted(made), autoscale);
         this.points.add(point);
         this.story.look(look);
         return point;
     }
 
-    /** What HAProxy said last; `undefined`: it has not answered yet. */
-    newest(): PoolReading | undefined {
-        return this.story.looks.at(-1)?.reading;
-    }
-
-    allPoints(): Point[] {
-        return this.points.all();
-    }
-
     view(): View {
-        const { stack, url, monthlyCost, autoscale } = this.about;
-        const { looks, events, nowMs, historyProblem } = this.story;
-        const wanted = this.wanted();
-        const newest = looks.at(-1);
-        const heard = describeHeartbeat(newest?.reading.heartbeat);
+        const { stack, made, autoscale } = this.about;
+        const situation = this.story.situation(stack, made, autoscale);
         return {
+            ...this.about,
             // The page sets its clock by it: also where the newest look is older, or fails.
-            ...{ nowMs: Date.now(), stack, url, monthlyCost, wanted },
-            autoscale: autoscale && {
-                ...{ min: autoscale.min, max: autoscale.max },
-                ...{ target: autoscale.target, slots: autoscale.slots },
-            },
-            headline: headline({ stack, nowMs, wanted, autoscale, looks, events }),
-            historyProblem,
-            autoscaler: heard && { text: heard.text, isAlarming: heard.isAlarming },
-            haproxy: newest && haproxyView(newest),
-            servers: newest ? serverViews(newest.reading.servers, newest.atMs) : [],
+            nowMs: Date.now(),
+            wanted: situation.wanted,
+            headline: headline(situation),
+            historyProblem: this.story.historyProblem,
+            newest: situation.looks.at(-1),
         };
     }
-
-    private wanted(): number {
-        return this.story.wanted(this.about.servers);
-    }
 }
 
-function haproxyView({ atMs, reading }: { atMs: number; reading: PoolReading }): HaproxyView {
-    const { generation, uptimeSeconds, idlePercent, connections, maxConnections, streams } = reading;
-    const appliedAtMs = atMs - 1000 * uptimeSeconds;
-    return { atMs, generation, appliedAtMs, idlePercent, connections, maxConnections, streams };
+/** What the charts show of a look. @param before The look before, for what HAProxy only counts. */
+export function pointOf(
+    look: TimedReading,
+    before: TimedReading | undefined,
+    wanted: number,
+    autoscale: AutoscaleSettings | undefined,
+): Point {
+    const { atMs, reading } = look;
+    const { servers, running, queued } = reading;
+    const rate = (counter: (reading: PoolReading) => number) => rounded(ratePerSecond(look, before, counter));
+    return {
+        ...{ atMs, wanted, running, queued },
+        up: servers.filter(({ isUp }) => isUp).length,
+        busy: rounded(busyShare(reading, autoscale)),
+        responseMs: rounded(responseMsOf(servers)),
+        requests: rate(({ requests }) => requests),
+        failures: rate(({ failures }) => failures),
+        errors: rate(({ errors }) => errors),
+        retries: rate(({ retries }) => retries),
+    };
 }
 
-/** The sick first, as in `make top`. */
-function serverViews(servers: readonly ServerReading[], nowMs: number): ServerView[] {
-    return servers
-        .toSorted((a, b) => Number(a.isUp) - Number(b.isUp))
-        .map((server) => {
-            const { name, address, status, isUp, running, requestsPerSecond, failures } = server;
-            return {
-                ...{ name, address, status, isUp, running, requestsPerSecond, failures },
-                why: isUp ? "" : sayCheck(server),
-                sinceMs: nowMs - 1000 * server.statusSeconds,
-                responseMs: requestsPerSecond > 0 ? server.responseMs : undefined,
-            };
-        });
+/** Of those that have requests just now: HAProxy's mean of an idle one is of long ago. */
+function responseMsOf(servers: readonly ServerReading[]): number | undefined {
+    const all = servers.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
+    if (all === 0) return undefined;
+    return servers.reduce((sum, server) => sum + (server.responseMs * server.requestsPerSecond) / all, 0);
 }
+
+/** To three digits after the point: it is sent to browsers, a thousand at a time. */
+const rounded = (value: number | undefined): number | undefined =>
+    value === undefined ? undefined : Math.round(value * 1000) / 1000;

@@ -4,12 +4,13 @@ import { plain } from "../cli/words";
 import { eventLine } from "../history/events";
 import { FollowedHistory } from "../history/follow";
 import type { PoolEvent } from "../live/events";
-import { follow, type FollowedLook } from "../live/follow";
+import { follow } from "../live/follow";
 import { readOutputs, type StackOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
-import { type About, Board } from "./board";
+import { Board } from "./board";
 import { pageFiles } from "./page";
-import { message, PageServer } from "./server";
+import { PageServer } from "./server";
+import type { About, Messages } from "./view";
 
 export interface DashboardOptions {
     /** 0: any that is free. */
@@ -33,67 +34,55 @@ export async function dashboard(stack: string, { port, quiet = false }: Dashboar
     const stop = stopOn("SIGINT", "SIGTERM", "SIGHUP");
     console.log(`${stack}: ${await server.listen(port)}   (Ctrl-C ends it)`);
     const history = new FollowedHistory(stack);
-    const teller = new Teller(board, server, quiet);
+    const print = quiet ? () => undefined : eventPrinter();
+    let told: readonly PoolEvent[] | undefined;
+    const tell = () => {
+        const { events } = board.story;
+        if (events !== told) {
+            server.tell(message("events", events));
+            print(events);
+            told = events;
+        }
+        server.tell(message("view", board.view()));
+    };
     try {
-        const told = history.follow((entries) => {
+        const ended = history.follow((entries) => {
             board.story.history(entries);
-            teller.tell();
+            tell();
         }, stop.signal);
         let known = outputs;
-        for await (const followed of follow(stack, outputs, everySeconds, stop.signal)) {
-            const about = followed.outputs === known ? undefined : aboutOf(stack, followed.outputs);
-            known = followed.outputs;
-            const before = board.newest();
-            take(board, followed, server, about);
-            if ("reading" in followed.look) history.saw(followed.look.reading, before);
-            teller.tell();
+        for await (const { outputs: newest, look } of follow(stack, outputs, everySeconds, stop.signal)) {
+            if (newest !== known) board.about = aboutOf(stack, newest);
+            known = newest;
+            if ("problem" in look) board.story.blind(look);
+            else {
+                server.tell(message("point", board.look(look)));
+                history.saw(look.reading);
+            }
+            tell();
         }
-        await told;
+        await ended;
     } finally {
         await server.close();
     }
 }
 
-function take(board: Board, { look }: FollowedLook, server: PageServer, about: About | undefined): void {
-    if ("problem" in look) board.story.blind(look);
-    else server.tell(message("point", JSON.stringify(board.look(look, about))));
-}
-
-/** Tells pages, and the terminal, what is new. */
-class Teller {
-    private told: readonly PoolEvent[] | undefined;
-    private readonly printed = new Map<string, string>();
-
-    constructor(
-        private readonly board: Board,
-        private readonly server: PageServer,
-        private readonly isQuiet: boolean,
-    ) {}
-
-    tell(): void {
-        const events = this.board.story.events;
-        if (events !== this.told) {
-            this.server.tell(message("events", json(events)));
-            if (!this.isQuiet) this.print(events);
-            this.told = events;
-        }
-        this.server.tell(message("view", json(this.board.view())));
-    }
-
-    /** A line for each that is new, and for each that is over; of what was before, the newest few. */
-    private print(events: readonly PoolEvent[]): void {
-        const { red } = coloursFor(process.stdout);
-        const isFirst = this.printed.size === 0;
+/** Prints a line for each event that is new, and for each that is over; of what was before, the newest few. */
+function eventPrinter(): (events: readonly PoolEvent[]) => void {
+    const printed = new Map<string, string>();
+    const { red } = coloursFor(process.stdout);
+    return (events) => {
+        const isFirst = printed.size === 0;
         const fresh = events
             .map((event) => ({ event, line: plain(mask(eventLine(event))) }))
-            .filter(({ event, line }) => this.printed.get(keyOf(event)) !== line);
-        for (const { event, line } of fresh) this.printed.set(keyOf(event), line);
+            .filter(({ event, line }) => printed.get(keyOf(event)) !== line);
+        for (const { event, line } of fresh) printed.set(keyOf(event), line);
         for (const { event, line } of (isFirst ? fresh.slice(0, shownAtFirst) : fresh).reverse()) {
             const isBad = event.hasFailed ?? (event.kind === "down" && event.endMs === undefined);
             const at = event.endMs ?? event.atMs;
             console.log(`${isFirst ? clockAt(at) : clock()}  ${isBad ? red(line) : line}`);
         }
-    }
+    };
 }
 
 /** How many of the events of before are printed. */
@@ -104,16 +93,16 @@ const keyOf = ({ id, endMs }: PoolEvent): string => `${id} ${endMs === undefined
 
 const clockAt = (atMs: number): string => new Date(atMs).toTimeString().slice(0, 8);
 
-const json = (value: object): string => JSON.stringify(maskAll(value));
-
 function greeting(board: Board): string {
-    return (
-        message("points", JSON.stringify(board.allPoints())) +
-        message("events", json(board.story.events)) +
-        message("view", json(board.view()))
-    );
+    const { points, story } = board;
+    return message("points", points.all()) + message("events", story.events) + message("view", board.view());
+}
+
+/** A message of the stream, without secrets. A JSON text has no line break in it. */
+function message<Name extends keyof Messages>(name: Name, data: Messages[Name]): string {
+    return `event: ${name}\ndata: ${JSON.stringify(maskAll(data))}\n\n`;
 }
 
 function aboutOf(stack: string, { url, monthlyCost, servers }: StackOutputs): About {
-    return { stack, url, monthlyCost, servers: servers.length, autoscale: autoscaleOf(stack) };
+    return { stack, url, monthlyCost, made: servers.length, autoscale: autoscaleOf(stack) };
 }

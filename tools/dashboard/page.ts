@@ -5,11 +5,6 @@ import type { PageFile } from "./server";
 
 const folder = path.join(__dirname, "page");
 
-const types: Readonly<Record<string, string>> = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-};
-
 /** The page, by path: its text, and one script and one style sheet with the chart library in them. Nothing else is loaded. */
 export async function pageFiles(): Promise<Map<string, PageFile>> {
     const { outputFiles } = await build({
@@ -22,9 +17,9 @@ export async function pageFiles(): Promise<Map<string, PageFile>> {
     const page = readFileSync(path.join(folder, "index.html"), "utf8");
     return new Map([
         ["/", { type: "text/html; charset=utf-8", text: page }],
-        ...outputFiles.map(({ path: file, text }): [string, PageFile] => [
-            `/${path.basename(file)}`,
-            { type: types[path.extname(file)] ?? "text/plain", text },
-        ]),
+        ...outputFiles.map(({ path: file, text }): [string, PageFile] => {
+            const type = `text/${file.endsWith(".css") ? "css" : "javascript"}; charset=utf-8`;
+            return [`/${path.basename(file)}`, { type, text }];
+        }),
     ]);
 }

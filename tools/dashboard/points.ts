@@ -6,9 +6,8 @@
 /** The pool at a time, or its mean over some seconds. Rates are per second; what is absent is not known. */
 export interface Point {
     atMs: number;
-    /** Servers: that are wanted, that haproxy.cfg has, that are UP. */
+    /** Servers: that are wanted, that are UP. */
     wanted: number;
-    servers?: number;
     up?: number;
     /** Share of the slots of the servers that are UP which are busy; only where `autoscale` says how many slots there are. */
     busy?: number;
@@ -28,64 +27,45 @@ const wholeSeconds = 15 * 60;
 const meanSeconds = 10;
 export const keptSeconds = 6 * 3600;
 
-/** With a point each second never more than this, about 3,000; there is one in two. */
-export const mostPoints = wholeSeconds + Math.ceil((keptSeconds - wholeSeconds) / meanSeconds) + 2;
-
 const fields = [
-    ...["wanted", "servers", "up", "busy", "running", "queued"],
+    ...["wanted", "up", "busy", "running", "queued"],
     ...["requests", "failures", "errors", "retries", "responseMs"],
 ] as readonly Exclude<keyof Point, "atMs">[];
 
-/** Points, oldest first, in bounded memory. */
+/** Points, oldest first, in bounded memory: about 3,000 with one a second, and there is one in two. */
 export class Points {
-    private means: Point[];
-    private whole: Point[] = [];
-    /** Those that become the next mean. */
-    private leaving: Point[] = [];
+    private readonly means: Point[] = [];
+    private readonly whole: Point[] = [];
 
     /** @param kept What another one has {@link all kept}. @default nothing */
     constructor(kept: readonly Point[] = []) {
-        this.means = [];
         for (const point of kept) this.add(point);
     }
 
     /** @param point Newer than all others. */
     add(point: Point): void {
         this.whole.push(point);
-        const bound = point.atMs - wholeSeconds * 1000;
-        for (let [oldest] = this.whole; oldest && oldest.atMs < bound; [oldest] = this.whole) {
-            this.leave(oldest);
-            this.whole.shift();
-        }
-        const since = point.atMs - keptSeconds * 1000;
-        const first = this.means.findIndex(({ atMs }) => atMs >= since);
-        if (first > 0) this.means.splice(0, first);
-        // After a gap that is longer than all that is kept.
-        else if (first < 0) this.means = [];
+        const bound = period(point.atMs - 1000 * wholeSeconds, meanSeconds);
+        const leave = this.whole.findIndex(({ atMs }) => period(atMs, meanSeconds) >= bound);
+        this.means.push(...thinned(this.whole.splice(0, leave), meanSeconds));
+        const since = point.atMs - 1000 * keptSeconds;
+        for (let [oldest] = this.means; oldest && oldest.atMs < since; [oldest] = this.means)
+            this.means.shift();
     }
 
     all(): Point[] {
-        return [...this.means, ...(this.leaving.length > 0 ? [mean(this.leaving)] : []), ...this.whole];
-    }
-
-    private leave(point: Point): void {
-        const [first] = this.leaving;
-        if (first && period(first) !== period(point)) {
-            this.means.push(mean(this.leaving));
-            this.leaving = [];
-        }
-        this.leaving.push(point);
+        return [...this.means, ...this.whole];
     }
 }
 
-const period = ({ atMs }: Point, seconds = meanSeconds): number => Math.floor(atMs / 1000 / seconds);
+const period = (atMs: number, seconds: number): number => Math.floor(atMs / 1000 / seconds);
 
 /** Fewer points: the mean of each so many seconds. */
 export function thinned(points: readonly Point[], seconds: number): Point[] {
     const groups: Point[][] = [];
     for (const point of points) {
         const last = groups.at(-1);
-        if (last?.[0] && period(last[0], seconds) === period(point, seconds)) last.push(point);
+        if (last?.[0] && period(last[0].atMs, seconds) === period(point.atMs, seconds)) last.push(point);
         else groups.push([point]);
     }
     return groups.map(mean);

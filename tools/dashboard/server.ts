@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { streamPath } from "./paths";
+import { streamPath } from "./view";
 
 /** A file of the page. */
 export interface PageFile {
@@ -37,21 +37,19 @@ const mostWaitingBytes = 4_000_000;
 
 /** Serves a page, and tells those that show it what is new. Read only, on loopback alone. */
 export class PageServer {
-    private readonly server: Server;
+    private readonly server = createServer((request, response) => {
+        this.answer(request, response);
+    });
     private readonly listeners = new Set<ServerResponse>();
 
     /**
      * @param files By path; `/` is the page.
-     * @param greeting What a page is told when it begins to listen, in the form of {@link message}.
+     * @param greeting What a page is told when it begins to listen, as {@link tell} is.
      */
     constructor(
         private readonly files: ReadonlyMap<string, PageFile>,
         private readonly greeting: () => string,
-    ) {
-        this.server = createServer((request, response) => {
-            this.answer(request, response);
-        });
-    }
+    ) {}
 
     /** @param port 0: any that is free. @returns Where the page is. @throws Error where the port is taken. */
     async listen(port: number): Promise<string> {
@@ -71,7 +69,10 @@ export class PageServer {
         return `http://${host}:${(this.server.address() as AddressInfo).port}/`;
     }
 
-    /** @param text One or more of {@link message}. */
+    /**
+     * @param text One or more messages of an event stream.
+     *   https://html.spec.whatwg.org/multipage/server-sent-events.html
+     */
     tell(text: string): void {
         for (const listener of this.listeners)
             if (listener.writableLength > mostWaitingBytes) listener.destroy();
@@ -92,12 +93,12 @@ export class PageServer {
         const refusal = refusalOf(request, file !== undefined || path === streamPath);
         if (refusal) {
             if (refusal.code === 405) response.setHeader("Allow", "GET");
-            end(response, refusal.code, { type: "text/plain; charset=utf-8", text: `${refusal.why}\n` });
-        } else if (file) end(response, 200, file);
+            response.writeHead(refusal.code, { "Content-Type": "text/plain; charset=utf-8" });
+            response.end(`${refusal.why}\n`);
+        } else if (file) response.writeHead(200, { "Content-Type": file.type }).end(file.text);
         else this.greet(response);
     }
 
-    /** https://html.spec.whatwg.org/multipage/server-sent-events.html */
     private greet(response: ServerResponse): void {
         const [oldest] = this.listeners;
         if (oldest && this.listeners.size >= mostListeners) oldest.destroy();
@@ -118,11 +119,3 @@ function refusalOf(request: IncomingMessage, isThere: boolean): { code: number; 
     if (request.method !== "GET") return { code: 405, why: "this is read only" };
     return isThere ? undefined : { code: 404, why: "there is nothing here; the page is at /" };
 }
-
-function end(response: ServerResponse, code: number, { type, text }: PageFile): void {
-    response.writeHead(code, { "Content-Type": type });
-    response.end(text);
-}
-
-/** A message of the stream. A JSON text has no line break in it. */
-export const message = (event: string, json: string): string => `event: ${event}\ndata: ${json}\n\n`;

@@ -26,7 +26,7 @@ import {
 import { describeLock, readStack, readUnseenLocks, type Stack } from "../pulumi/stack";
 import { type Answers, type Known, loadBalancersToAsk } from "../live/in-service";
 import { askHaproxy, parseServersState } from "../live/haproxy";
-import { compareHaproxy } from "../live/haproxy-check";
+import { findHaproxy } from "../live/haproxy-check";
 import { type Inventory, kinds, knownTo, readDroplets, readInventory, strangeAccount } from "../live/account";
 import { clearable, clearLeftovers, type Which } from "./leftovers";
 import { readLive } from "../live/pool";
@@ -35,7 +35,7 @@ import {
     dropletsInTheMaking,
     loadBalancersOf,
     parseState,
-    pendingOf,
+    stagedHaproxy,
 } from "../pulumi/state";
 import { type Orphan, findOrphans } from "../live/orphans";
 import { readOutputs, readPulumi, refreshState } from "../pulumi/run";
@@ -113,7 +113,7 @@ function hasRemains({ locks, processes, pending }: Examination): boolean {
 async function examine(
     stack: Stack,
     options: DoctorOptions,
-    again?: { refresh: boolean; neverServed: ReadonlySet<string> },
+    again?: { refresh: boolean; neverServed: Known["neverServed"] },
 ): Promise<Examination & Pick<Known, "neverServed">> {
     const { name, prefix, vpcId } = stack;
     const droplets = readDroplets();
@@ -128,7 +128,8 @@ async function examine(
             `${stranger}: DIGITALOCEAN_TOKEN is likely another account's, and nothing was touched\n` +
                 `if it is the right one, and they are gone: \`pulumi refresh --stack ${name}\`, then this again`,
         );
-    const pending = pendingOf(deployment);
+    const state = parseState(exported);
+    const { pending } = state;
     // Without either, no run of this stack was killed, and whatever was left belongs to another.
     const processes = locks.length + pending.length > 0 ? await leftOver(await listProcesses()) : [];
     const known: Known = {
@@ -139,18 +140,14 @@ async function examine(
     };
     const answers = await askLoadBalancers(name, prefix, inventory, known);
     const noRunLives = options.killed || (!options.yes && isInteractive());
-    const orphans = findOrphans({
-        ...known,
-        prefix,
-        inventory,
-        vpcId,
-        answers,
-        noRunLives,
-        giveUp: options.serving,
-    });
-    const state = parseState(exported);
+    const facts = { ...known, prefix, inventory, vpcId, answers };
+    const orphans = findOrphans({ ...facts, noRunLives, giveUp: options.serving });
     const live = await readLive(stack, state, droplets);
-    const haproxy = compareHaproxy(name, state, live);
+    const staged = stagedHaproxy(state.resources);
+    const haproxy =
+        staged && live.haproxy && !(live.haproxy instanceof Error)
+            ? findHaproxy(staged, live.haproxy, name)
+            : undefined;
     return { locks, processes, pending, orphans, live, haproxy, neverServed: known.neverServed };
 }
 
@@ -162,17 +159,17 @@ async function askLoadBalancers(
 ): Promise<Answers> {
     const hosts = loadBalancersToAsk(prefix, inventory, known);
     if (hosts.length === 0) return new Map();
-    const outputs = await readOutputs(stack).catch((error: unknown) => error as Error);
-    const ask = async (host: string | undefined): Promise<ReadonlySet<string> | Error> => {
-        if (outputs instanceof Error) return outputs;
-        if (host === undefined) return new Error("it has no public address");
-        return onLoadBalancer({ ...outputs, loadBalancerIp: host }, askHaproxy)
-            .then((text) => new Set(parseServersState(text)))
-            .catch((error: unknown) => error as Error);
+    const outputs = readOutputs(stack);
+    const ask = async (host: string | undefined): Promise<ReadonlySet<string>> => {
+        const own = await outputs;
+        if (host === undefined) throw new Error("it has no public address");
+        const printed = await onLoadBalancer({ ...own, loadBalancerIp: host }, askHaproxy);
+        return new Set(parseServersState(printed));
     };
-    return new Map(
-        await Promise.all(hosts.map(async ({ id, address }) => [id, await ask(address)] as const)),
-    );
+    const answers = hosts.map(async ({ id, address }) => {
+        return [id, await ask(address).catch((error: unknown) => error as Error)] as const;
+    });
+    return new Map(await Promise.all(answers));
 }
 
 async function agreed(rows: readonly ExaminationRow[], { yes, killed }: DoctorOptions): Promise<boolean> {

@@ -47,24 +47,16 @@ export async function clearLeftovers(
     const [lock] = await readUnseenLocks(stack);
     if (lock) throw new Error(describeLock(lock, stack.name));
     const state = await readState(stack.name);
-    const live = await readLive(
-        stack,
-        state,
-        readTaggedDroplets(
-            stack.prefix,
-            named.some((one) => one.isAdminHost),
-        ),
-    );
+    const hasAdminHost = named.some(({ isAdminHost }) => isAdminHost);
+    const live = await readLive(stack, state, readTaggedDroplets(stack.prefix, hasAdminHost));
     const due = clearable(live, "all").filter(({ id }) => named.some((droplet) => droplet.id === id));
     const { route, pending } = kinds.droplet;
-    await Promise.all(
-        due.map(async ({ name, id, status }) => {
-            if (status !== "gone") await deleteFromApi(`${route}/${id}`, pending);
-            say(
-                `deleted droplet ${name} (${id}), which ${status === "gone" ? "was gone already" : "served nobody"}`,
-            );
-        }),
-    );
+    const remove = async ({ name, id, status }: LiveDroplet) => {
+        if (status !== "gone") await deleteFromApi(`${route}/${id}`, pending);
+        const why = status === "gone" ? "was gone already" : "served nobody";
+        say(`deleted droplet ${name} (${id}), which ${why}`);
+    };
+    await Promise.all(due.map(remove));
     if (due.length > 0) await forget(stack.name, due);
 }
 

@@ -2,18 +2,15 @@ import { stringify } from "yaml";
 import { unifiedDiff } from "../cli/diff";
 import { isAdminHost, isLoadBalancer, names, slotOf, types } from "../../lib/identity";
 import { canonical, type PreviewStep } from "../pulumi/preview";
-import { certificateProblems, type LiveCertificate, fixCertificate } from "../live/certificate";
-import { findHaproxy } from "../live/haproxy-check";
+import type { Condition } from "../live/condition";
+import { findHaproxy, type RunningHaproxy } from "../live/haproxy-check";
 import type { Live, LiveDroplet } from "../live/pool";
-import type { LiveHaproxy } from "../live/haproxy";
 import { leftOf, sayLeft } from "../live/left";
-import { fixReleases, type LiveReleases, releaseProblems } from "../live/releases";
 import type { Orphan } from "../live/orphans";
 import { some } from "../cli/words";
 import type { Leftover, StagedHaproxy } from "../pulumi/state";
-import { describeUpdates, takeUpdates, type Updates } from "../live/updates";
 
-export type DriftKind =
+type DriftKind =
     | "gone"
     | "changed"
     | "off"
@@ -65,13 +62,18 @@ export function engineDrift(steps: readonly PreviewStep[], stack: string): Drift
     });
 }
 
-/** A certificate that will run out, or is not what it should be. */
-export function certificateDrift(certificate: LiveCertificate | undefined, stack: string): Drift[] {
-    if (certificate === undefined) return [];
-    const problems = certificateProblems(certificate);
-    if (problems.length === 0) return [];
-    const thing = { kind: "certificate", type: "Https", name: names.https } as const;
-    return [{ ...thing, message: problems.join("; it "), fix: fixCertificate(certificate, stack) }];
+/** Whose condition it is. That packages are behind is one: nobody logs in, and nothing else would tell. */
+const things = {
+    certificate: { type: "Https", name: names.https },
+    release: { type: "Content", name: names.content },
+    updates: { type: "Droplet", name: names.loadBalancer },
+};
+
+export function conditionDrift(kind: keyof typeof things, condition: Condition | undefined): Drift[] {
+    if (!condition?.problems.length) return [];
+    const { subject, problems, fix } = condition;
+    const message = subject ? problems.join("; it ") : `is not as it should be: ${problems.join("; ")}`;
+    return [{ kind, ...things[kind], message, fix }];
 }
 
 /** Droplets that are there but do not run: the provider takes them for unchanged. */
@@ -100,11 +102,7 @@ export function orphanDrift(orphans: readonly Orphan[], stack: string): Drift[] 
 }
 
 /** How the load balancer's haproxy.cfg differs from the one that the state has. */
-export function haproxyDrift(
-    staged: StagedHaproxy,
-    live: Pick<LiveHaproxy, "text" | "generation">,
-    stack: string,
-): Drift[] {
+export function haproxyDrift(staged: StagedHaproxy, live: RunningHaproxy, stack: string): Drift[] {
     const found = findHaproxy(staged, live, stack);
     if (found === undefined) return [];
     const { verdict, message, fix } = found;
@@ -127,36 +125,6 @@ export function unfinishedDrift(live: Live, leftovers: readonly Leftover[], stac
         `\`pulumi up --stack ${stack}\` goes on from there` +
         (clears ? `; \`make doctor STACK=${stack}\` first deletes what serves nobody` : "");
     return [{ kind: "unfinished", type: "Run", name: "of the stack", message, fix }];
-}
-
-/** HAProxy is held, and nobody logs in: if not this, nothing tells that it is behind. */
-export function updatesDrift(updates: Updates, stack: string): Drift[] {
-    const message = describeUpdates(updates);
-    if (message === undefined) return [];
-    const fix = takeUpdates(updates, stack);
-    return [{ kind: "updates", type: "Droplet", name: names.loadBalancer, message, fix }];
-}
-
-/** Servers that serve another release than they should. @param applied What `content` of the config made; `undefined`: it is not set. */
-export function releaseDrift(releases: LiveReleases, applied: string | undefined, stack: string): Drift[] {
-    const { current } = releases;
-    const isOther = applied !== undefined && applied !== current;
-    const problems = [
-        ...(isOther
-            ? [`the state says ${applied}, and the servers should serve ${current ?? "nothing"}`]
-            : []),
-        ...releaseProblems(releases),
-    ];
-    if (problems.length === 0) return [];
-    return [
-        {
-            kind: "release",
-            type: "Content",
-            name: names.content,
-            message: `is not as it should be: ${problems.join("; ")}`,
-            fix: fixReleases(stack),
-        },
-    ];
 }
 
 /** Whether the load balancer itself is known to be away: that its haproxy.cfg can't be read is no news then. */

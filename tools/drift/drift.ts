@@ -1,7 +1,7 @@
 import { apiAddress, useAccountOf } from "../live/api";
 import { describeLock, readUnseenLocks, readStack, type Stack } from "../pulumi/stack";
 import {
-    certificateDrift,
+    conditionDrift,
     type Drift,
     type DriftReport,
     engineDrift,
@@ -10,9 +10,7 @@ import {
     loadBalancerIsAway,
     offDrift,
     orphanDrift,
-    releaseDrift,
     unfinishedDrift,
-    updatesDrift,
 } from "./differences";
 import { driftJson, driftMarkdown, driftText } from "./report";
 import { knownTo, readDroplets, readInventory } from "../live/account";
@@ -25,9 +23,9 @@ import { readOutputs, readPulumi } from "../pulumi/run";
 import { parseState, type StackState, stagedHaproxy } from "../pulumi/state";
 import { strangersIn } from "../plan/strangers";
 import { coloursFor } from "../cli/terminal";
-import { readCertificate } from "../live/certificate";
-import { readReleases } from "../live/releases";
-import { readPackageUpdates } from "../live/updates";
+import { certificateCondition } from "../live/certificate";
+import { contentCondition } from "../live/releases";
+import { updatesCondition } from "../live/updates";
 import { types } from "../../lib/identity";
 
 /**
@@ -54,9 +52,10 @@ export async function drift(name: string, options: ReportOptions): Promise<numbe
 
 /** Each part on its own: one that can't be looked at does not hide what the others find. */
 async function examine(stack: Stack): Promise<DriftReport> {
-    const exported = await readPulumi("stack", "export", "--stack", stack.name);
+    const { name } = stack;
+    const exported = await readPulumi("stack", "export", "--stack", name);
     // A refresh acts on them as an `up` does.
-    const strangers = strangersIn(exported, stack.name, apiAddress());
+    const strangers = strangersIn(exported, name, apiAddress());
     if (strangers.length > 0) throw new Error(strangers.join("\n"));
     const state = parseState(exported);
     const unchecked: string[] = [];
@@ -70,50 +69,41 @@ async function examine(stack: Stack): Promise<DriftReport> {
     };
     const droplets = readDroplets();
     const live = readLive(stack, state, droplets);
-    const differences = (
-        await Promise.all([
-            part("what Pulumi made", () => engine(stack.name)),
-            part("the account's droplets", async () => {
-                const seen = await live;
-                return [
-                    ...offDrift(seen.droplets, stack.name),
-                    ...unfinishedDrift(seen, state.leftovers, stack.name),
-                ];
-            }),
-            part("what the state does not know", () => orphans(stack, state, droplets)),
-        ])
-    ).flat();
-    // Last: where the load balancer is away, nobody needs to hear that it does not answer.
-    if (!loadBalancerIsAway(differences)) {
-        differences.push(...(await part("haproxy.cfg", async () => haproxy(stack.name, state, await live))));
-        // Where nothing was ever staged, there may be no load balancer to ask.
-        if (stagedHaproxy(state.resources)) {
-            const outputs = readOutputs(stack.name);
-            const certificate = async () =>
-                certificateDrift(await readCertificate(await outputs), stack.name);
-            const applied = state.resources.find(({ type }) => type === types.content)?.inputs?.release;
-            const releases = async () =>
-                releaseDrift(
-                    await readReleases(await outputs),
-                    typeof applied === "string" ? applied : undefined,
-                    stack.name,
-                );
-            const updates = async () => updatesDrift(await readPackageUpdates(await outputs), stack.name);
-            differences.push(
-                ...(await part("the certificate", certificate)),
-                ...(await part("the content", releases)),
-                ...(await part("updates of the load balancer", updates)),
-            );
-        }
-    }
-    return { stack: stack.name, differences, unchecked };
-}
-
-/** https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/ */
-async function engine(stack: string): Promise<Drift[]> {
-    const { errors, steps } = await readPreviewDocument(["--preview-only", "--stack", stack], "refresh");
-    if (errors.length > 0) throw new Error(errors.join("\n"));
-    return engineDrift(steps, stack);
+    const found = await Promise.all([
+        // https://www.pulumi.com/docs/iac/cli/commands/pulumi_refresh/
+        part("what Pulumi made", async () => {
+            const options = ["--preview-only", "--stack", name];
+            const { errors, steps } = await readPreviewDocument(options, "refresh");
+            if (errors.length > 0) throw new Error(errors.join("\n"));
+            return engineDrift(steps, name);
+        }),
+        part("the account's droplets", async () => {
+            const seen = await live;
+            return [...offDrift(seen.droplets, name), ...unfinishedDrift(seen, state.leftovers, name)];
+        }),
+        part("what the state does not know", () => orphans(stack, state, droplets)),
+    ]);
+    const differences = found.flat();
+    const report = { stack: name, differences, unchecked };
+    // Where the load balancer is away, nobody needs to hear that it does not answer.
+    if (loadBalancerIsAway(differences)) return report;
+    differences.push(...(await part("haproxy.cfg", async () => haproxy(name, state, await live))));
+    // Where nothing was ever staged, there may be no load balancer to ask.
+    if (!stagedHaproxy(state.resources)) return report;
+    const outputs = readOutputs(name);
+    const applied = state.resources.find(({ type }) => type === types.content)?.inputs?.release;
+    differences.push(
+        ...(await part("the certificate", async () =>
+            conditionDrift("certificate", await certificateCondition(await outputs, name)),
+        )),
+        ...(await part("the content", async () =>
+            conditionDrift("release", await contentCondition(await outputs, name, applied)),
+        )),
+        ...(await part("updates of the load balancer", async () =>
+            conditionDrift("updates", await updatesCondition(await outputs, name)),
+        )),
+    );
+    return report;
 }
 
 /** Nobody is asked what serves: that is the doctor's question. */
@@ -123,13 +113,8 @@ async function orphans(
     droplets: ReturnType<typeof readDroplets>,
 ): Promise<Drift[]> {
     const inventory = await readInventory(prefix, droplets);
-    const none = new Set<string>();
     const known = knownTo({ resources: [...state.resources, ...state.leftovers] });
-    const facts = { known, loadBalancerIds: none, neverServed: none, answers: new Map() };
-    return orphanDrift(
-        findOrphans({ prefix, inventory, vpcId, ...facts, giveUp: false, noRunLives: false }),
-        name,
-    );
+    return orphanDrift(findOrphans({ prefix, inventory, vpcId, known }), name);
 }
 
 function haproxy(stack: string, state: StackState, live: Live): Drift[] {

@@ -7,8 +7,6 @@ export interface HistoryEntry extends Actor {
     /** Tells it from the stack's other ones. */
     id: string;
     kind: "update" | "destroy";
-    /** As DigitalOcean calls it. */
-    reason: "CONFIGURATION_CHANGE" | "SCALE_UP" | "SCALE_DOWN";
     /** Servers that the last change before it that ended well asked for, and that this one does. */
     replicas: { from: number; to: number };
     /** Other settings that differ, in short: `size s-1vcpu-1gb → s-2vcpu-4gb`. */
@@ -47,10 +45,6 @@ export function scalingHistory(updates: readonly Update[]): HistoryEntry[] {
     return entries;
 }
 
-/** The last change of `replicas` that ended well, by whomever; `undefined`: there is none among these. */
-export const lastScaling = (entries: readonly HistoryEntry[]): HistoryEntry | undefined =>
-    entries.find(({ status, replicas: { from, to } }) => status === "success" && from !== to);
-
 function entryOf(update: Update, applied: { config: Config; replicas: number }): HistoryEntry {
     const { version, startTime, endTime, config } = update;
     const kind = update.kind === "destroy" ? "destroy" : "update";
@@ -62,7 +56,6 @@ function entryOf(update: Update, applied: { config: Config; replicas: number }):
         id: version > 0 ? String(version) : startTime,
         kind,
         ...actorOf(update, asked),
-        reason: from === to ? "CONFIGURATION_CHANGE" : from < to ? "SCALE_UP" : "SCALE_DOWN",
         replicas: { from, to },
         settings,
         status,
@@ -93,13 +86,11 @@ function changedSettings(before: Config, after: Config): string[] {
         if (settingOf(key) === "replicas") return [];
         if (old?.secret === now?.secret && old?.value === now?.value) return [];
         const isShown = !old?.secret && !now?.secret && !secretKey.test(key);
-        // A key that came with its default.
-        if (isShown && short(old?.value) === short(now?.value)) return [];
-        return [
-            isShown
-                ? `${settingOf(key)} ${short(old?.value)} → ${short(now?.value)}`
-                : `${settingOf(key)} changed`,
-        ];
+        const name = settingOf(key);
+        if (!isShown) return [`${name} changed`];
+        const [from, to] = [short(old?.value), short(now?.value)];
+        // The same: a key that came with its default.
+        return from === to ? [] : [`${name} ${from} → ${to}`];
     });
 }
 
@@ -114,17 +105,12 @@ function short(value: string | undefined): string {
     return text.length > maxValueLength ? `${text.slice(0, maxValueLength)}…` : text;
 }
 
-const verbs: Readonly<Record<string, string>> = {
-    create: "created",
-    update: "updated",
-    replace: "replaced",
-    delete: "deleted",
-};
+const operations = ["create", "update", "replace", "delete"];
 
 function describeFailure({ resourceChanges = {} }: Update): string {
-    const done = Object.entries(verbs).flatMap(([operation, verb]) => {
+    const done = operations.flatMap((operation) => {
         const number = resourceChanges[operation] ?? 0;
-        return number > 0 ? [`${count(number, "resource")} ${verb}`] : [];
+        return number > 0 ? [`${count(number, "resource")} ${operation}d`] : [];
     });
     return done.length > 0 ? `failed with ${done.join(", ")}` : "failed, nothing was changed";
 }

@@ -15,44 +15,40 @@ const lockSeconds = 1;
 /** Reads a stack's history again and again: at once when a run begins or ends, and often while HAProxy is being changed. */
 export class FollowedHistory {
     private isBusy = false;
-    private readAtMs = 0;
-    /** Where the locks are; it does not change. */
-    private place: Parameters<typeof locksOf>[0] | undefined;
+    private seen: PoolReading | undefined;
 
     constructor(private readonly stack: string) {}
 
-    /** While HAProxy is being changed, the history may have something new. @param before What was seen before that. */
-    saw(now: PoolReading, before: PoolReading | undefined): void {
+    /** While HAProxy is being changed, the history may have something new. */
+    saw(now: PoolReading): void {
+        const before = this.seen;
+        this.seen = now;
         if (before && (now.isApplying || before.isApplying || before.generation !== now.generation))
             this.isBusy = true;
     }
 
     /** @param tell Gets it each time, newest first, or why it can't be read just now. */
     async follow(tell: (entries: HistoryEntry[] | Error) => void, signal: AbortSignal): Promise<void> {
+        const { stack: name } = this;
+        /** Where the locks are; it does not change. */
+        let place: Parameters<typeof locksOf>[0] | undefined;
+        /** Of the runs that hold the stack, when they began; another text: one has begun, or ended. */
+        const readLocks = async () => {
+            place ??= { name, project: projectName(), backend: await readBackend() };
+            return (await locksOf(place)).map(({ timestamp }) => timestamp).join();
+        };
+        let readAtMs = 0;
         for (let known: string | undefined; !signal.aborted;) {
-            const locks = await this.locks().catch((error: unknown) => error as Error);
+            const locks = await readLocks().catch((error: unknown) => error as Error);
+            const seconds = this.isBusy ? busySeconds : calmSeconds;
             if (locks instanceof Error) tell(locks);
-            else if (locks !== known || this.isDue())
-                tell(await this.read().catch((error: unknown) => error as Error));
+            else if (locks !== known || Date.now() - readAtMs > 1000 * seconds) {
+                readAtMs = Date.now();
+                this.isBusy = false;
+                tell(await readHistoryAndRun(name, mostEntries).catch((error: unknown) => error as Error));
+            }
             known = String(locks);
             await rest(lockSeconds * 1000, signal);
         }
-    }
-
-    /** Of the runs that hold the stack, when they began; another text: one has begun, or ended. */
-    private async locks(): Promise<string> {
-        const { stack: name } = this;
-        this.place ??= { name, project: projectName(), backend: await readBackend() };
-        return (await locksOf(this.place)).map(({ timestamp }) => timestamp).join();
-    }
-
-    private isDue(): boolean {
-        return Date.now() - this.readAtMs > 1000 * (this.isBusy ? busySeconds : calmSeconds);
-    }
-
-    private read(): Promise<HistoryEntry[]> {
-        this.readAtMs = Date.now();
-        this.isBusy = false;
-        return readHistoryAndRun(this.stack, mostEntries);
     }
 }

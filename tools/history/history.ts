@@ -38,12 +38,13 @@ export function historyText(stack: string, entries: readonly HistoryEntry[], col
 
 function cellsOf(entry: HistoryEntry): string[] {
     const { who, replicas, status, startedAtMs, settings, errorReason } = entry;
+    const seconds = tookSeconds(entry);
     return [
         new Date(startedAtMs).toISOString().slice(0, 19).replace("T", " "),
         who,
         arrow(replicas.from, replicas.to),
         errorReason ?? status.replace("_", " "),
-        tookSeconds(entry) === undefined ? "-" : duration(tookSeconds(entry) ?? 0),
+        seconds === undefined ? "-" : duration(seconds),
         settings.join("\n") || "-",
         // The other columns say the rest of it.
         bareReason(entry.message) || (entry.kind === "destroy" ? "destroy" : "-"),
@@ -62,7 +63,7 @@ export function historyJson(stack: string, entries: readonly HistoryEntry[]): st
         history_event_id: entry.id,
         current_instance_count: entry.replicas.from,
         desired_instance_count: entry.replicas.to,
-        reason: entry.reason,
+        reason: directionOf(entry),
         status: entry.status,
         ...(entry.errorReason !== undefined && { error_reason: entry.errorReason }),
         created_at: timeOf(entry.startedAtMs),
@@ -75,6 +76,11 @@ export function historyJson(stack: string, entries: readonly HistoryEntry[]): st
         message: entry.message,
     }));
     return `${JSON.stringify({ version: 1, stack, history: events, meta: { total: events.length } }, undefined, 2)}\n`;
+}
+
+function directionOf({ replicas: { from, to } }: HistoryEntry): string {
+    if (from === to) return "CONFIGURATION_CHANGE";
+    return from < to ? "SCALE_UP" : "SCALE_DOWN";
 }
 
 /** As in DigitalOcean's answers: whole seconds. */

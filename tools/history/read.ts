@@ -3,7 +3,10 @@ import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs"
 import { readPulumi } from "../pulumi/run";
 import { locksOf, projectName, readBackend } from "../pulumi/stack";
 import { endedWell, type HistoryEntry, isChange, replicasOf, scalingHistory } from "./entries";
-import { readUpdates, type Update } from "./updates";
+import type { Update } from "./updates";
+
+/** A page of 100 is about 700 KB. */
+const pageSize = 100;
 
 /**
  * What changed a stack, newest first, by people, pipelines and the autoscaler.
@@ -12,10 +15,22 @@ import { readUpdates, type Update } from "./updates";
  * @throws Error in pulumi's own words, where there is no such stack among others.
  */
 export async function readHistory(stack: string, limit = Infinity): Promise<HistoryEntry[]> {
-    // The oldest one is compared to the one before it that ended well.
-    const isEnough = (updates: readonly Update[]) => updates.filter(isChange).slice(limit).some(endedWell);
-    return scalingHistory(await readUpdates(stack, isEnough)).slice(0, limit);
+    const updates = new Map<string, Update>();
+    for (let page = 1; ; page++) {
+        const options = ["--page-size", String(pageSize), "--page", String(page), "--stack", stack];
+        const read = JSON.parse(await readPulumi("stack", "history", "--json", ...options)) as Update[];
+        // A run that ends between two pages moves all by one: the last of a page is the next one's first.
+        for (const update of read) updates.set(keyOf(update), update);
+        const all = [...updates.values()];
+        // The oldest one is compared to the one before it that ended well.
+        const isEnough = all.filter(isChange).slice(limit).some(endedWell);
+        if (read.length < pageSize || isEnough) return scalingHistory(all).slice(0, limit);
+    }
 }
+
+/** What tells an update from the others: times are of whole seconds, and a version may be 0. */
+const keyOf = ({ version, kind, startTime, endTime }: Update): string =>
+    [version, kind, startTime, endTime].join(" ");
 
 /** The same with the run that holds the stack just now, if one does, before all others. */
 export async function readHistoryAndRun(stack: string, limit: number): Promise<HistoryEntry[]> {
@@ -49,14 +64,12 @@ async function readRunning(stack: string, replicas: number): Promise<HistoryEntr
  * @param isSeen Its engine runs on this host.
  */
 export function runningEntry(lock: Lock, replicas: HistoryEntry["replicas"], isSeen: boolean): HistoryEntry {
-    const { from, to } = replicas;
     const isAlive = isSeen || isElsewhere(lock);
     return {
         id: lock.timestamp,
         kind: "update",
         by: "person",
         who: `${lock.username}@${lock.hostname}`,
-        reason: from === to ? "CONFIGURATION_CHANGE" : from < to ? "SCALE_UP" : "SCALE_DOWN",
         replicas,
         settings: [],
         status: isAlive ? "in_progress" : "error",

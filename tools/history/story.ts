@@ -1,5 +1,7 @@
+import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { type PoolEvent, withBlindness, withLook } from "../live/events";
 import type { BlindLook } from "../live/follow";
+import type { Situation } from "../live/headline";
 import type { TimedReading } from "../live/reading";
 import type { HistoryEntry } from "./entries";
 import { mergeEvents, runEvent } from "./events";
@@ -45,6 +47,12 @@ export class Story {
     /** How many servers the newest change asked for, also if it failed. @param made By the last `up` that ended well. */
     wanted(made: number): number {
         return this.runs[0]?.replicas.to ?? made;
+    }
+
+    /** @param made As {@link wanted} has it. */
+    situation(stack: string, made: number, autoscale: AutoscaleSettings | undefined): Situation {
+        const { looks, events, nowMs } = this;
+        return { stack, nowMs, wanted: this.wanted(made), autoscale, looks, events };
     }
 
     private merge(): void {

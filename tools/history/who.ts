@@ -1,6 +1,8 @@
 import { plain } from "../cli/words";
 import type { Update } from "./updates";
 
+type Recorded = Pick<Update, "message" | "environment">;
+
 /** How the messages of the autoscaler's updates and the titles of its commits begin. */
 export const autoscalePrefix = "autoscale: ";
 
@@ -26,10 +28,7 @@ export const autoscalerItself = "autoscaler";
  *
  * @param replicas How many servers the config asked for; `undefined`: not known.
  */
-export function actorOf(
-    update: Pick<Update, "message" | "environment">,
-    replicas: number | undefined,
-): Actor {
+export function actorOf(update: Recorded, replicas: number | undefined): Actor {
     const { environment: env } = update;
     const pipeline = env["ci.system"] && pipelineOf(env);
     if (isAutoscaler(update, replicas)) {
@@ -47,10 +46,7 @@ export function actorOf(
  * A message may be the title of the commit that is checked out, and that may be the autoscaler's while a person changes
  * something else: it counts where it was given to `pulumi up` itself, and where nothing stands beside the commit.
  */
-function isAutoscaler(
-    { message, environment: env }: Pick<Update, "message" | "environment">,
-    replicas?: number,
-) {
+function isAutoscaler({ message, environment: env }: Recorded, replicas: number | undefined): boolean {
     if (!message.startsWith(autoscalePrefix)) return false;
     if (isGiven(env)) return true;
     const [, wanted] = /^autoscale: replicas \d+ (?:→|->) (\d+)/.exec(message) ?? [];
@@ -77,7 +73,7 @@ function personOf(env: Update["environment"]): string {
 }
 
 /** Why, in the words of who did it: not the title of a commit beside which something was changed by hand. */
-export function reasonOf({ message, environment: env }: Pick<Update, "message" | "environment">): string {
+export function reasonOf({ message, environment: env }: Recorded): string {
     const isTitle = !isGiven(env) && env["ci.system"] === undefined;
     return isTitle && env["git.dirty"] === "true" ? "" : plain(message);
 }

@@ -43,7 +43,7 @@ export type ListedDroplet = Droplet & {
 };
 export type Firewall = Inventory["firewalls"][number];
 
-interface FirewallRule {
+export interface FirewallRule {
     protocol: string;
     /** `22`, `8000-9000`; the API says `0` for all. */
     ports?: string;
@@ -70,14 +70,8 @@ export async function readTaggedDroplets(prefix: string, adminHost = false): Pro
     return (await Promise.all(lists)).flat();
 }
 
-/**
- * @param prefix Of the stack.
- * @param all What {@link readDroplets} returned, where it serves for more. @default they are asked for
- */
-export async function readInventory(
-    prefix: string,
-    all: Promise<Droplet[]> = readDroplets(),
-): Promise<Inventory> {
+/** @param prefix Of the stack. @param all What {@link readDroplets} returned: it serves for more than this. */
+export async function readInventory(prefix: string, all: Promise<Droplet[]>): Promise<Inventory> {
     const [droplets, firewalls, keys, vpcs, reservedIps, alerts, uptime, tags] = await Promise.all([
         all,
         listAll<Firewall>("firewalls", "firewalls"),

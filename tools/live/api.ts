@@ -25,11 +25,11 @@ export async function useAccountOf(stack: string): Promise<void> {
 }
 
 export class ApiRefusal extends Error {
-    readonly status: number;
-
-    constructor(status: number, message: string) {
+    constructor(
+        readonly status: number,
+        message: string,
+    ) {
         super(message);
-        this.status = status;
     }
 }
 
@@ -97,14 +97,14 @@ export function postToApi(resource: string, body: object): Promise<unknown> {
 async function request(method: "GET" | "DELETE" | "POST", resource: string, body?: object): Promise<unknown> {
     for (let tries = 0; ; tries++) {
         const answer = await send(method, resource, body);
-        if (answer !== "cut" && answer.status === 404 && method !== "POST") return undefined;
-        if (answer !== "cut" && answer.ok) return answer.status === 204 ? undefined : answer.json();
-        const unsure = answer === "cut" || answer.status >= 500;
-        const busy = (unsure && method !== "POST") || (answer !== "cut" && answer.status === 429);
+        if (answer?.status === 404 && method !== "POST") return undefined;
+        if (answer?.ok) return answer.status === 204 ? undefined : answer.json();
+        const isUnsure = answer === undefined || answer.status >= 500;
+        const isWorthIt = answer?.status === 429 || (isUnsure && method !== "POST");
         const seconds = retrySeconds[tries];
-        if (!busy || seconds === undefined) throw await refusal(method, resource, answer);
+        if (!isWorthIt || seconds === undefined) throw await refusal(method, resource, answer);
         // https://docs.digitalocean.com/reference/api/reference/#rate-limit
-        const asked = answer === "cut" ? 0 : Number(answer.headers.get("retry-after")) || 0;
+        const asked = Number(answer?.headers.get("retry-after")) || 0;
         await sleep(1000 * Math.min(60, Math.max(seconds, asked)));
     }
 }
@@ -115,8 +115,8 @@ export const apiAddress = (): string => process.env.DIGITALOCEAN_API_URL ?? "htt
 export const apiToken = (): string | undefined =>
     process.env.DIGITALOCEAN_TOKEN ?? process.env.DIGITALOCEAN_ACCESS_TOKEN;
 
-/** `cut` where the connection ended before the answer: worth another try, unlike one that is refused. */
-async function send(method: string, resource: string, body?: object): Promise<Response | "cut"> {
+/** `undefined` where the connection ended before the answer: worth another try, unlike one that is refused. */
+async function send(method: string, resource: string, body?: object): Promise<Response | undefined> {
     const token = apiToken();
     if (!token)
         throw new Error(
@@ -135,7 +135,7 @@ async function send(method: string, resource: string, body?: object): Promise<Re
         });
     } catch (error) {
         const { message, cause } = error as Error & { cause?: { code?: string; message?: string } };
-        if (cause?.code === "ECONNRESET" || cause?.code === "UND_ERR_SOCKET") return "cut";
+        if (cause?.code === "ECONNRESET" || cause?.code === "UND_ERR_SOCKET") return undefined;
         throw new Error(
             `${apiAddress()} does not answer: ${cause?.message ?? message} (\`make up\` starts the local one)`,
             { cause: error },
@@ -143,12 +143,10 @@ async function send(method: string, resource: string, body?: object): Promise<Re
     }
 }
 
-async function refusal(method: string, resource: string, answer: Response | "cut"): Promise<Error> {
-    if (answer === "cut") return new Error(`${apiAddress()} does not answer: it cuts every connection`);
+async function refusal(method: string, resource: string, answer: Response | undefined): Promise<Error> {
+    if (answer === undefined) return new Error(`${apiAddress()} does not answer: it cuts every connection`);
     const what = method === "GET" ? resource : `${method} ${resource}`;
-    const refused = `the API answered ${answer.status} for ${what}: ${await answer.text()}`;
-    return new ApiRefusal(
-        answer.status,
-        answer.status === 403 ? `${refused}; ${missingScope(method, resource)}` : refused,
-    );
+    const scope = answer.status === 403 ? `; ${missingScope(method, resource)}` : "";
+    const words = `the API answered ${answer.status} for ${what}: ${await answer.text()}${scope}`;
+    return new ApiRefusal(answer.status, words);
 }

@@ -3,6 +3,7 @@ import { certificateFile } from "../../components/haproxy/https";
 import { type CertificateFacts, certificateFacts } from "../../lib/certificate";
 import { count } from "../cli/words";
 import type { StackOutputs } from "../pulumi/run";
+import type { Condition } from "./condition";
 import { onLoadBalancer } from "./ssh";
 
 /** The site's certificate as the load balancer has it. */
@@ -29,10 +30,12 @@ fi
 `;
 
 /** Asks the load balancer over SSH; `undefined` for a site without HTTPS. @throws as {@link onLoadBalancer} */
-export async function readCertificate(outputs: StackOutputs): Promise<LiveCertificate | undefined> {
-    return outputs.url.startsWith("https:")
-        ? parseCertificate(await onLoadBalancer(outputs, ask))
-        : undefined;
+export async function certificateCondition(
+    outputs: StackOutputs,
+    stack: string,
+): Promise<Condition | undefined> {
+    if (!outputs.url.startsWith("https:")) return undefined;
+    return judgeCertificate(parseCertificate(await onLoadBalancer(outputs, ask)), stack);
 }
 
 /** Takes apart what the load balancer printed. @throws Error if it is anything else. */
@@ -51,42 +54,30 @@ export function parseCertificate(text: string): LiveCertificate {
 }
 
 const day = 24 * 3600 * 1000;
-const daysLeft = ({ notAfter }: CertificateFacts, now: Date): number =>
-    Math.floor((Date.parse(notAfter) - now.getTime()) / day);
 
-/** One line for who looks. */
-export function describeCertificate(certificate: LiveCertificate, now: Date = new Date()): string {
-    const { names, issuer, status } = certificate;
-    const what =
-        names.length === 0
-            ? "none yet"
-            : `${names.join(", ")}, by ${issuer}, ${count(Math.max(0, daysLeft(certificate, now)), "day")} left`;
-    const tried = status ? `; last tried ${status.triedAt}: ${status.result}` : "";
-    return `certificate: ${what}${tried}`;
-}
-
-/** What is wrong, as the ends of sentences that begin with the certificate. */
-export function certificateProblems(certificate: LiveCertificate, now: Date = new Date()): string[] {
-    const { names, notBefore, notAfter, fingerprint, shown, status } = certificate;
-    const reason = status?.reason ? ` (${status.reason})` : "";
-    if (names.length === 0) return [`is not there yet: HTTPS shows one that stands in${reason}`];
+export function judgeCertificate(certificate: LiveCertificate, stack: string, now = new Date()): Condition {
+    const { names, issuer, notBefore, notAfter, fingerprint, shown, status } = certificate;
     const life = Date.parse(notAfter) - Date.parse(notBefore);
     const left = Date.parse(notAfter) - now.getTime();
+    const days = count(Math.max(0, Math.floor(left / day)), "day");
+    const what = names.length === 0 ? "none yet" : `${names.join(", ")}, by ${issuer}, ${days} left`;
+    const tried = status ? `; last tried ${status.triedAt}: ${status.result}` : "";
+    const reason = status?.reason ? ` (${status.reason})` : "";
     // The timer renews when a third is left; it had its time.
     const isLate = status ? left < life / 4 : left < 14 * day;
-    return [
-        ...(shown === fingerprint ? [] : ["is not the one that a handshake shows"]),
-        ...(isLate
-            ? [
-                  `${left > 0 ? "ends" : "ended"} at ${notAfter}${status ? `, and was not renewed${reason}` : ""}`,
-              ]
-            : []),
-        ...(status?.missing ? [`lacks ${status.missing.replaceAll(" ", ", ")}${reason}`] : []),
+    const ends = `${left > 0 ? "ends" : "ended"} at ${notAfter}${status ? `, and was not renewed${reason}` : ""}`;
+    const problems = [
+        shown === fingerprint ? "" : "is not the one that a handshake shows",
+        isLate ? ends : "",
+        status?.missing ? `lacks ${status.missing.replaceAll(" ", ", ")}${reason}` : "",
     ];
+    const standsIn = `is not there yet: HTTPS shows one that stands in${reason}`;
+    return {
+        said: [`certificate: ${what}${tried}`],
+        subject: "the certificate ",
+        problems: names.length === 0 ? [standsIn] : problems.filter(Boolean),
+        fix: status
+            ? `\`journalctl -u dropscale-certificate\` on the load balancer tells more; \`pulumi up --stack ${stack} --replace '**::https-after'\` tries at once`
+            : `set \`tlsCertificate\` and \`tlsKey\` to a new one, or \`pulumi up --stack ${stack} --replace '**::https-staged'\` brings the same anew`,
+    };
 }
-
-/** What to do about them, in Markdown. */
-export const fixCertificate = ({ status }: LiveCertificate, stack: string): string =>
-    status
-        ? `\`journalctl -u dropscale-certificate\` on the load balancer tells more; \`pulumi up --stack ${stack} --replace '**::https-after'\` tries at once`
-        : `set \`tlsCertificate\` and \`tlsKey\` to a new one, or \`pulumi up --stack ${stack} --replace '**::https-staged'\` brings the same anew`;

@@ -8,7 +8,7 @@ import { Watch } from "./watch";
  */
 export class Connection {
     private watch: Watch | undefined;
-    private isKnown: boolean;
+    private isStale = false;
 
     /**
      * @param options See {@link Watch}.
@@ -18,26 +18,24 @@ export class Connection {
         private readonly stack: string,
         private readonly options: { alone?: boolean } = {},
         public outputs?: StackOutputs,
-    ) {
-        this.isKnown = outputs !== undefined;
-    }
+    ) {}
 
     /** @param heartbeat See {@link Watch.look}. @throws as Watch.look, or where the outputs can't be read. */
     async look(heartbeat = ""): Promise<TimedReading> {
         try {
-            const outputs = this.isKnown && this.outputs ? this.outputs : await this.readOutputs();
+            const outputs = this.outputs && !this.isStale ? this.outputs : await this.readOutputs();
             this.watch ??= new Watch(outputs, this.options);
             return { reading: await this.watch.look(heartbeat), atMs: Date.now() };
         } catch (error) {
             this.close();
-            this.isKnown = false;
+            this.isStale = true;
             throw error;
         }
     }
 
     async readOutputs(): Promise<StackOutputs> {
         this.outputs = await readOutputs(this.stack);
-        this.isKnown = true;
+        this.isStale = false;
         return this.outputs;
     }
 

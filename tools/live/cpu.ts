@@ -64,11 +64,9 @@ export async function readCpu(
 
 /** How busy one droplet was up to the newest of its figures; `undefined`: there are too few. */
 export function busyOf({ data }: CpuMetrics): CpuReading | undefined {
-    const times = [...new Set(data.result.flatMap(({ values }) => values.map(([at]) => at)))].sort(
-        (a, b) => a - b,
-    );
-    const newest = times.at(-1) ?? NaN;
-    const oldest = times.find((at) => at >= newest - meanSeconds) ?? NaN;
+    const times = data.result.flatMap(({ values }) => values.map(([at]) => at));
+    const newest = Math.max(...times);
+    const oldest = Math.min(...times.filter((at) => at >= newest - meanSeconds));
     const spent = data.result.map(({ metric: { mode = "" }, values }) => {
         const at = new Map(values);
         return { mode, seconds: Number(at.get(newest)) - Number(at.get(oldest)) };

@@ -47,9 +47,6 @@ export function sayCheck({ status, check }: Pick<ServerReading, "status" | "chec
     return words ? `${words} (${check})` : check || status;
 }
 
-/** What became of a server: `web-2 went DOWN`. */
-const sayState = ({ name, status }: ServerReading): string => `${name} went ${status.split(" ")[0] ?? ""}`;
-
 /**
  * Adds to what is known what one look tells.
  *
@@ -97,7 +94,8 @@ function wentDown(events: readonly PoolEvent[], { atMs, reading }: TimedReading)
         .map((server) => {
             const at = atMs - 1000 * server.statusSeconds;
             const id = `down ${server.name} ${at}`;
-            return { id, kind: "down", atMs: at, what: sayState(server), why: sayCheck(server) };
+            const what = `${server.name} went ${server.status.split(" ")[0] ?? ""}`;
+            return { id, kind: "down", atMs: at, what, why: sayCheck(server) };
         });
 }
 
@@ -121,13 +119,15 @@ function membersChange(before: PoolReading, now: PoolReading): string {
             .sort(compareTexts);
     const [joined, left] = [absent(now, before), absent(before, now)];
     const replaced = joined.filter((name) => left.includes(name));
-    const say = (names: readonly string[], verb: string) => {
-        const rest = names.filter((name) => verb === "was replaced" || !replaced.includes(name));
-        if (rest.length === 0) return [];
-        return [`${some(rest, 6, ", ")} ${rest.length > 1 ? verb.replace("was", "were") : verb}`];
-    };
-    const all = [...say(joined, "joined"), ...say(left, "left"), ...say(replaced, "was replaced")];
-    return all.length > 0 ? all.join("; ") : "other settings, the same servers";
+    const others = (names: readonly string[]) => names.filter((name) => !replaced.includes(name));
+    const say = (names: readonly string[], one: string, more = one) =>
+        names.length === 0 ? "" : `${some(names, 6, ", ")} ${names.length > 1 ? more : one}`;
+    const all = [
+        say(others(joined), "joined"),
+        say(others(left), "left"),
+        say(replaced, "was replaced", "were replaced"),
+    ];
+    return all.filter(Boolean).join("; ") || "other settings, the same servers";
 }
 
 /** Where it says something else than before; figures apart, it repeats itself. */
@@ -137,14 +137,14 @@ function autoscaler({ atMs, reading }: TimedReading, before: TimedReading | unde
     if (!isNews || (now.action === "none" && !now.isAlarming)) return [];
     // The first look may come long after it began to be so.
     const [what, ...why] = now.text.split(": ");
-    return [
-        {
-            ...{ id: `autoscaler ${atMs}`, kind: "autoscaler", atMs, endMs: atMs },
-            ...(now.isAlarming && { hasFailed: true }),
-            ...{ what: what ?? "", why: why.join(": ") },
-        },
-    ];
+    const event = { id: `autoscaler ${atMs}`, kind: "autoscaler", atMs, endMs: atMs } as const;
+    const told = { ...event, what: what ?? "", why: why.join(": ") };
+    return [now.isAlarming ? { ...told, hasFailed: true } : told];
 }
+
+/** Where not all can be seen at once, the sick are looked for. */
+export const sickFirst = (servers: readonly ServerReading[]): ServerReading[] =>
+    servers.toSorted((a, b) => Number(a.isUp) - Number(b.isUp));
 
 /** `2 of 3 servers UP`. */
 export const sayUp = (servers: readonly ServerReading[]): string =>

@@ -11,13 +11,6 @@ export interface BlindLook {
     problem: string;
 }
 
-/** A look at a stack's pool, whether it failed or not. */
-export interface FollowedLook {
-    /** The newest that are known. */
-    outputs: StackOutputs;
-    look: TimedReading | BlindLook;
-}
-
 /** After a look that failed, the next one begins twice as late as the one before, up to so many seconds. */
 const longestPause = 10;
 /** How often the outputs are read again, in seconds: an `up` changes them. */
@@ -30,13 +23,14 @@ const outputsSeconds = 60;
  * @param first What `readOutputs` said: there may be no such stack, which a caller wants to know before all else.
  * @param everySeconds How often.
  * @param signal Ends it.
+ * @returns Looks, whether they failed or not, with the newest outputs that are known.
  */
 export async function* follow(
     stack: string,
     first: StackOutputs,
     everySeconds: number,
     signal: AbortSignal,
-): AsyncGenerator<FollowedLook, void, undefined> {
+): AsyncGenerator<{ outputs: StackOutputs; look: TimedReading | BlindLook }, void, undefined> {
     const connection = new Connection(stack, {}, first);
     let readAtMs = Date.now();
     const close = () => {
@@ -46,14 +40,11 @@ export async function* follow(
     try {
         for (let pause = everySeconds; !signal.aborted;) {
             const startedMs = Date.now();
-            let look: FollowedLook["look"];
-            try {
-                look = await connection.look();
-                pause = everySeconds;
-            } catch (error) {
-                pause = Math.min(2 * pause, Math.max(longestPause, everySeconds));
-                look = { atMs: Date.now(), problem: mask((error as Error).message) };
-            }
+            const look = await connection.look().catch((error: unknown): BlindLook => {
+                return { atMs: Date.now(), problem: mask((error as Error).message) };
+            });
+            const longest = Math.max(longestPause, everySeconds);
+            pause = "problem" in look ? Math.min(2 * pause, longest) : everySeconds;
             if (hasEnded(signal)) return;
             yield { outputs: connection.outputs ?? first, look };
             // Beside the looks; what can't be read just now is read the next time.

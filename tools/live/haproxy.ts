@@ -23,15 +23,10 @@ export interface LiveHaproxy {
 /** apply.sh holds it while it applies a text. */
 export const applyLock = "/run/dropscale-haproxy.lock";
 
-const separator = (name: string): string => `-- dropscale: ${name}`;
-
-/** In the order in which {@link question} prints them, each up to a blank line of its own. */
-const parts = ["host", "text", "info", "servers", "draining", "applying", "heartbeat"] as const;
-
 /** Of the master, as apply.sh asks: it tells the workers apart, and which of them takes connections. */
 const question = `
 master() { echo "$1" | timeout 5 socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock 2>/dev/null; }
-part() { printf '\\n${separator("%s")}\\n' "$1"; }
+part() { printf '\\n-- dropscale: %s\\n' "$1"; }
 part host; hostname -I
 part text; cat /etc/haproxy/haproxy.cfg 2>/dev/null
 part info; master '@1 show info'
@@ -51,21 +46,17 @@ export async function readHaproxy(outputs: StackOutputs): Promise<LiveHaproxy> {
 
 /** Takes apart what {@link question} prints. @throws Error where HAProxy's part is something else, or was cut off */
 export function parseHaproxy(printed: string): LiveHaproxy {
-    const [host = "", text = "", info = "", servers = "", draining = "", applying = "", heartbeat = ""] =
-        parts.map((name, i) => {
-            const from = `\n${separator(name)}\n`;
-            const to = `\n${separator(parts[i + 1] ?? "end")}\n`;
-            const [, rest = ""] = printed.split(from);
-            return rest.split(to)[0] ?? "";
-        });
+    const pieces = printed.split(/\n-- dropscale: (\w+)\n/);
+    const part = (name: string) => pieces.find((_text, i) => i % 2 === 0 && pieces[i - 1] === name) ?? "";
+    const [servers, draining] = [part("servers"), part("draining")];
     return {
-        host: host.trim().split(/\s+/),
-        text,
-        generation: runningGeneration(info),
+        host: part("host").trim().split(/\s+/),
+        text: part("text"),
+        generation: runningGeneration(part("info")),
         servers: servers.trim() === "" ? undefined : parseServers(servers),
         draining: draining.trim() === "" ? [] : parseServersState(draining),
-        isApplying: applying.trim() !== "",
-        heartbeat: heartbeatIn(heartbeat),
+        isApplying: part("applying").trim() !== "",
+        heartbeat: heartbeatIn(part("heartbeat")),
     };
 }
 

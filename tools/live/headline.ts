@@ -44,7 +44,7 @@ const addServers = "`pulumi config set replicas` and `pulumi up` add servers";
 
 /** The worst that there is to say of a pool. A pure function: `make dashboard` and `make top` begin with it. */
 export function headline(now: Situation): Headline {
-    const [worst, ...others] = [blindness, outage, down, failing, failedRun, running, silentScaler, crowded]
+    const [worst, ...others] = [blindness, sick, failing, failedRun, running, silentScaler, crowded]
         .map((judge) => judge(now))
         .filter((found) => found !== undefined);
     return { ...(worst ?? fine(now)), also: others.map(({ title }) => title) };
@@ -79,48 +79,36 @@ function blindness({ events, stack, looks }: Situation): Judged {
     };
 }
 
-/** Since when none, or not all, of the servers are UP. */
-function sick(now: Situation) {
-    const servers = readingOf(now)?.servers ?? [];
+/** None, or not all, of the servers are UP. */
+function sick(now: Situation): Judged {
+    const servers = readingOf(now)?.servers;
+    if (!servers) return undefined;
+    const { stack, nowMs, events, autoscale } = now;
     const down = servers.filter(({ isUp }) => !isUp);
-    const open = now.events.filter(({ kind, endMs }) => kind === "down" && endMs === undefined);
-    return { servers, down, open };
-}
-
-function outage(now: Situation): Judged {
-    const { servers, down, open } = sick(now);
-    if (!readingOf(now) || down.length < servers.length) return undefined;
-    const [last] = open;
-    const title = servers.length === 0 ? "there is no server" : `no server is UP, of ${servers.length}`;
-    const fix = `\`make status STACK=${now.stack}\` says what the droplets do, \`make history\` what was changed last`;
-    return {
-        level: "bad",
-        title: `${title}: visitors get a 503`,
-        event: last && { ...last, what: "the last server went DOWN" },
-        over: `No: ${fix}`,
-    };
-}
-
-function down(now: Situation): Judged {
-    const { servers, down, open } = sick(now);
+    const open = events.filter(({ kind, endMs }) => kind === "down" && endMs === undefined);
+    if (down.length === servers.length) {
+        const title = servers.length === 0 ? "there is no server" : `no server is UP, of ${servers.length}`;
+        const [last] = open;
+        return {
+            level: "bad",
+            title: `${title}: visitors get a 503`,
+            event: last && { ...last, what: "the last server went DOWN" },
+            over: `No: \`make status STACK=${stack}\` says what the droplets do, \`make history\` what was changed last`,
+        };
+    }
     const [first] = down;
-    if (!first || down.length === servers.length) return undefined;
-    const names = some(
-        down.map(({ name }) => name),
-        3,
-        ", ",
-    );
-    const [one, isAre] = [down.length === 1, down.length === 1 ? "is" : "are"];
-    const slot = first.slot ?? "SLOT";
-    const fix = now.autoscale?.heal
-        ? `the autoscaler replaces ${one ? "it" : "them"} after ${duration(now.autoscale.heal.downSeconds)}`
-        : `\`pulumi config set --path 'retired[0]' ${slot}\` and \`pulumi up\` put a new one in ${one ? "its" : `${first.name}'s`} place`;
+    if (!first) return undefined;
+    const one = down.length === 1;
+    const names = down.map(({ name }) => name);
+    const fix = autoscale?.heal
+        ? `the autoscaler replaces ${one ? "it" : "them"} after ${duration(autoscale.heal.downSeconds)}`
+        : `\`pulumi config set --path 'retired[0]' ${first.slot ?? "SLOT"}\` and \`pulumi up\` put a new one in ${one ? "its" : `${first.name}'s`} place`;
     return {
         level: "bad",
-        title: `${names} ${isAre} DOWN: ${sayUp(servers)}`,
+        title: `${some(names, 3, ", ")} ${one ? "is" : "are"} DOWN: ${sayUp(servers)}`,
         event: open.at(-1) ?? {
             ...{ what: `${first.name} ${first.status}`, why: sayCheck(first) },
-            atMs: now.nowMs - 1000 * first.statusSeconds,
+            atMs: nowMs - 1000 * first.statusSeconds,
         },
         over: `No: the others take ${one ? "its" : "their"} requests. If ${one ? "it does" : "they do"} not come back, ${fix}`,
     };

@@ -62,20 +62,19 @@ export function describeHeartbeat(heartbeat: Heard | undefined): Word | undefine
     const found = heartbeat && parseHeartbeat(heartbeat.text);
     if (!found) return undefined;
     const who = `${found.host}${found.hand === "dry-run" ? ", dry run" : `, --apply ${found.hand}`}`;
-    if (found.stopped) {
-        const text = `the autoscaler (${who}) was stopped ${duration(heartbeat.ageSeconds)} ago: nothing scales`;
-        return { text: plain(text), isAlarming: false, action: "stopped" };
-    }
-    const isDead = heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
+    const age = duration(heartbeat.ageSeconds);
+    const isDead =
+        !found.stopped && heartbeat.ageSeconds > missedIntervals * Math.max(found.everySeconds, 20);
+    const text = found.stopped
+        ? `the autoscaler (${who}) was stopped ${age} ago: nothing scales`
+        : isDead
+          ? `the autoscaler (${who}) has not been heard of for ${age}: nothing scales`
+          : `autoscaler (${who}): ${found.reason}`;
     return {
         // It was read from a host: nothing in it may draw on a terminal.
-        text: plain(
-            isDead
-                ? `the autoscaler (${who}) has not been heard of for ${duration(heartbeat.ageSeconds)}: nothing scales`
-                : `autoscaler (${who}): ${found.reason}`,
-        ),
-        isAlarming: isDead || found.alarming,
-        action: isDead ? "dead" : found.action,
+        text: plain(text),
+        isAlarming: isDead || (!found.stopped && found.alarming),
+        action: found.stopped ? "stopped" : isDead ? "dead" : found.action,
     };
 }
 

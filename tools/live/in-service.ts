@@ -5,12 +5,6 @@ import { carriesTagOf, doubtDroplet } from "./ownership";
 /** What each load balancer said: the addresses that it sends requests to, or why it can't be asked. By droplet's id. */
 export type Answers = ReadonlyMap<number, ReadonlySet<string> | Error>;
 
-export interface LoadBalancerHost {
-    id: number;
-    name: string;
-    address: string | undefined;
-}
-
 export interface Known {
     known: ReadonlySet<string>;
     loadBalancerIds: ReadonlySet<string>;
@@ -31,7 +25,7 @@ export function loadBalancersToAsk(
     prefix: string,
     inventory: Inventory,
     { known, loadBalancerIds, neverServed }: Known,
-): LoadBalancerHost[] {
+): { id: number; address: string | undefined }[] {
     const doubtful = inventory.droplets.filter(
         (droplet) =>
             carriesTagOf(prefix, droplet) &&
@@ -56,7 +50,7 @@ export function loadBalancersToAsk(
     };
     return inventory.droplets.filter(shouldBeAsked).map((droplet) => {
         const own = droplet.networks.v4.find(({ type }) => type === "public")?.ip_address;
-        return { id: droplet.id, name: droplet.name, address: own ?? fronts.get(droplet.id)?.[0] };
+        return { id: droplet.id, address: own ?? fronts.get(droplet.id)?.[0] };
     });
 }
 

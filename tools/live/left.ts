@@ -3,21 +3,8 @@ import { fitsItsMarker } from "./haproxy-check";
 import type { Live, LiveDroplet } from "./pool";
 import { dollars, some } from "../cli/words";
 
-export type Part =
-    | "serves"
-    | "may serve"
-    | "serves until its successor does"
-    | "may serve until its successor does"
-    | "waits: gets no request"
-    | "serves nobody, pending delete"
-    | "gone"
-    | "admin host"
-    | "not in the state, an admin host"
-    | "not in the state, serves"
-    | "not in the state, may serve"
-    | "not in the state, serves nobody";
-
-export function partOf({ serves, leaves, urn, status, isAdminHost }: LiveDroplet): Part {
+/** Whether it serves, and what becomes of it: `serves`, `may serve until its successor does`, … */
+export function partOf({ serves, leaves, urn, status, isAdminHost }: LiveDroplet): string {
     if (status === "gone") return "gone";
     if (isAdminHost && !leaves) return urn === undefined ? "not in the state, an admin host" : "admin host";
     const word = serves === undefined ? "may serve" : "serves";
@@ -38,19 +25,17 @@ export interface Left {
 
 export function leftOf({ haproxy, droplets }: Pick<Live, "haproxy" | "droplets">): Left {
     const ours = droplets.filter(({ urn }) => urn !== undefined);
-    const isThere = ({ status }: LiveDroplet) => status !== "gone";
     // Who edits haproxy.cfg may have taken a server out; and before anything has served, a droplet waits for nobody.
     const isOurs =
         haproxy !== undefined &&
         !(haproxy instanceof Error) &&
         haproxy.generation !== undefined &&
         fitsItsMarker(haproxy.text);
+    const unused = ours.filter(({ serves }) => serves === false);
     return {
         serving: ours.filter(({ leaves, serves }) => leaves && serves !== false),
-        waiting: isOurs
-            ? ours.filter((one) => !one.leaves && !one.isAdminHost && one.serves === false && isThere(one))
-            : [],
-        idle: ours.filter(({ leaves, serves }) => leaves && serves === false),
+        waiting: unused.filter((one) => isOurs && !one.leaves && !one.isAdminHost && one.status !== "gone"),
+        idle: unused.filter(({ leaves }) => leaves),
     };
 }
 
@@ -68,14 +53,11 @@ export function sayLeft({ serving, waiting, idle }: Left): string | undefined {
 function say(droplets: readonly LiveDroplet[], what: (s: "s" | "") => string): string {
     if (droplets.length === 0) return "";
     const isSure = droplets.every(({ serves }) => serves !== undefined);
-    const names = some(
-        droplets.map(({ name, id }) => `${name} (${id})`),
-        10,
-    );
+    const names = droplets.map(({ name, id }) => `${name} (${id})`);
     const amount = monthlyCostOf(droplets.filter(({ serves }) => serves === false));
     const cost = amount === 0 ? "" : `, ${dollars(amount)} a month`;
     const verb = what(droplets.length === 1 && isSure ? "s" : "");
-    return `${names} ${isSure ? "" : "may "}${verb}${cost}`;
+    return `${some(names, 10)} ${isSure ? "" : "may "}${verb}${cost}`;
 }
 
 /** In USD, of those whose price is known. */

@@ -1,11 +1,12 @@
 import { dropletTags, identityOf } from "../../lib/identity";
+import { readBuilder } from "../../lib/baked-images";
 import { isExpired, readAdmission } from "./admission";
 import type { Droplet, Inventory, kinds } from "./account";
-import { leftByBakes } from "./bakes";
 import { type Answers, frontsOf, type Known } from "./in-service";
 import {
     carriesTagOf,
     doubtAlert,
+    doubtBuilder,
     doubtCheck,
     doubtDroplet,
     doubtFirewall,
@@ -31,94 +32,95 @@ export interface Orphan {
 
 /** Younger than this, a run that can't be seen from here may still be making it; in hours. */
 const youngHours = 1;
+/** Likewise a bake: user data may take four hours, and a snapshot one. */
+const youngBakeHours = 6;
 
 /** What {@link findOrphans} has to know. */
-export interface Case extends Known {
+export interface Case extends Pick<Known, "known"> {
     prefix: string;
     inventory: Inventory;
     /** `vpcId` of the stack's config: never the program's own. */
     vpcId: string;
-    answers: Answers;
-    giveUp: boolean;
-    /** A person says that no run is under way: what is young is deleted, too. */
-    noRunLives: boolean;
+    /** @default none */
+    neverServed?: Known["neverServed"];
+    /** @default nobody was asked */
+    answers?: Answers;
+    /** What serves is deleted, too. @default false */
+    giveUp?: boolean;
+    /** A person says that no run is under way: what is young is deleted, too. @default false */
+    noRunLives?: boolean;
     /** @default the present, in milliseconds */
     now?: number;
 }
 
 type Judgement = Pick<Orphan, "verdict" | "why">;
+const tell = (why: string): Judgement => ({ verdict: "tell", why });
+
+interface Thing {
+    id: number | string;
+    name: string;
+    created_at?: string;
+}
 
 /**
  * What of the account is not in the state, and what is to become of it. What may be somebody else's is only told; nothing
  * that serves or may serve is deleted, nor, while such a droplet stays, what it needs.
  */
 export function findOrphans(of: Case): Orphan[] {
-    const { prefix, inventory, vpcId } = of;
-    const droplets = inventory.droplets
-        .filter((droplet) => carriesTagOf(prefix, droplet))
-        .flatMap((droplet) => orphan("droplet", droplet, of, () => judgeDroplet(droplet, of)));
+    const { prefix, inventory, vpcId, known } = of;
+    const carriers = inventory.droplets.filter((droplet) => carriesTagOf(prefix, droplet));
+    const droplets = unknownOf("droplet", carriers, of, (one) => judgeDroplet(one, of), doubtDroplet);
     const leaving = new Set(droplets.flatMap(({ id, verdict }) => (verdict === "delete" ? [id] : [])));
     const stay = inventory.droplets.filter(({ id }) => !leaving.has(String(id)));
-    const unlessNeeded = (by: readonly Droplet[], created?: string) => judgeNeed(by, droplets, created, of);
-    const firewalls = inventory.firewalls
-        .filter(({ name }) => dropletTags(prefix).includes(name))
-        .flatMap((firewall) =>
-            orphan("firewall", firewall, of, () => {
-                // Without it, a droplet with its tag would be open to everybody.
-                const guards = stay.filter(({ tags }) => tags.includes(firewall.name));
-                return told(doubtFirewall(prefix, firewall)) ?? unlessNeeded(guards, firewall.created_at);
-            }),
-        );
-    const keys = inventory.keys
-        .filter(({ name }) => name === prefix)
-        .flatMap((key) => orphan("SSH key", key, of, () => told(doubtKey(prefix, key)) ?? unlessNeeded([])));
+    const verdicts = droplets.map(({ verdict }) => verdict);
+    const unlessNeeded = (
+        created: string | undefined,
+        isNeededBy: (droplet: Droplet) => boolean = () => false,
+    ): Judgement => {
+        const by = stay.filter(isNeededBy);
+        if (verdicts.includes("keep") || by.some(({ id }) => known.has(`droplet ${id}`)))
+            return { verdict: "keep", why: "needed by a droplet that stays" };
+        if (verdicts.includes("wait"))
+            return { verdict: "wait", why: "needed by a droplet that stays for now" };
+        const [other] = by;
+        if (other) return tell(`${other.name} (${other.id}) needs it, which may be somebody else's`);
+        return unlessYoung(created, "not in the state", of);
+    };
+    // Without its firewall, a droplet with its tag would be open to everybody.
+    const judgeFirewall = ({ name, created_at: created }: Inventory["firewalls"][number]) =>
+        unlessNeeded(created, ({ tags }) => tags.includes(name));
+    const judgeVpc = ({ id, created_at: created }: Inventory["vpcs"][number]) =>
+        unlessNeeded(created, ({ vpc_uuid: vpc }) => vpc === id);
+    const judgeKey = () => unlessNeeded(undefined);
+    const ownFirewalls = inventory.firewalls.filter(({ name }) => dropletTags(prefix).includes(name));
+    const ownKeys = inventory.keys.filter(({ name }) => name === prefix);
     // A region's default can't be deleted.
-    const vpcs = inventory.vpcs
-        .filter((vpc) => vpc.name === prefix && !vpc.default && vpc.id !== vpcId)
-        .flatMap((vpc) =>
-            orphan("VPC", vpc, of, () => {
-                const members = stay.filter((droplet) => droplet.vpc_uuid === vpc.id);
-                return told(doubtVpc(prefix, vpc)) ?? unlessNeeded(members, vpc.created_at);
-            }),
-        );
+    const ownVpcs = inventory.vpcs.filter((vpc) => vpc.name === prefix && !vpc.default && vpc.id !== vpcId);
+    const firewalls = unknownOf("firewall", ownFirewalls, of, judgeFirewall, doubtFirewall);
+    const keys = unknownOf("SSH key", ownKeys, of, judgeKey, doubtKey);
+    const vpcs = unknownOf("VPC", ownVpcs, of, judgeVpc, doubtVpc);
     // In the order of deletion: a VPC goes when the last droplet has left it.
     const reservedIps = judgeReservedIps(of, leaving);
     const own = [...droplets, ...firewalls, ...expiredAdmissions(of), ...keys, ...vpcs, ...reservedIps];
-    const byBakes = leftByBakes(prefix, inventory, (created, why, hours) =>
-        unlessYoung(created, why, of, hours),
-    );
-    return [...own, ...judgeAlerts(of), ...byBakes];
+    return [...own, ...judgeAlerts(of), ...leftByBakes(of)];
 }
 
-/** None for what the state knows. */
-function orphan(
+/** What of these the state does not know. @param doubt Why one may be somebody else's. @default none may be */
+function unknownOf<T extends Thing>(
     kind: Orphan["kind"],
-    { id, name, created_at: created }: { id: number | string; name: string; created_at?: string },
-    { known }: Case,
-    judge: () => Judgement,
+    things: readonly T[],
+    { prefix, known }: Case,
+    judge: (thing: T) => Judgement,
+    doubt: (prefix: string, thing: T) => string | undefined = () => undefined,
 ): Orphan[] {
-    if (known.has(`${kind} ${id}`)) return [];
-    return [{ kind, name, id: String(id), ...(created !== undefined && { created }), ...judge() }];
-}
-
-/** Of what is ours, and only droplets need. */
-function judgeNeed(
-    by: readonly Droplet[],
-    droplets: readonly Orphan[],
-    created: string | undefined,
-    of: Case,
-): Judgement {
-    const verdicts = droplets.map(({ verdict }) => verdict);
-    if (verdicts.includes("keep") || by.some(({ id }) => of.known.has(`droplet ${id}`)))
-        return { verdict: "keep", why: "needed by a droplet that stays" };
-    if (verdicts.includes("wait")) return { verdict: "wait", why: "needed by a droplet that stays for now" };
-    const [other] = by;
-    if (other === undefined) return unlessYoung(created, "not in the state", of);
-    return { verdict: "tell", why: `${other.name} (${other.id}) needs it, which may be somebody else's` };
-}
-
-function told(doubt: string | undefined): Judgement | undefined {
-    return doubt === undefined ? undefined : { verdict: "tell", why: `may be somebody else's: ${doubt}` };
+    return things
+        .filter(({ id }) => !known.has(`${kind} ${id}`))
+        .map((thing) => {
+            const { id, name, created_at: created } = thing;
+            const why = doubt(prefix, thing);
+            const judged = why === undefined ? judge(thing) : tell(`may be somebody else's: ${why}`);
+            return { kind, name, id: String(id), ...(created !== undefined && { created }), ...judged };
+        });
 }
 
 /** @param created RFC 3339; without it, it counts as young. */
@@ -136,15 +138,14 @@ function unlessYoung(
 }
 
 function judgeDroplet(droplet: Droplet, of: Case): Judgement {
-    const { prefix, answers, giveUp, neverServed } = of;
-    const doubt = told(doubtDroplet(prefix, droplet));
-    if (doubt) return doubt;
+    const { prefix, giveUp, neverServed } = of;
+    const answers: Answers = of.answers ?? new Map();
     const unused = (why: string) => unlessYoung(droplet.created_at, `not in the state${why}`, of);
     const serving = (why: string): Judgement =>
         giveUp ? unused(`; ${why}, and is given up`) : { verdict: "keep", why };
     const [reservedIp] = frontsOf(of.inventory).get(droplet.id) ?? [];
     if (reservedIp !== undefined) return serving(`serves: ${reservedIp} points at it`);
-    const cutOff = neverServed.has(droplet.name) ? unused(", and it was never finished") : undefined;
+    const cutOff = neverServed?.has(droplet.name) ? unused(", and it was never finished") : undefined;
 
     const { loadBalancerTag, adminHostTag } = identityOf(prefix);
     if (droplet.tags.includes(adminHostTag)) return cutOff ?? serving("may be in use: it is an admin host");
@@ -185,22 +186,17 @@ function expiredAdmissions({ prefix, inventory }: Case): Orphan[] {
 function judgeAlerts(of: Case): Orphan[] {
     const { prefix, inventory, known } = of;
     const own = identityOf(prefix).alertName("");
-    const unknown = () => unlessYoung(undefined, "not in the state", of);
-    const alerts = inventory.alerts
-        .filter(({ description }) => description.startsWith(own))
-        .flatMap((alert) => {
-            const thing = { id: alert.uuid, name: alert.description };
-            return orphan("alert", thing, of, () => told(doubtAlert(prefix, alert)) ?? unknown());
-        });
-    const checks = inventory.uptimeChecks.flatMap((check) =>
-        orphan("uptime check", check, of, () => told(doubtCheck(prefix, check)) ?? unknown()),
-    );
-    const ofChecks = inventory.uptimeAlerts
-        .filter(({ check }) => known.has(`uptime check ${check}`))
-        .flatMap(({ check, ...alert }) =>
-            orphan("uptime alert", alert, of, unknown).map((found) => ({ ...found, check })),
-        );
-    return [...alerts, ...checks, ...ofChecks];
+    const judge = () => unlessYoung(undefined, "not in the state", of);
+    const named = inventory.alerts.map((alert) => ({ ...alert, id: alert.uuid, name: alert.description }));
+    const ownAlerts = named.filter(({ name }) => name.startsWith(own));
+    const ofChecks = inventory.uptimeAlerts.filter(({ check }) => known.has(`uptime check ${check}`));
+    return [
+        ...unknownOf("alert", ownAlerts, of, judge, doubtAlert),
+        ...unknownOf("uptime check", inventory.uptimeChecks, of, judge, doubtCheck),
+        ...ofChecks.flatMap((alert) =>
+            unknownOf("uptime alert", [alert], of, judge).map((found) => ({ ...found, check: alert.check })),
+        ),
+    ];
 }
 
 /** They have no names: one of ours is only known while it points at a droplet. */
@@ -214,6 +210,36 @@ function judgeReservedIps({ prefix, inventory, known }: Case, leaving: ReadonlyS
             : holder
               ? `not in the state, points at ${holder.name}`
               : "unassigned, and nothing tells whose it is";
-        return [{ kind: "reserved IP", name: "", id: ip, verdict: "tell", why }];
+        return [{ kind: "reserved IP", name: "", id: ip, ...tell(why) }];
     });
+}
+
+/** Of bakes that were killed: a droplet, its firewall and its tag, each with the name of the three. */
+function leftByBakes(of: Case): Orphan[] {
+    const { prefix, inventory } = of;
+    const isOfBake = (name: string) => readBuilder(prefix, name) !== undefined;
+    const tagOf = ({ tags }: Droplet) => tags.find(isOfBake) ?? "";
+    const judge = (tag: string) => {
+        const started = readBuilder(prefix, tag)?.startedAt.toISOString();
+        return unlessYoung(started, "left by a bake", of, youngBakeHours);
+    };
+    const judgeBuilder = (droplet: Droplet) => judge(tagOf(droplet));
+    const doubt = (_prefix: string, droplet: Droplet) =>
+        doubtBuilder(droplet, readBuilder(prefix, tagOf(droplet)));
+    const builders = inventory.droplets.filter(({ tags }) => tags.some(isOfBake));
+    const droplets = unknownOf("droplet", builders, of, judgeBuilder, doubt);
+    // Without its firewall, or its tag, a droplet would be open.
+    const judgeGuard = ({ name: tag }: Thing): Judgement => {
+        const guarded = builders.filter(({ tags }) => tags.includes(tag)).map(({ id }) => String(id));
+        const stays = droplets.find(({ id, verdict }) => verdict !== "delete" && guarded.includes(id));
+        if (!stays) return judge(tag);
+        return { verdict: stays.verdict, why: `${stays.name} (${stays.id}) needs it, ${stays.why}` };
+    };
+    const firewalls = inventory.firewalls.filter(({ name }) => isOfBake(name));
+    const tags = inventory.tags.flatMap(({ name }) => (isOfBake(name) ? [{ id: name, name }] : []));
+    return [
+        ...droplets,
+        ...unknownOf("firewall", firewalls, of, judgeGuard),
+        ...unknownOf("tag", tags, of, judgeGuard),
+    ];
 }

@@ -13,7 +13,7 @@ import {
 } from "../../lib/identity";
 import { uptimeNames, uptimeWords } from "../../lib/alert-policies";
 import { listenersFor, metricsListener } from "../../lib/listeners";
-import type { Droplet, Firewall, FirewallPeers, Inventory } from "./account";
+import type { Droplet, Firewall, FirewallPeers, FirewallRule, Inventory } from "./account";
 
 /** Why something may be somebody else's; `undefined` for what only the stack's own program can have made. */
 type Doubt = string | undefined;
@@ -50,52 +50,38 @@ export function doubtFirewall(prefix: string, firewall: Firewall): Doubt {
     return hasOurRules(prefix, firewall) ? undefined : "its rules are none that this program makes";
 }
 
-/** Kinds of whom a rule names, where the config may name them. */
-const anyPeers = /^(addresses|tags|addresses tags)$/;
-
-const publicPorts = listenersFor(true).map(({ port }) => String(port));
-
 /** As components/network.ts makes them. What `adminCidrs`, `backendSources` and `metricsSources` name may be any. */
 function hasOurRules(prefix: string, firewall: Firewall): boolean {
     const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
-    const inbound = (firewall.inbound_rules ?? []).map(({ protocol, ports = "", sources }) => {
-        const kinds = Object.keys(peersOf(sources)).sort().join(" ");
-        return { protocol, ports: ports === "all" ? "0" : ports, kinds, sources: peersOf(sources) };
-    });
-    const outbound = (firewall.outbound_rules ?? []).map(({ protocol, destinations }) => {
-        const { addresses = [], ...others } = peersOf(destinations);
-        return `${protocol} ${[...addresses].sort().join(" ")}${Object.keys(others).join(" ")}`;
-    });
-    const everything = ["icmp", "tcp", "udp"].map((protocol) => `${protocol} 0.0.0.0/0 ::/0`);
-    if (outbound.sort().join() !== everything.join()) return false;
-    if (inbound.some(({ protocol }) => protocol !== "tcp")) return false;
-    if (firewall.name === adminHostTag)
-        return inbound.map(({ ports, kinds }) => `${ports} ${kinds}`).join() === "22 addresses";
-    if (firewall.name === loadBalancerTag) {
-        const mayEnter = ({ ports, kinds, sources }: (typeof inbound)[number]) =>
-            ports === "22"
-                ? kinds === "addresses" ||
-                  (kinds === "addresses tags" && sources.tags?.join() === adminHostTag)
-                : ports === String(metricsListener.port)
-                  ? anyPeers.test(kinds)
-                  : publicPorts.includes(ports) && kinds === "addresses";
-        return inbound.every(mayEnter) && inbound.length >= 2;
-    }
-    const [own, ...more] = inbound.sort((a, b) => Number(b.ports === "0") - Number(a.ports === "0"));
-    return (
-        firewall.name === backendTag &&
-        own?.ports === "0" &&
-        own.kinds === "tags" &&
-        own.sources.tags?.join() === loadBalancerTag &&
-        more.every(({ ports, kinds }) => ports !== "0" && anyPeers.test(kinds))
+    const outbound = (firewall.outbound_rules ?? []).map(({ protocol, destinations }) =>
+        sayRule({ protocol }, destinations),
     );
+    const everything = ["icmp", "tcp", "udp"].map((protocol) => `${protocol} addresses=0.0.0.0/0,::/0`);
+    if (outbound.sort().join("\n") !== everything.join("\n")) return false;
+    const inbound = (firewall.inbound_rules ?? []).map((rule) => sayRule(rule, rule.sources));
+    const allAre = (rules: readonly string[], ...forms: string[]) =>
+        rules.every((rule) => new RegExp(`^tcp (${forms.join("|")})$`).test(rule));
+    const ssh = "22 addresses=\\S+";
+    const anybody = "(addresses=\\S+|tags=\\S+|addresses=\\S+ tags=\\S+)";
+    if (firewall.name === adminHostTag) return inbound.length === 1 && allAre(inbound, ssh);
+    if (firewall.name === loadBalancerTag) {
+        const visitors = listenersFor(true).map(({ port }) => `${port} addresses=\\S+`);
+        const metrics = `${metricsListener.port} ${anybody}`;
+        return (
+            inbound.length >= 2 && allAre(inbound, ssh, `${ssh} tags=${adminHostTag}`, ...visitors, metrics)
+        );
+    }
+    const others = inbound.filter((rule) => rule !== `tcp 0 tags=${loadBalancerTag}`);
+    const hasOwn = others.length === inbound.length - 1;
+    return firewall.name === backendTag && hasOwn && allAre(others, `(?!0 )\\S+ ${anybody}`);
 }
 
-/** Without the kinds of which a rule names nobody. */
-function peersOf(peers: FirewallPeers): Record<string, readonly (string | number)[]> {
-    return Object.fromEntries(
-        Object.entries(peers).flatMap(([kind, names]) => (names?.length ? [[kind, names] as const] : [])),
+/** `tcp 22 addresses=198.51.100.7/32 tags=shop-prod-admin-host`, without the kinds of which it names nobody. */
+function sayRule({ protocol, ports = "" }: FirewallRule, peers: FirewallPeers): string {
+    const named = Object.entries(peers).flatMap(([kind, names]) =>
+        names?.length ? [`${kind}=${names.map(String).sort().join()}`] : [],
     );
+    return [protocol, ports === "all" ? "0" : ports, ...named.sort()].filter(Boolean).join(" ");
 }
 
 /** Of a key with the stack's name: ours says whose it is in its comment, too. */

@@ -27,6 +27,8 @@ export interface LiveDroplet {
     isAdminHost: boolean;
     /** Private, IPv4; empty: has none yet. */
     address: string;
+    /** Likewise the public one. */
+    publicAddress: string;
     /** Slug; `?` where nobody says. */
     size: string;
     /** In USD; `undefined`: not known, or it is gone. */
@@ -115,49 +117,46 @@ export function pair(
         ...state.leftovers.map((leftover) => ({ ...leftover, leaves: true })),
     ].filter(({ type }) => type === types.droplet);
     const ids = new Set(known.map(({ id }) => id));
+    const strangers = [...there.values()].filter(({ id }) => !ids.has(String(id)));
     const found = [
         ...known.map(({ urn, name, id = "", leaves, inputs, outputs }) => {
             const seen = there.get(id);
             const facts = seen ? factsOf(seen) : lastKnown({ ...inputs, ...outputs }, listed !== undefined);
             return { name, id, urn, leaves, ...facts };
         }),
-        ...[...there.values()]
-            .filter(({ id }) => !ids.has(String(id)))
-            .map((droplet) => {
-                const { id, name } = droplet;
-                return { name, id: String(id), urn: undefined, leaves: false, ...factsOf(droplet) };
-            }),
+        ...strangers.map((droplet) => {
+            const { id, name } = droplet;
+            return { name, id: String(id), urn: undefined, leaves: false, ...factsOf(droplet) };
+        }),
     ].map((droplet) => ({
         ...droplet,
         isLoadBalancer: isLoadBalancer(named(droplet)),
         isAdminHost: isAdminHost(named(droplet)),
     }));
 
+    const hasAnswered = ({ address, publicAddress }: Facts) =>
+        !(serving instanceof Error) && (serving.has(publicAddress) || serving.has(address));
     // One that answers at the address is ours; if none is, nobody knows which of them does.
-    const hasAnswered = (ours: { address: string; publicAddress: string }) =>
-        !(serving instanceof Error) && (serving.has(ours.publicAddress) || serving.has(ours.address));
     const frontIsKnown = found.some((droplet) => droplet.isLoadBalancer && hasAnswered(droplet));
+    const serves = (droplet: (typeof found)[number]): boolean | undefined => {
+        if (droplet.isAdminHost) return false;
+        if (serving instanceof Error) return undefined;
+        if (droplet.isLoadBalancer && serving.size > 0 && !frontIsKnown) return undefined;
+        return hasAnswered(droplet);
+    };
     return found
-        .map(({ publicAddress, ...droplet }) => {
-            const isOpen =
-                serving instanceof Error || (droplet.isLoadBalancer && serving.size > 0 && !frontIsKnown);
-            return {
-                ...droplet,
-                serves: droplet.isAdminHost
-                    ? false
-                    : isOpen
-                      ? undefined
-                      : hasAnswered({ ...droplet, publicAddress }),
-                haproxy: servers.find(({ address }) => address !== "" && address === droplet.address),
-            };
-        })
+        .map((droplet) => ({
+            ...droplet,
+            serves: serves(droplet),
+            haproxy: servers.find(({ address }) => address !== "" && address === droplet.address),
+        }))
         .sort(byName);
 }
 
 /** By its resource's name, which is what the state has. */
 const named = ({ name }: { name: string }) => ({ name: resourceOf(name) ?? name });
 
-type Facts = Pick<LiveDroplet, "address" | "size" | "monthlyCost" | "status"> & { publicAddress: string };
+type Facts = Pick<LiveDroplet, "address" | "publicAddress" | "size" | "monthlyCost" | "status">;
 
 function factsOf({ status, size_slug, size, networks }: ListedDroplet): Facts {
     const ip = (wanted: string) => networks.v4.find(({ type }) => type === wanted)?.ip_address ?? "";

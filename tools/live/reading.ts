@@ -95,7 +95,8 @@ export function parseReading(answer: string): PoolReading {
     const backends = rows.filter(({ svname }) => svname === total);
     if (info("Pid") === "" || backends.length === 0)
         throw new Error("HAProxy does not answer on the load balancer");
-    const requests = backends.filter(({ pxname }) => pxname !== "streams");
+    const streams = backends.filter(({ pxname }) => pxname === "streams");
+    const requests = backends.filter((row) => !streams.includes(row));
     const servers = serversOf(rows);
     return {
         pid: Number(info("Pid")),
@@ -107,19 +108,13 @@ export function parseReading(answer: string): PoolReading {
         isApplying: /^applying: yes$/m.test(answer),
         heartbeat: heartbeatIn(answer),
         servers,
-        running: sum(
-            servers.filter(({ isUp }) => isUp),
-            ({ running }) => running,
-        ),
-        queued: sum(requests, (row) => number(row, "qcur")),
-        streams: sum(
-            backends.filter(({ pxname }) => pxname === "streams"),
-            (row) => number(row, "scur"),
-        ),
-        requests: sum(backends, (row) => number(row, "req_tot")),
-        failures: sum(backends, (row) => number(row, "hrsp_5xx")),
-        errors: sum(backends, (row) => number(row, "econ") + number(row, "eresp")),
-        retries: sum(backends, (row) => number(row, "wretr")),
+        running: servers.reduce((all, { isUp, running }) => all + (isUp ? running : 0), 0),
+        queued: sum(requests, "qcur"),
+        streams: sum(streams, "scur"),
+        requests: sum(backends, "req_tot"),
+        failures: sum(backends, "hrsp_5xx"),
+        errors: sum(backends, "econ", "eresp"),
+        retries: sum(backends, "wretr"),
     };
 }
 
@@ -166,17 +161,16 @@ function serversOf(rows: readonly Row[]): ServerReading[] {
             status,
             isUp: status.startsWith("UP"),
             check: (row.check_status ?? "").replace(/^\* /, ""),
-            statusSeconds: number(row, "lastchg"),
-            running: sum(all, (one) => number(one, "scur")),
-            requestsPerSecond: sum(all, (one) => number(one, "rate")),
-            responseMs: number(row, "rtime"),
-            failures: sum(all, (one) => number(one, "hrsp_5xx") + number(one, "econ") + number(one, "eresp")),
-            requests: sum(all, (one) => number(one, "stot")),
+            statusSeconds: sum([row], "lastchg"),
+            running: sum(all, "scur"),
+            requestsPerSecond: sum(all, "rate"),
+            responseMs: sum([row], "rtime"),
+            failures: sum(all, "hrsp_5xx", "econ", "eresp"),
+            requests: sum(all, "stot"),
         };
     });
 }
 
-const number = (row: Row, name: Column): number => Number(row[name] ?? 0) || 0;
-
-const sum = <T>(all: readonly T[], of: (one: T) => number): number =>
-    all.reduce((total, one) => total + of(one), 0);
+/** Of these columns in these rows; one that is empty is 0. */
+const sum = (rows: readonly Row[], ...names: Column[]): number =>
+    rows.flatMap((row) => names.map((name) => Number(row[name]) || 0)).reduce((all, one) => all + one, 0);

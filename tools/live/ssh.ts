@@ -12,17 +12,17 @@ export interface SshTarget {
 }
 
 export interface SshOptions {
+    /** Gets what the command reads as its stdin. @default it reads nothing */
     onStart?: (stdin: Writable) => void;
+    /** Gets what it prints as it comes. @default nobody */
     onOutput?: (text: string) => void;
+    /** Ends the connection; the promise is rejected then. */
     signal?: AbortSignal;
 }
 
 /**
  * Runs one command and returns what it printed; nothing, where `onOutput` got it.
  *
- * @param options.onStart Gets what the command reads as its stdin. @default it reads nothing
- * @param options.onOutput Gets what it prints as it comes. @default nobody
- * @param options.signal Ends the connection; the promise is rejected then.
  * @throws Error if the host does not answer within 10 s or stops to, shows another key, or the command fails.
  */
 export function runOverSsh(
@@ -59,11 +59,9 @@ export function runOverSsh(
                 onStart?.(channel);
                 channel.once("close", (code?: number) => {
                     client.end();
+                    const words = [describeEnd(command, code), stderr.trim()].filter(Boolean);
                     if (code === 0) resolve(stdout);
-                    else
-                        fail(
-                            new Error([describeEnd(command, code), stderr.trim()].filter(Boolean).join(": ")),
-                        );
+                    else fail(new Error(words.join(": ")));
                 });
             });
         });
@@ -88,10 +86,11 @@ function describeEnd(command: string, code: number | undefined): string {
     return `${what} ${code === undefined ? "was cut off" : `ended with ${code}`}`;
 }
 
-/** Runs a shell command as root on the load balancer; what it printed. */
+/** The same on a stack's load balancer. */
 export function onLoadBalancer(
-    { loadBalancerIp, deployKey, hostKey }: Pick<StackOutputs, "loadBalancerIp" | "deployKey" | "hostKey">,
+    { loadBalancerIp: host, deployKey: privateKey, hostKey }: StackOutputs,
     command: string,
+    options?: SshOptions,
 ): Promise<string> {
-    return runOverSsh(command, { host: loadBalancerIp, privateKey: deployKey, hostKey });
+    return runOverSsh(command, { host, privateKey, hostKey }, options);
 }

@@ -8,7 +8,7 @@ import { plain } from "../cli/words";
 import { applyLock } from "./haproxy";
 import { heartbeatFile } from "./heartbeat";
 import { parseReading, type PoolReading } from "./reading";
-import { runOverSsh } from "./ssh";
+import { onLoadBalancer } from "./ssh";
 
 /** Kept on the load balancer while the autoscaler is at work: a second one, wherever it runs, can't have it. */
 const lockFile = "/run/dropscale-autoscaler.lock";
@@ -57,37 +57,26 @@ export class Watch {
     private failure: Error | undefined;
 
     /** @param options.alone As the autoscaler does: nobody else may watch so at the same time. @default false */
-    constructor(
-        { loadBalancerIp: host, deployKey: privateKey, hostKey }: StackOutputs,
-        { alone = false }: { alone?: boolean } = {},
-    ) {
-        const ended = runOverSsh(
-            watchCommand(alone),
-            { host, privateKey, hostKey },
-            {
-                signal: this.stop.signal,
-                onStart: (stdin) => {
-                    this.stdin = stdin;
-                    this.wake();
-                },
-                onOutput: (text) => {
-                    this.printed += text;
-                    this.wake();
-                },
+    constructor(outputs: StackOutputs, { alone = false }: { alone?: boolean } = {}) {
+        const ended = onLoadBalancer(outputs, watchCommand(alone), {
+            signal: this.stop.signal,
+            onStart: (stdin) => {
+                this.stdin = stdin;
+                this.wake();
             },
-        );
+            onOutput: (text) => {
+                this.printed += text;
+                this.wake();
+            },
+        });
         ended
             .then(() => {
                 const [, holder] = this.printed.split(taken);
-                this.failure =
-                    holder === undefined
-                        ? new Error("the load balancer ended the connection")
-                        : new AlreadyWatched(holder.trim());
+                if (holder !== undefined) throw new AlreadyWatched(holder.trim());
+                throw new Error("the load balancer ended the connection");
             })
             .catch((error: unknown) => {
                 this.failure = error as Error;
-            })
-            .finally(() => {
                 this.wake();
             });
     }

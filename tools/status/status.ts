@@ -7,27 +7,16 @@ import { readStack } from "../pulumi/stack";
 import { type Live, type LiveDroplet, readLive } from "../live/pool";
 import { describeHeartbeat } from "../live/heartbeat";
 import type { ServerReading } from "../live/reading";
-import {
-    certificateProblems,
-    describeCertificate,
-    type LiveCertificate,
-    fixCertificate,
-    readCertificate,
-} from "../live/certificate";
-import {
-    describeReleases,
-    fixReleases,
-    type LiveReleases,
-    readReleases,
-    releaseProblems,
-} from "../live/releases";
+import { certificateCondition } from "../live/certificate";
+import type { Condition } from "../live/condition";
+import { contentCondition } from "../live/releases";
 import { leftOf, monthlyCostOf, partOf, sayLeft } from "../live/left";
 import { mask } from "../cli/mask";
 import { dollars } from "../cli/words";
 import { readOutputs } from "../pulumi/run";
 import { readState, type StackState } from "../pulumi/state";
 import { coloursFor } from "../cli/terminal";
-import { describeUpdates, readPackageUpdates, takeUpdates, type Updates } from "../live/updates";
+import { updatesCondition } from "../live/updates";
 
 /** The servers of a stack, as DigitalOcean and as HAProxy see them. Changes nothing. */
 export async function status(name: string): Promise<void> {
@@ -37,13 +26,18 @@ export async function status(name: string): Promise<void> {
         readState(name),
         useAccountOf(name),
     ]);
-    const [live, updates, certificate, releases] = await Promise.all([
-        readLive(stack, state, listDroplets(stack.prefix, state)),
-        readPackageUpdates(outputs).catch((error: unknown) => error as Error),
-        readCertificate(outputs).catch((error: unknown) => error as Error),
-        readReleases(outputs).catch((error: unknown) => error as Error),
-    ]);
     const colours = coloursFor(process.stdout);
+    const linesOf = (what: string, condition: Promise<Condition | undefined>): Promise<string[]> =>
+        condition.then(
+            (found) => (found ? conditionLines(found, colours) : []),
+            (error: unknown) => [colours.yellow(`${what}: ${mask((error as Error).message)}`)],
+        );
+    const [live, ...conditions] = await Promise.all([
+        readLive(stack, state, listDroplets(stack.prefix, state)),
+        linesOf("certificate", certificateCondition(outputs, name)),
+        linesOf("content", contentCondition(outputs, name)),
+        linesOf("updates of the load balancer", updatesCondition(outputs, name)),
+    ]);
     const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
     for (const { healthy, cells } of statusRows(live))
         table.push(healthy ? cells : cells.map((cell) => colours.red(cell)));
@@ -57,61 +51,19 @@ export async function status(name: string): Promise<void> {
             `${said}\nnext: \`make doctor STACK=${name}\` clears what serves nobody, then \`pulumi up\``,
         );
     // An outage is when people look: what the API says is shown all the same.
-    const silent = silence(live, name);
-    if (silent) throw silent;
-    for (const line of certificateLines(certificate, name, colours)) console.log(line);
-    for (const line of releaseLines(releases, name, colours)) console.log(line);
-    console.log(updatesLine(updates, name, colours));
-    const scaler = autoscalerLine(live, colours);
-    if (scaler) console.log(scaler);
+    const { haproxy } = live;
+    if (haproxy instanceof Error) throw haproxy;
+    if (haproxy === undefined) throw new Error("no haproxy.cfg has been applied yet: nothing serves");
+    if (!haproxy.servers) throw new Error(`HAProxy does not answer: \`make drift STACK=${name}\``);
+    for (const line of conditions.flat()) console.log(line);
+    const heard = describeHeartbeat(haproxy.heartbeat);
+    if (heard) console.log(heard.isAlarming ? colours.yellow(mask(heard.text)) : mask(heard.text));
 }
 
-/** None where no autoscaler has been at work. */
-function autoscalerLine({ haproxy }: Live, { yellow }: Colors): string | undefined {
-    const heard = haproxy && "heartbeat" in haproxy ? describeHeartbeat(haproxy.heartbeat) : undefined;
-    return heard?.isAlarming ? yellow(mask(heard.text)) : heard && mask(heard.text);
-}
-
-/** Why HAProxy says nothing; `undefined` where it does. */
-function silence({ haproxy }: Live, stack: string): Error | undefined {
-    if (haproxy === undefined) return new Error("no haproxy.cfg has been applied yet: nothing serves");
-    if (haproxy instanceof Error) return haproxy;
-    return haproxy.servers ? undefined : new Error(`HAProxy does not answer: \`make drift STACK=${stack}\``);
-}
-
-/** None for a site without HTTPS. */
-export function certificateLines(
-    certificate: LiveCertificate | Error | undefined,
-    stack: string,
-    { yellow }: Colors,
-): string[] {
-    if (certificate === undefined) return [];
-    if (certificate instanceof Error) return [yellow(`certificate: ${mask(certificate.message)}`)];
-    const problems = certificateProblems(certificate);
-    return [
-        describeCertificate(certificate),
-        ...problems.map((problem) => yellow(`the certificate ${mask(problem)}`)),
-        ...(problems.length > 0 ? [yellow(`  → ${fixCertificate(certificate, stack)}`)] : []),
-    ];
-}
-
-/** None where nothing was ever pushed, and no server runs jobs that run once. */
-function releaseLines(releases: LiveReleases | Error, stack: string, { yellow }: Colors): string[] {
-    if (releases instanceof Error) return [yellow(`content: ${mask(releases.message)}`)];
-    const problems = releaseProblems(releases);
-    return [
-        ...describeReleases(releases),
-        ...problems.map((problem) => yellow(mask(problem))),
-        ...(problems.length > 0 ? [yellow(`  → ${fixReleases(stack)}`)] : []),
-    ];
-}
-
-function updatesLine(updates: Updates | Error, stack: string, { yellow }: Colors): string {
-    if (updates instanceof Error) return yellow(`updates of the load balancer: ${mask(updates.message)}`);
-    const message = describeUpdates(updates);
-    return message === undefined
-        ? "the load balancer has all updates"
-        : yellow(`the load balancer ${message}\n  → ${takeUpdates(updates, stack)}`);
+/** What is wrong is yellow. */
+export function conditionLines({ said, subject, problems, fix }: Condition, { yellow }: Colors): string[] {
+    const wrong = problems.map((problem) => yellow(mask(subject + problem)));
+    return [...said, ...wrong, ...(wrong.length > 0 ? [yellow(`  → ${fix}`)] : [])];
 }
 
 async function listDroplets(prefix: string, state: StackState): Promise<ListedDroplet[]> {
@@ -123,13 +75,7 @@ async function listDroplets(prefix: string, state: StackState): Promise<ListedDr
     return own.every(({ id = "" }) => isThere.has(id)) ? tagged : readDroplets();
 }
 
-/** One line of the table; unhealthy ones are to be seen at once. */
-export interface StatusRow {
-    healthy: boolean;
-    cells: string[];
-}
-
-export const columns = [
+const columns = [
     "server",
     "droplet",
     "address",
@@ -143,22 +89,15 @@ export const columns = [
 ];
 
 /** The table of `make status`: every droplet of the stack, then servers to which no droplet belongs. */
-export function statusRows({ droplets, haproxy }: Live): StatusRow[] {
+export function statusRows({ droplets, haproxy }: Live): { healthy: boolean; cells: string[] }[] {
     const servers = haproxy === undefined || haproxy instanceof Error ? [] : (haproxy.servers ?? []);
     const strangers = servers.filter((server) => !droplets.some((droplet) => droplet.haproxy === server));
     return [
-        ...droplets.map((droplet) => ({
-            healthy: isHealthy(droplet),
-            cells: [
-                droplet.name,
-                droplet.id,
-                droplet.address || "-",
-                droplet.size,
-                droplet.status,
-                partOf(droplet),
-                ...haproxyCells(droplet),
-            ],
-        })),
+        ...droplets.map((droplet) => {
+            const { name, id, address, size, status } = droplet;
+            const cells = [name, id, address || "-", size, status, partOf(droplet), ...haproxyCells(droplet)];
+            return { healthy: isHealthy(droplet), cells };
+        }),
         ...strangers.map((server) => ({
             healthy: false,
             cells: [server.name, "?", server.address, "?", "gone", "not in the stack", ...cellsOf(server)],

@@ -1,6 +1,6 @@
 import type { Colors } from "picocolors/types";
 import { count, duration, plain } from "../cli/words";
-import { sayUp } from "../live/events";
+import { sayUp, sickFirst } from "../live/events";
 import { busyShare, headline, sayHeadline, type Situation } from "../live/headline";
 import { describeHeartbeat } from "../live/heartbeat";
 import { type PoolReading, ratePerSecond, type ServerReading } from "../live/reading";
@@ -20,42 +20,45 @@ const hoursOfMonth = 672;
 /** A screenful: lines that fit a terminal of so many columns and rows. */
 export function frame(scene: Scene, colours: Colors, columns: number, rows: number): string[] {
     const now = scene.looks.at(-1);
-    const [first, ...more] = now ? summary(scene, now.reading) : [`${scene.stack}   ${scene.url}`];
+    const [first = "", ...more] = now ? summary(scene, now.reading) : [`${scene.stack}   ${scene.url}`];
     const heard = describeHeartbeat(now?.reading.heartbeat);
-    const above = [
-        cut(first ?? "", columns),
-        newsLine(scene, colours, columns),
-        ...more.map((line) => cut(line, columns)),
-        ...(heard
-            ? [heard.isAlarming ? colours.yellow(cut(heard.text, columns)) : cut(heard.text, columns)]
-            : []),
-    ];
-    if (!now) return above;
-    const room = Math.max(1, rows - above.length - 3);
-    return [
-        ...above,
-        "",
-        colours.dim(cut(titles, columns)),
-        ...table(now.reading, scene, colours, columns, room),
-    ];
+    const lines: Line[] = [{ text: first }, newsLine(scene, colours), ...more.map((text) => ({ text }))];
+    if (heard) lines.push({ text: heard.text, ...(heard.isAlarming && { paint: colours.yellow }) });
+    if (now) {
+        const room = Math.max(1, rows - lines.length - 3);
+        lines.push(
+            { text: "" },
+            { text: titles, paint: colours.dim },
+            ...table(now.reading, scene, colours, room),
+        );
+    }
+    return lines.map(({ text, paint = String }) => paint(cut(text, columns)));
+}
+
+interface Line {
+    text: string;
+    /** @default as it is */
+    paint?: (text: string) => string;
 }
 
 /** What happened, when and why. */
-function newsLine(scene: Scene, colours: Colors, columns: number): string {
+function newsLine(scene: Scene, colours: Colors): Line {
     const news = headline(scene);
-    const paint = { ok: colours.green, note: colours.yellow, bad: colours.red };
+    const paint = { ok: colours.green, note: colours.yellow, bad: colours.red }[news.level];
     const mark = news.level === "ok" ? "" : "! ";
-    return paint[news.level](cut(plain(`${mark}${sayHeadline(news, scene.nowMs)}`), columns));
+    return { text: plain(`${mark}${sayHeadline(news, scene.nowMs)}`), paint };
 }
 
-/** The sick first: where not all fit, those are looked for. */
-function table(reading: PoolReading, scene: Scene, colours: Colors, columns: number, room: number): string[] {
-    const sorted = reading.servers.toSorted((a, b) => Number(a.isUp) - Number(b.isUp));
+function table(reading: PoolReading, scene: Scene, { red, dim }: Colors, room: number): Line[] {
+    const sorted = sickFirst(reading.servers);
     const shown = sorted.length > room ? sorted.slice(0, room - 1) : sorted;
     const rest = sorted.length - shown.length;
     return [
-        ...shown.map((server) => serverLine(server, scene, colours, columns)),
-        ...(rest > 0 ? [colours.dim(cut(`… and ${count(rest, "server")} more`, columns))] : []),
+        ...shown.map((server) => ({
+            text: serverLine(server, scene),
+            ...(!server.isUp && { paint: red }),
+        })),
+        ...(rest > 0 ? [{ text: `… and ${count(rest, "server")} more`, paint: dim }] : []),
     ];
 }
 
@@ -117,23 +120,14 @@ export function spark(numbers: readonly number[]): string {
 
 const titles = row(["server", "address", "state", "running", "req/s", "ms", "failed", "for"]);
 
-function serverLine(server: ServerReading, scene: Scene, colours: Colors, columns: number): string {
+function serverLine(server: ServerReading, scene: Scene): string {
     const { name, address, status, isUp, check, running, requestsPerSecond, responseMs, failures } = server;
     const slots = scene.autoscale ? `/${scene.autoscale.slots}` : "";
-    const line = row([
-        ...[
-            name,
-            address,
-            isUp ? status : `${status} ${check}`,
-            `${running}${slots}`,
-            String(requestsPerSecond),
-        ],
-        // A mean of its last 1,024 requests, whenever those were.
-        requestsPerSecond > 0 ? String(responseMs) : "-",
-        ...[String(failures), duration(server.statusSeconds)],
-    ]);
-    const text = cut(line, columns);
-    return isUp ? text : colours.red(text);
+    const state = isUp ? status : `${status} ${check}`;
+    // A mean of its last 1,024 requests, whenever those were.
+    const milliseconds = requestsPerSecond > 0 ? String(responseMs) : "-";
+    const figures = [`${running}${slots}`, String(requestsPerSecond), milliseconds, String(failures)];
+    return row([name, address, state, ...figures, duration(server.statusSeconds)]);
 }
 
 function row([name = "", address = "", state = "", ...figures]: string[]): string {

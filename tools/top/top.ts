@@ -2,7 +2,7 @@ import { clock, coloursFor, isInteractive, stopOn } from "../cli/terminal";
 import { FollowedHistory } from "../history/follow";
 import { Story } from "../history/story";
 import { follow } from "../live/follow";
-import { readOutputs, type StackOutputs } from "../pulumi/run";
+import { readOutputs } from "../pulumi/run";
 import { autoscaleOf } from "../pulumi/stack-config";
 import { frame, logLine, type Scene } from "./frame";
 
@@ -33,11 +33,12 @@ export async function top(stack: string): Promise<void> {
             const problem = "problem" in look ? look.problem : undefined;
             if ("problem" in look) story.blind(look);
             else {
-                const before = story.looks.at(-1)?.reading;
                 story.look(look);
-                history.saw(look.reading, before);
+                history.saw(look.reading);
             }
-            const scene = sceneOf(stack, read, story, problem);
+            const { url, monthlyCost, servers } = read;
+            const situation = story.situation(stack, servers.length, autoscaleOf(stack));
+            const scene = { ...situation, url, monthlyCost, problem };
             if (isTerminal) draw(scene);
             else said = log(scene, said);
         }
@@ -45,17 +46,6 @@ export async function top(stack: string): Promise<void> {
     } finally {
         process.stdin.pause();
     }
-}
-
-function sceneOf(
-    stack: string,
-    { url, monthlyCost, servers }: StackOutputs,
-    story: Story,
-    problem: string | undefined,
-): Scene {
-    const { looks, events, nowMs } = story;
-    const wanted = story.wanted(servers.length);
-    return { stack, url, monthlyCost, wanted, autoscale: autoscaleOf(stack), looks, events, nowMs, problem };
 }
 
 /** In raw mode Ctrl-C and Ctrl-D are keys like any other. */

@@ -1,19 +1,9 @@
 /** The page: listens to the server, and shows what comes. */
 import type { PoolEvent } from "../../live/events";
 import { type Point, Points, thinned } from "../points";
-import { streamPath } from "../paths";
-import type { Messages, View } from "../view";
-import { Chart, type ChartSpec, type Mark } from "./chart";
-import {
-    byId,
-    setCode,
-    setText,
-    showEvents,
-    showFigures,
-    showHeader,
-    showHeadline,
-    showServers,
-} from "./parts";
+import { type Messages, streamPath, type View } from "../view";
+import { Chart, type ChartSpec } from "./chart";
+import { byId, colourOf, setCode, setText, showEvents, showView } from "./parts";
 import { clockAt, percent, span } from "./words";
 
 let points = new Points();
@@ -33,74 +23,56 @@ const mostDrawn = 300;
 /** A look that is older than this is told, in milliseconds. */
 const staleMs = 6000;
 
-function specs(target: number | undefined): ChartSpec[] {
-    const load: ChartSpec =
-        target === undefined
-            ? {
-                  title: "Requests under way",
-                  lines: [
-                      { label: "running", colour: "blue", isFilled: true, of: ({ running }) => running },
-                      { label: "waiting", colour: "red", dash: [6, 4], of: ({ queued }) => queued },
-                  ],
-                  least: 4,
-              }
-            : {
-                  title: "Busy",
-                  lines: [
-                      {
-                          label: "busy",
-                          colour: "blue",
-                          isFilled: true,
-                          of: ({ busy }) => busy,
-                          show: percent,
-                      },
-                      { label: "target", colour: "orange", dash: [6, 4], of: () => target, show: percent },
-                  ],
-                  least: 1,
-                  axis: percent,
-              };
-    return [
-        {
-            title: "Servers",
-            lines: [
-                { label: "UP", colour: "blue", isStepped: true, isFilled: true, of: ({ up }) => up },
-                {
-                    label: "wanted",
-                    colour: "orange",
-                    dash: [6, 4],
-                    isStepped: true,
-                    of: ({ wanted }) => wanted,
-                },
-            ],
-            least: 2,
-        },
-        load,
-        {
-            title: "Requests a second",
-            lines: [{ label: "", colour: "blue", isFilled: true, of: ({ requests }) => requests }],
-            least: 5,
-        },
-        {
-            title: "Failures a second",
-            lines: [
-                { label: "5xx", colour: "red", isFilled: true, of: ({ failures }) => failures },
-                { label: "errors", colour: "purple", dash: [6, 4], of: ({ errors }) => errors },
-                { label: "retries", colour: "orange", dash: [2, 3], of: ({ retries }) => retries },
-            ],
-            least: 1,
-        },
-        {
-            title: "Response time (first byte), ms",
-            lines: [{ label: "", colour: "blue", isFilled: true, of: ({ responseMs }) => responseMs }],
-            least: 10,
-        },
-        {
-            title: "Waiting for a server",
-            lines: [{ label: "", colour: "red", isFilled: true, of: ({ queued }) => queued }],
-            least: 4,
-        },
-    ];
-}
+const dashed = [6, 4];
+const dotted = [2, 3];
+
+const load: ChartSpec = {
+    title: "Requests under way",
+    least: 4,
+    lines: [
+        { label: "running", colour: "blue", of: ({ running }) => running },
+        { label: "waiting", colour: "red", dash: dashed, of: ({ queued }) => queued },
+    ],
+};
+
+const busy = (target: number): ChartSpec => ({
+    title: "Busy",
+    least: 1,
+    show: percent,
+    lines: [
+        { label: "busy", colour: "blue", of: ({ busy }) => busy },
+        { label: "target", colour: "orange", dash: dashed, of: () => target },
+    ],
+});
+
+const specs = (target: number | undefined): ChartSpec[] => [
+    {
+        title: "Servers",
+        least: 2,
+        isStepped: true,
+        lines: [
+            { label: "UP", colour: "blue", of: ({ up }) => up },
+            { label: "wanted", colour: "orange", dash: dashed, of: ({ wanted }) => wanted },
+        ],
+    },
+    target === undefined ? load : busy(target),
+    { title: "Requests a second", least: 5, lines: [{ colour: "blue", of: ({ requests }) => requests }] },
+    {
+        title: "Failures a second",
+        least: 1,
+        lines: [
+            { label: "5xx", colour: "red", of: ({ failures }) => failures },
+            { label: "errors", colour: "purple", dash: dashed, of: ({ errors }) => errors },
+            { label: "retries", colour: "orange", dash: dotted, of: ({ retries }) => retries },
+        ],
+    },
+    {
+        title: "Response time (first byte), ms",
+        least: 10,
+        lines: [{ colour: "blue", of: ({ responseMs }) => responseMs }],
+    },
+    { title: "Waiting for a server", least: 4, lines: [{ colour: "red", of: ({ queued }) => queued }] },
+];
 
 /** Made when it is known whether there is a target, and again where that changes. */
 let madeFor: string | undefined;
@@ -109,34 +81,17 @@ function makeCharts({ autoscale }: View): void {
     const key = String(autoscale?.target);
     if (madeFor === key) return;
     madeFor = key;
-    charts = specs(autoscale?.target).map((spec) => new Chart(spec, sayMoment));
+    const onMove = (point: Point | undefined) => {
+        setText(byId("moment"), point ? `at ${clockAt(point.atMs, nowMs())}` : "");
+    };
+    charts = specs(autoscale?.target).map((spec) => new Chart(spec, onMove));
     byId("charts").replaceChildren(...charts.map(({ element }) => element));
     for (const chart of charts) chart.draw();
-}
-
-function sayMoment(point: Point | undefined): void {
-    setText(byId("moment"), point ? `at ${clockAt(point.atMs, nowMs())}` : "");
 }
 
 function shownMs(): number {
     const chosen = document.querySelector<HTMLInputElement>("#window input:checked");
     return Number(chosen?.value ?? 15) * 60_000;
-}
-
-/** Those of the time that the charts show, the oldest is 1. */
-function numbered(sinceMs: number): { marks: Mark[]; numbers: Map<string, number> } {
-    const shown = events.filter(({ atMs, endMs = Infinity }) => Math.max(atMs, endMs) >= sinceMs).reverse();
-    const marks = shown.map((event, i) => ({
-        ...{ atMs: event.atMs, number: i + 1, colour: colourOf(event) },
-        endMs:
-            event.endMs === undefined ? nowMs() : event.endMs - event.atMs > 1000 ? event.endMs : undefined,
-    }));
-    return { marks, numbers: new Map(shown.map(({ id }, i) => [id, i + 1])) };
-}
-
-function colourOf({ kind, hasFailed }: PoolEvent): string {
-    if (hasFailed || kind === "down" || kind === "blind") return "red";
-    return { run: "blue", apply: "quiet", autoscaler: "purple" }[kind];
 }
 
 let eventsShown = "";
@@ -147,14 +102,18 @@ function show(): void {
     const now = nowMs();
     const since = now - shownMs();
     const all = points.all();
-    const { marks, numbers } = numbered(since);
     const kept = all.slice(Math.max(0, all.findIndex(({ atMs }) => atMs >= since) - 1));
-    const shown = thinned(kept, shownMs() / 1000 / mostDrawn);
-    for (const chart of charts) chart.update(shown, marks, [since, now]);
-    showHeader(view);
-    showHeadline(view, now);
-    showFigures(view, all.at(-1));
-    showServers(view, now);
+    const drawn = thinned(kept, shownMs() / 1000 / mostDrawn);
+    // Of the time that the charts show; the oldest is 1.
+    const shown = events.filter(({ endMs = Infinity }) => endMs >= since).reverse();
+    const numbers = new Map(shown.map(({ id }, i) => [id, i + 1]));
+    const marks = shown.map((event) => ({
+        atMs: event.atMs,
+        endMs: event.endMs ?? now,
+        colour: colourOf(event),
+    }));
+    for (const chart of charts) chart.update(drawn, marks, [since, now]);
+    showView(view, all.at(-1), now);
     showLive(view, now);
     // A list that is made anew loses the keyboard's place in it.
     const isOpen =
@@ -175,17 +134,15 @@ function choose({ atMs }: PoolEvent): void {
     byId("charts").scrollIntoView({ block: "nearest" });
 }
 
-function showLive({ haproxy, stack, headline }: View, now: number): void {
+function showLive({ newest, stack, headline }: View, now: number): void {
     const live = byId("live");
-    const lookedMs = haproxy?.atMs ?? now;
-    const isSilent = silentSinceMs !== undefined;
-    live.className = isSilent || now - lookedMs > staleMs ? "lost" : "";
-    if (isSilent)
-        setCode(
-            live,
-            `▲ the dashboard has ended, ${span(Date.now() - (silentSinceMs ?? 0))} ago: \`make dashboard\` again, and this goes on`,
-        );
-    else if (now - lookedMs > staleMs)
+    const lookedMs = newest?.atMs ?? now;
+    const isStale = now - lookedMs > staleMs;
+    live.className = isStale || silentSinceMs !== undefined ? "lost" : "";
+    if (silentSinceMs !== undefined) {
+        const ago = span(Date.now() - silentSinceMs);
+        setCode(live, `▲ the dashboard has ended, ${ago} ago: \`make dashboard\` again, and this goes on`);
+    } else if (isStale)
         setText(live, `▲ last look ${span(now - lookedMs)} ago, at ${clockAt(lookedMs, now)}`);
     else setText(live, `● live, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
     document.title = `${{ ok: "✓", note: "●", bad: "▲" }[headline.level]} ${stack}: ${headline.title.replaceAll("`", "")}`;

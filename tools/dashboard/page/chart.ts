@@ -1,19 +1,17 @@
 import uPlot from "uplot";
 import type { Point } from "../points";
+import { make } from "./parts";
 import { figure } from "./words";
 
 /** A line of a chart. */
-export interface Line {
-    label: string;
+interface Line {
+    /** `undefined`: it is the only one of its chart. */
+    label?: string;
     /** Name of a colour in style.css. */
     colour: string;
+    /** @default it is solid, and what is below it is filled */
     dash?: number[];
-    /** Changes at once, as a number of servers does. */
-    isStepped?: boolean;
-    isFilled?: boolean;
     of: (point: Point) => number | undefined;
-    /** @default {@link figure} */
-    show?: (value: number | null | undefined) => string;
 }
 
 export interface ChartSpec {
@@ -21,17 +19,16 @@ export interface ChartSpec {
     lines: Line[];
     /** The axis reaches at least so far. */
     least: number;
-    /** Of its labels. @default {@link figure} */
-    axis?: (value: number) => string;
+    /** It changes at once, as a number of servers does. @default false */
+    isStepped?: boolean;
+    /** Its figures and the labels of its axis. @default {@link figure} */
+    show?: (value: number | null | undefined) => string;
 }
 
-/** An event as the charts show it: a line, or a band as long as it lasts. */
-export interface Mark {
+/** An event as the charts show it: a line, and a band as long as it lasts. */
+interface Mark {
     atMs: number;
-    /** `undefined`: a moment. */
-    endMs: number | undefined;
-    /** As in the list of events. */
-    number: number;
+    endMs: number;
     colour: string;
 }
 
@@ -39,7 +36,7 @@ export interface Mark {
 const gapMs = 25_000;
 const height = 156;
 
-const colourOf = (name: string): string => {
+const drawnColour = (name: string): string => {
     // A probe, for `light-dark()` is resolved only where it is used.
     const probe = document.createElement("i");
     probe.style.color = `var(--${name})`;
@@ -66,9 +63,7 @@ export class Chart {
         this.element.tabIndex = 0;
         this.element.setAttribute("aria-label", `${spec.title}; the left and right keys walk through time`);
         this.element.append(this.caption());
-        this.element.addEventListener("keydown", (event) => {
-            this.walk(event);
-        });
+        this.element.addEventListener("keydown", this.walk);
         new ResizeObserver(() => {
             this.plot?.setSize({ width: this.width(), height });
         }).observe(this.element);
@@ -96,15 +91,12 @@ export class Chart {
     private width = (): number => Math.max(200, this.element.clientWidth - 16);
 
     private caption(): HTMLElement {
-        const caption = document.createElement("figcaption");
-        const title = document.createElement("strong");
-        title.textContent = this.spec.title;
-        caption.append(title);
+        const caption = make("figcaption", "");
+        caption.append(make("strong", this.spec.title));
         for (const { label, colour, dash } of this.spec.lines) {
-            const legend = document.createElement("span");
-            legend.className = "legend";
-            const value = document.createElement("b");
-            if (this.spec.lines.length > 1) legend.append(sample(colour, dash), `${label} `);
+            const value = make("b", "");
+            const legend = make("span", "", "legend");
+            if (label !== undefined) legend.append(sample(colour, dash), `${label} `);
             legend.append(value);
             this.values.push(value);
             caption.append(legend);
@@ -113,13 +105,14 @@ export class Chart {
     }
 
     private say(point: Point | undefined): void {
-        this.spec.lines.forEach(({ of, show = figure }, i) => {
+        const { lines, show = figure } = this.spec;
+        lines.forEach(({ of }, i) => {
             const value = this.values[i];
             if (value) value.textContent = show(point && of(point));
         });
     }
 
-    private walk(event: KeyboardEvent): void {
+    private readonly walk = (event: KeyboardEvent): void => {
         const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
         const index = this.plot?.cursor.idx ?? this.points.length - 1;
         if (event.key === "Escape") this.pointAt(undefined);
@@ -130,7 +123,7 @@ export class Chart {
         const stride = Math.max(1, Math.round(times.length / 150));
         const next = times[Math.min(times.length - 1, Math.max(0, index + step * stride))];
         if (next !== undefined) this.pointAt(1000 * next);
-    }
+    };
 
     /** Seconds, and a row of values for each line, with nothing where nothing was seen. */
     private data(): uPlot.AlignedData {
@@ -148,8 +141,8 @@ export class Chart {
     }
 
     private options(): uPlot.Options {
-        const [quiet, line] = [colourOf("quiet"), colourOf("line")];
-        const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { show: false }, font };
+        const grid = { stroke: drawnColour("line"), width: 1 };
+        const axis = { stroke: drawnColour("quiet"), grid, ticks: { show: false }, font };
         return {
             ...{ width: this.width(), height, padding: [20, 10, 0, 0], legend: { show: false } },
             cursor: { sync: { key: "pool", setSeries: false }, drag: { x: false, y: false }, y: false },
@@ -166,41 +159,34 @@ export class Chart {
                     space: 60,
                     values: (_plot, at) => at.map(hourAndMinute),
                 },
-                { ...axis, size: 48, space: 32, values: (_plot, at) => at.map(this.spec.axis ?? figure) },
+                { ...axis, size: 48, space: 32, values: (_plot, at) => at.map(this.spec.show ?? figure) },
             ],
-            series: [{}, ...this.spec.lines.map(seriesOf)],
-            hooks: {
-                drawClear: [
-                    (plot) => {
-                        this.drawMarks(plot);
-                    },
-                ],
-                setCursor: [
-                    ({ cursor: { idx } }) => {
-                        const at = idx === null || idx === undefined ? undefined : this.data()[0][idx];
-                        const point = this.points.find(({ atMs }) => atMs / 1000 === at);
-                        this.say(point ?? this.points.at(-1));
-                        this.onMove(point);
-                    },
-                ],
-            },
+            series: [{}, ...this.spec.lines.map((line) => seriesOf(line, this.spec))],
+            hooks: { drawClear: [this.drawMarks], setCursor: [this.showCursor] },
         };
     }
 
-    /** Behind the lines; their numbers above, as in the list. */
-    private drawMarks(plot: uPlot): void {
+    private readonly showCursor = ({ cursor: { idx } }: uPlot): void => {
+        const at = idx === null || idx === undefined ? undefined : this.data()[0][idx];
+        const point = this.points.find(({ atMs }) => atMs / 1000 === at);
+        this.say(point ?? this.points.at(-1));
+        this.onMove(point);
+    };
+
+    /** Behind the lines; their numbers, from 1, above, as in the list. */
+    private readonly drawMarks = (plot: uPlot): void => {
         const { ctx, bbox } = plot;
         const { devicePixelRatio: ratio } = window;
         const place = (atMs: number) =>
             Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(atMs / 1000, "x", true)));
-        const ground = colourOf("card");
+        const ground = drawnColour("card");
         ctx.save();
         ctx.font = `700 ${10 * ratio}px system-ui, sans-serif`;
         ctx.textAlign = "center";
         ctx.textBaseline = "middle";
-        for (const { atMs, endMs, number, colour } of this.marks) {
-            const [from, to] = [place(atMs), place(endMs ?? atMs)];
-            ctx.fillStyle = colourOf(colour);
+        for (const [i, { atMs, endMs, colour }] of this.marks.entries()) {
+            const [from, to] = [place(atMs), place(endMs)];
+            ctx.fillStyle = drawnColour(colour);
             ctx.globalAlpha = 0.16;
             ctx.fillRect(from, bbox.top, to - from, bbox.height);
             ctx.globalAlpha = 1;
@@ -209,10 +195,10 @@ export class Chart {
             ctx.arc(from, bbox.top - 8 * ratio, 8 * ratio, 0, 2 * Math.PI);
             ctx.fill();
             ctx.fillStyle = ground;
-            ctx.fillText(String(number), from, bbox.top - 7.5 * ratio);
+            ctx.fillText(String(i + 1), from, bbox.top - 7.5 * ratio);
         }
         ctx.restore();
-    }
+    };
 }
 
 const font = "12px system-ui, sans-serif";
@@ -221,12 +207,12 @@ const timeSteps = [60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 const hourAndMinute = (at: number): string => new Date(at * 1000).toTimeString().slice(0, 5);
 
-function seriesOf({ label, colour, dash, isStepped, isFilled }: Line): uPlot.Series {
-    const stroke = colourOf(colour);
+function seriesOf({ colour, dash }: Line, { isStepped }: ChartSpec): uPlot.Series {
+    const stroke = drawnColour(colour);
+    const fill = stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)");
     return {
-        ...{ label, stroke, width: 2, points: { show: false } },
-        ...(dash && { dash }),
-        ...(isFilled && { fill: stroke.replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)") }),
+        ...{ stroke, width: 2, points: { show: false } },
+        ...(dash ? { dash } : { fill }),
         ...(isStepped && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: 1 }) }),
     };
 }
@@ -236,17 +222,11 @@ function sample(colour: string, dash: number[] | undefined): SVGElement {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", "0 0 22 8");
     svg.setAttribute("aria-hidden", "true");
-    const line = document.createElementNS(svg.namespaceURI, "line");
-    const look = {
-        x1: 0,
-        x2: 22,
-        y1: 4,
-        y2: 4,
-        "stroke-width": 2.5,
-        "stroke-dasharray": dash?.join(" ") ?? "",
-    };
-    for (const [name, value] of Object.entries(look)) line.setAttribute(name, String(value));
-    (line as SVGElement).style.stroke = `var(--${colour})`;
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", "M0 4H22");
+    line.setAttribute("stroke-width", "2.5");
+    line.setAttribute("stroke-dasharray", dash?.join(" ") ?? "");
+    line.style.stroke = `var(--${colour})`;
     svg.append(line);
     return svg;
 }

@@ -1,8 +1,10 @@
 /** The parts of the page that are text. Whatever comes from elsewhere is put in as text, never as HTML. */
 import { capital, count } from "../../cli/words";
-import type { PoolEvent } from "../../live/events";
+import { type PoolEvent, sayCheck, sickFirst } from "../../live/events";
+import { describeHeartbeat } from "../../live/heartbeat";
+import type { ServerReading, TimedReading } from "../../live/reading";
 import type { Point } from "../points";
-import type { ServerView, View } from "../view";
+import type { View } from "../view";
 import { clockAt, figure, percent, span, when } from "./words";
 
 export const byId = (id: string): HTMLElement => {
@@ -25,14 +27,22 @@ export function setCode(element: HTMLElement, text: string): HTMLElement {
     return element;
 }
 
-function make(tag: string, text: string, className = ""): HTMLElement {
+export function make(tag: string, text: string, className = ""): HTMLElement {
     const element = document.createElement(tag);
     element.textContent = text;
     element.className = className;
     return element;
 }
 
-export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
+/** @param point The newest of the charts. */
+export function showView(view: View, point: Point | undefined, nowMs: number): void {
+    showHeader(view);
+    showHeadline(view, nowMs);
+    showFigures(view, point);
+    showServers(view, nowMs);
+}
+
+function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
     setText(byId("stack"), stack);
     const link = byId("url") as HTMLAnchorElement;
     setText(link, url);
@@ -42,47 +52,34 @@ export function showHeader({ stack, url, monthlyCost, autoscale }: View): void {
 }
 
 /** The four questions: what happened, when, why, is it over? */
-export function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
+function showHeadline({ headline: { level, title, event, over, also } }: View, nowMs: number): void {
     byId("headline").className = level;
     setCode(byId("title"), capital(title));
-    const answers: [string, string][] = event
-        ? [
-              ["What", capital(event.what)],
-              ["When", when(event, nowMs)],
-              ["Why", event.why || "not recorded"],
-              ["Over?", over],
-          ]
-        : [];
-    const list = byId("answers");
-    answers.forEach(([term, text], i) => {
-        const [dt, dd] = [list.children[2 * i], list.children[2 * i + 1]];
-        if (dt && dd) {
-            setText(dt as HTMLElement, term);
-            setCode(dd as HTMLElement, text);
-        } else list.append(make("dt", term), setCode(make("dd", ""), text));
-    });
-    while (list.children.length > 2 * answers.length) list.lastElementChild?.remove();
+    byId("answers").hidden = event === undefined;
+    if (event) {
+        setCode(byId("what"), capital(event.what));
+        setText(byId("when"), when(event, nowMs));
+        setCode(byId("why"), event.why || "not recorded");
+        setCode(byId("over"), over);
+    }
     const others = byId("also");
     if (others.textContent !== also.map(capital).join("").replaceAll("`", ""))
         others.replaceChildren(...also.map((text) => setCode(make("li", ""), capital(text))));
 }
 
-export function showFigures({ wanted, servers, autoscale, haproxy }: View, newest: Point | undefined): void {
+function showFigures({ wanted, newest, autoscale }: View, point: Point | undefined): void {
+    const servers = newest?.reading.servers ?? [];
+    const cpu = newest && 1 - newest.reading.idlePercent / 100;
     const up = servers.filter(({ isUp }) => isUp).length;
-    const failing = newest?.failures ?? 0;
     const figures: [value: string, label: string, isBad: boolean][] = [
         [`${up} of ${servers.length}`, `servers UP, ${wanted} wanted`, up < servers.length || up < wanted],
         autoscale
-            ? [percent(newest?.busy), `busy, target ${percent(autoscale.target)}`, false]
-            : [figure(newest?.running), "requests under way", false],
-        [figure(newest?.requests), "requests a second", false],
-        [figure(newest?.failures), "of them fail (5xx)", failing > 0],
-        [`${figure(newest?.responseMs)} ms`, "response time", false],
-        [
-            haproxy ? `${100 - haproxy.idlePercent} %` : "–",
-            "of HAProxy's CPU",
-            (haproxy?.idlePercent ?? 100) < 20,
-        ],
+            ? [percent(point?.busy), `busy, target ${percent(autoscale.target)}`, false]
+            : [figure(point?.running), "requests under way", false],
+        [figure(point?.requests), "requests a second", false],
+        [figure(point?.failures), "of them fail (5xx)", (point?.failures ?? 0) > 0],
+        [`${figure(point?.responseMs)} ms`, "response time", false],
+        [percent(cpu), "of HAProxy's CPU", (cpu ?? 0) > 0.8],
     ];
     const list = byId("figures");
     figures.forEach(([value, label, isBad], i) => {
@@ -98,35 +95,42 @@ export function showFigures({ wanted, servers, autoscale, haproxy }: View, newes
     });
 }
 
-export function showServers(view: View, nowMs: number): void {
-    const { servers, haproxy, autoscaler, autoscale, historyProblem } = view;
+function showServers({ newest, autoscale, historyProblem }: View, nowMs: number): void {
     const missing =
         historyProblem && `Pulumi's history can't be read, and its events may be missing: ${historyProblem}`;
     setText(byId("history-problem"), missing ?? "");
     const slots = autoscale ? ` of ${autoscale.slots}` : "";
-    byId("servers").replaceChildren(...servers.map((server) => row(server, slots, nowMs)));
-    if (haproxy) {
-        const { generation, appliedAtMs, connections, maxConnections, streams } = haproxy;
-        const file = generation ? `haproxy.cfg ${generation}` : "a haproxy.cfg that is not ours";
-        const parts = [
-            `HAProxy runs ${file}, applied ${clockAt(appliedAtMs, nowMs)}`,
-            `${connections.toLocaleString("en")} of ${maxConnections.toLocaleString("en")} connections`,
-            count(streams, "WebSocket or event stream").replace(
-                "WebSocket or event streams",
-                "WebSockets and event streams",
-            ),
-        ];
-        setText(byId("haproxy"), `${parts.join(", ")}.`);
-    }
-    setText(byId("autoscaler"), autoscaler ? capital(autoscaler.text) : "");
+    const rows = newest
+        ? sickFirst(newest.reading.servers).map((server) => row(server, slots, nowMs - newest.atMs))
+        : [];
+    byId("servers").replaceChildren(...rows);
+    if (newest) setText(byId("haproxy"), sayHaproxy(newest, nowMs));
+    setText(byId("autoscaler"), capital(describeHeartbeat(newest?.reading.heartbeat)?.text ?? ""));
 }
 
-function row(server: ServerView, slots: string, nowMs: number): HTMLElement {
-    const { name, address, status, isUp, why, running, requestsPerSecond, responseMs, failures } = server;
+function sayHaproxy({ atMs, reading }: TimedReading, nowMs: number): string {
+    const { generation, uptimeSeconds, connections, maxConnections, streams } = reading;
+    const file = generation ? `haproxy.cfg ${generation}` : "a haproxy.cfg that is not ours";
+    const parts = [
+        `HAProxy runs ${file}, applied ${clockAt(atMs - 1000 * uptimeSeconds, nowMs)}`,
+        `${connections.toLocaleString("en")} of ${maxConnections.toLocaleString("en")} connections`,
+        count(streams, "WebSocket or event stream").replace(
+            "WebSocket or event streams",
+            "WebSockets and event streams",
+        ),
+    ];
+    return `${parts.join(", ")}.`;
+}
+
+/** @param agoMs How long ago it was so. */
+function row(server: ServerReading, slots: string, agoMs: number): HTMLElement {
+    const { name, address, status, isUp, running, requestsPerSecond, responseMs, failures } = server;
     const cells = [
-        ...[name, address, isUp ? status : `${status}: ${why}`],
-        ...[`${running}${slots}`, figure(requestsPerSecond), figure(responseMs), figure(failures)],
-        span(nowMs - server.sinceMs),
+        ...[name, address, isUp ? status : `${status}: ${sayCheck(server)}`],
+        ...[`${running}${slots}`, figure(requestsPerSecond)],
+        // A mean of its last 1,024 requests, whenever those were.
+        figure(requestsPerSecond > 0 ? responseMs : undefined),
+        ...[figure(failures), span(agoMs + 1000 * server.statusSeconds)],
     ];
     const element = make("tr", "", isUp ? "" : "bad");
     element.append(...cells.map((text) => make("td", text)));
@@ -141,7 +145,8 @@ export function showEvents(
     onChoose: (event: PoolEvent) => void,
 ): void {
     const items = events.map((event) => {
-        const item = make("li", "", `${event.kind} ${event.hasFailed ? "failed" : ""}`);
+        const item = make("li", "");
+        item.style.setProperty("--tone", `var(--${colourOf(event)})`);
         const button = make("button", "");
         button.setAttribute("type", "button");
         const what = setCode(make("span", "", "what"), capital(event.what));
@@ -169,4 +174,10 @@ function stateOf({ atMs, endMs, hasFailed }: PoolEvent, nowMs: number): string {
     if (endMs === undefined) return `goes on, for ${span(nowMs - atMs)}`;
     if (endMs - atMs < 1000) return "";
     return hasFailed ? `after ${span(endMs - atMs)}` : `over after ${span(endMs - atMs)}`;
+}
+
+/** In the list and in the charts; the name of a colour in style.css. */
+export function colourOf({ kind, hasFailed }: PoolEvent): string {
+    if (hasFailed || kind === "down" || kind === "blind") return "red";
+    return { run: "blue", apply: "quiet", autoscaler: "purple" }[kind];
 }
