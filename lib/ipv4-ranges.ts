@@ -3,6 +3,9 @@ import { BlockList, isIPv4 } from "node:net";
 /** Every address, of both kinds: as a firewall names them. */
 export const anywhere = ["0.0.0.0/0", "::/0"];
 
+/** Nobody on the Internet: https://www.rfc-editor.org/rfc/rfc1918 */
+export const privateRanges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
 /** Whether a value is `a.b.c.d/bits` without bits set behind the mask. */
 export function isIpv4Range(value: unknown): value is string {
     const [address = "", bits = "", ...more] = typeof value === "string" ? value.split("/") : [];

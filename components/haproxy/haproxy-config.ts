@@ -3,7 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { commandNames, types } from "../../lib/identity";
 import type { BackendPool } from "../backend-pool";
 import { applyCommand, haproxyScript, stageCommand } from "./apply";
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "./render";
+import type { RenderHaproxyOptions } from "./options";
+import { renderHaproxyConfig } from "./render";
 import type { LoadBalancer } from "../load-balancer";
 
 export interface HaproxyConfigArgs {
