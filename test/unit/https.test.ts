@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { checkZone } from "../../account/zone";
+import { checkZone } from "../../account/names";
 import { parseSettings } from "../../config/settings";
 import { certificateIn } from "../../components/https/commands";
 import { accountKeyScript, acmeServer, thumbprint } from "../../lib/acme";

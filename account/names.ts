@@ -1,23 +1,15 @@
 import { isIPv4 } from "node:net";
 import * as digitalocean from "@pulumi/digitalocean";
+import type { GetDropletsDroplet } from "@pulumi/digitalocean/types/output";
+import type { ConfigValues, Findings } from "../lib/config-values";
+import { lookUpNames, resolverVariable } from "../lib/dns";
 import { identityOf } from "../lib/identity";
-import { recordsIn } from "../lib/zone";
-import type { Findings } from "./availability";
+import { contains } from "../lib/ipv4-ranges";
+import { recordName, recordsIn } from "../lib/zone";
 import { undefinedIfNone } from "./not-found";
 
-/** What of the config a zone has to do with. A key that is missing was refused already. */
-interface ZoneWanted {
-    prefix?: string;
-    /** Empty: DNS is somebody else's. */
-    dnsZone?: string;
-    domains?: readonly string[];
-}
-
 /** A droplet of the account, as far as it tells whose it is. */
-export interface AddressedDroplet {
-    id: number;
-    tags: string[];
-}
+type AddressedDroplet = Pick<GetDropletsDroplet, "id" | "tags">;
 
 /** A record, as far as it can be in the way. */
 interface Found {
@@ -33,7 +25,7 @@ interface Found {
  * @param droplets All of the account.
  */
 export async function checkZone(
-    { prefix = "", dnsZone = "", domains = [] }: ZoneWanted,
+    { prefix = "", dnsZone = "", domains = [] }: ConfigValues,
     droplets: readonly AddressedDroplet[],
 ): Promise<Findings> {
     if (dnsZone === "") return { problems: [], warnings: [] };
@@ -64,13 +56,13 @@ export async function checkZone(
 }
 
 /** The stack's own, by their ids: two while one is replaced. */
-export function loadBalancers(prefix: string, droplets: readonly AddressedDroplet[]): ReadonlySet<number> {
+function loadBalancers(prefix: string, droplets: readonly AddressedDroplet[]): ReadonlySet<number> {
     const { loadBalancerTag } = identityOf(prefix);
     return new Set(droplets.filter(({ tags }) => tags.includes(loadBalancerTag)).map(({ id }) => id));
 }
 
 /** Whether it is a reserved IP of the account that leads to one of these droplets. */
-export async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promise<boolean> {
+async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promise<boolean> {
     if (!isIPv4(ipAddress)) return false;
     const found = await digitalocean.getReservedIp({ ipAddress }).catch(undefinedIfNone);
     return found !== undefined && droplets.has(found.dropletId);
@@ -90,3 +82,38 @@ const insteadOfOurs = ({ domain, value }: Found, zone: string): string =>
     `'domains' should have no name with a CNAME record in 'dnsZone', got ${domain}, which is one for ${value}: ` +
     `there can be no A record beside it; delete it (doctl compute domain records list ${zone}), or take the name out of ` +
     "'domains', or leave 'dnsZone' empty and point the names here yourself";
+
+const advice =
+    "it should have one A record, the reserved IP (pulumi stack output loadBalancerIp), and no AAAA record; until then its " +
+    "visitors do not come here, and no authority gives a certificate for it";
+
+/**
+ * Warnings of names that lead elsewhere than here or to trusted proxies, by what DNS says now, within seconds. There are
+ * none before the first load balancer: nothing to compare with; nor where DNS or the account does not say.
+ *
+ * @param droplets All of the account.
+ */
+export async function checkDomains(
+    { prefix = "", domains = [], dnsZone = "", trustedProxies = [] }: ConfigValues,
+    droplets: readonly AddressedDroplet[],
+): Promise<string[]> {
+    const own = loadBalancers(prefix, droplets);
+    // Records in the zone are made here, and judged where the zone is.
+    const names = domains.filter((domain) => dnsZone === "" || recordName(domain, dnsZone) === undefined);
+    if (own.size === 0 || names.length === 0) return [];
+    const found = await lookUpNames(names, process.env[resolverVariable]);
+    const isOurs = async (address: string) => {
+        if (!isIPv4(address)) return trustedProxies.length > 0;
+        return contains(trustedProxies, address) || (await leadsTo(address, own).catch(() => true));
+    };
+    const warnings = names.map(async (name, index): Promise<string[]> => {
+        const addresses = found[index];
+        if (addresses?.length === 0) return [`${name} has no address in DNS: ${advice}`];
+        const right = await Promise.all((addresses ?? []).map(isOurs));
+        const wrong = (addresses ?? []).filter((_, i) => !right[i]);
+        return wrong.length === 0
+            ? []
+            : [`${name} leads to ${wrong.join(", ")}, which is not this stack's load balancer: ${advice}`];
+    });
+    return (await Promise.all(warnings)).flat();
+}
