@@ -64,10 +64,7 @@ function grouped(values: Values) {
         content: values.content,
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
-        https: https && {
-            ...https,
-            own: https.own && { ...https.own, pem: pulumi.secret(https.own.pem) },
-        },
+        https,
         traffic: trafficOf(values),
         readySeconds: values.readySeconds,
     };

@@ -99,7 +99,7 @@ export const httpsCommandNames = (component: string = names.https) => ({
     account: `${component}-account`,
     script: `${component}-script`,
     staged: `${component}-staged`,
-    certificate: `${component}-certificate`,
+    applied: `${component}-certificate`,
     before: `${component}-before`,
     after: `${component}-after`,
 });
