@@ -14,7 +14,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config/read";
-import { uptimeCheckMonthlyUsd } from "./lib/alert-policies";
+import { uptimeCheckMonthlyUsd } from "./lib/alert-settings";
 import { admittedVariable, names } from "./lib/identity";
 import { skipTracesOfPromises } from "./lib/stack-traces";
 
