@@ -11,12 +11,6 @@ import { undefinedIfNone } from "./not-found";
 /** A droplet of the account, as far as it tells whose it is. */
 type AddressedDroplet = Pick<GetDropletsDroplet, "id" | "tags">;
 
-/** A record, as far as it can be in the way. */
-interface Found {
-    domain: string;
-    value: string;
-}
-
 /**
  * Whether the account has the zone, and what of it is in the way: an A record beside ours gets half of the visitors, an
  * AAAA record those with IPv6, and beside a CNAME there can't be ours. Three requests, and one more for each address that
@@ -37,7 +31,7 @@ export async function checkZone(
     }
     const { records } = await digitalocean.getRecords({ domain: dnsZone });
     const domainOf = new Map(recordsIn(domains, dnsZone).map(({ domain, record }) => [record, domain]));
-    const found = (wanted: string): Found[] =>
+    const found = (wanted: string) =>
         records.flatMap(({ type, name, value }) => {
             const domain = type === wanted ? domainOf.get(name) : undefined;
             return domain === undefined ? [] : [{ domain, value }];
@@ -46,11 +40,27 @@ export async function checkZone(
     const own = loadBalancers(prefix, droplets);
     const isOurs = await Promise.all(addresses.map((address) => leadsTo(address, own)));
     const strangers = found("A").filter(({ value }) => !isOurs[addresses.indexOf(value)]);
+    const list = `doctl compute domain records list ${dnsZone}`;
     return {
-        problems: found("CNAME").map((record) => insteadOfOurs(record, dnsZone)),
+        // The API refuses an A record beside it.
+        problems: found("CNAME").map(
+            ({ domain, value }) =>
+                `'domains' should have no name with a CNAME record in 'dnsZone', got ${domain}, which is one for ${value}: ` +
+                `there can be no A record beside it; delete it (${list}), or take the name out of ` +
+                "'domains', or leave 'dnsZone' empty and point the names here yourself",
+        ),
         warnings: [
-            ...strangers.map((record) => inTheWay(record, dnsZone)),
-            ...found("AAAA").map((record) => preferred(record, dnsZone)),
+            ...strangers.map(
+                ({ domain, value }) =>
+                    `${domain} has a record in ${dnsZone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
+                    `the visitors; delete it when ours is there: ${list}`,
+            ),
+            // The load balancer has no IPv6: no such record is ours.
+            ...found("AAAA").map(
+                ({ domain, value }) =>
+                    `${domain} has an AAAA record in ${dnsZone}, ${value}, which is not this stack's: visitors with IPv6 go there, and ` +
+                    `so does an authority that is asked for a certificate; delete it: ${list}`,
+            ),
         ],
     };
 }
@@ -67,21 +77,6 @@ async function leadsTo(ipAddress: string, droplets: ReadonlySet<number>): Promis
     const found = await digitalocean.getReservedIp({ ipAddress }).catch(undefinedIfNone);
     return found !== undefined && droplets.has(found.dropletId);
 }
-
-const inTheWay = ({ domain, value }: Found, zone: string): string =>
-    `${domain} has a record in ${zone} already, ${value}, which is not this stack's: beside ours it gets half of ` +
-    `the visitors; delete it when ours is there: doctl compute domain records list ${zone}`;
-
-/** The load balancer has no IPv6: no such record is ours. */
-const preferred = ({ domain, value }: Found, zone: string): string =>
-    `${domain} has an AAAA record in ${zone}, ${value}, which is not this stack's: visitors with IPv6 go there, and ` +
-    `so does an authority that is asked for a certificate; delete it: doctl compute domain records list ${zone}`;
-
-/** The API refuses an A record beside it. */
-const insteadOfOurs = ({ domain, value }: Found, zone: string): string =>
-    `'domains' should have no name with a CNAME record in 'dnsZone', got ${domain}, which is one for ${value}: ` +
-    `there can be no A record beside it; delete it (doctl compute domain records list ${zone}), or take the name out of ` +
-    "'domains', or leave 'dnsZone' empty and point the names here yourself";
 
 const advice =
     "it should have one A record, the reserved IP (pulumi stack output loadBalancerIp), and no AAAA record; until then its " +

@@ -1,6 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { readyName, types } from "../lib/identity";
+import { type commandNames, readyName, types } from "../lib/identity";
 import type { UserDataParts } from "../userdata/multipart";
 import { describeUserData, renderLoadBalancerUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
@@ -97,22 +97,21 @@ export class LoadBalancer extends pulumi.ComponentResource {
      * the staged text in the state, so the next one of any config stages or applies again before a droplet is deleted. With
      * one command for both, the state would hold the old text, and the old config would look applied.
      */
-    stageAndApply(parent: pulumi.Resource, names: StageNames, steps: Stages): pulumi.Resource {
-        const script = this.install(parent, names.script, steps.script);
-        const { stage: create, stdin } = steps;
-        const staged = this.command(parent, names.staged, { create, stdin, logging: quiet }, [script]);
-        const apply = { create: withWord(staged.stdout, steps.apply) };
-        return this.command(parent, names.applied, apply, [staged, ...(steps.dependsOn ?? [])]);
+    stageAndApply(
+        parent: pulumi.Resource,
+        names: ReturnType<typeof commandNames>,
+        { script, stage, stdin, apply, dependsOn = [] }: Steps,
+    ): pulumi.Resource {
+        const installed = this.install(parent, names.script, script);
+        const staged = this.command(parent, names.staged, { create: stage, stdin, logging: quiet }, [
+            installed,
+        ]);
+        const create = withWord(staged.stdout, apply);
+        return this.command(parent, names.applied, { create }, [staged, ...dependsOn]);
     }
 }
 
-interface StageNames {
-    script: string;
-    staged: string;
-    applied: string;
-}
-
-interface Stages {
+interface Steps {
     /** What both commands run. */
     script: HostScript;
     /** The command that keeps its stdin, and prints its word. */
