@@ -44,7 +44,7 @@ export async function lookUpAccount(settings: ConfigValues): Promise<Account & F
         ]);
         const { imageIs, warnings } = lookAtImage(settings, images.images);
         return {
-            ...(imageIs !== undefined && { imageIs }),
+            imageIs,
             ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
             problems: [...found.problems, ...problems.flat(), ...zone.problems],

@@ -71,11 +71,7 @@ export function readAlerts(raw: string): AlertSettings | undefined {
     if (isNothing(given.email) && isNothing(given.slack))
         problems.push(`'alerts' should have 'email' or 'slack', or both, got neither; ${setEmail}`);
     if (problems.length > 0) throw new Mistakes(problems);
-    return {
-        ...(thresholds as Numbers<typeof numbers>),
-        ...(email !== undefined && { email }),
-        ...(slack && { slack }),
-    };
+    return { ...(thresholds as Numbers<typeof numbers>), email, slack };
 }
 
 const isNothing = (value: unknown): value is undefined | null | "" =>

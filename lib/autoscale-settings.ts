@@ -94,7 +94,7 @@ export function readAutoscale(raw: string): AutoscaleSettings | undefined {
     const heal = readHeal(given.heal ?? false, problems);
     checkTogether(found, problems);
     if (problems.length > 0) throw new Mistakes(problems);
-    return { ...(found as Numbers<typeof numbers>), schedule, paused, ...(heal && { heal }) };
+    return { ...(found as Numbers<typeof numbers>), schedule, paused, heal };
 }
 
 /** What is right by itself, and not together. */
