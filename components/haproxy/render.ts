@@ -124,30 +124,27 @@ const bySlot = new Intl.Collator("en", { numeric: true });
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
 function check(options: RenderHaproxyOptions): void {
     const { appPort, healthPath, healthHost, servers, trustedProxies } = options;
-    const wrong = (what: string, found: unknown, allowed: string): never => {
-        throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
+    const expect = (isRight: boolean, what: string, found: unknown, allowed: string) => {
+        if (!isRight) throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
     };
-    if (!Number.isInteger(appPort) || appPort < 1 || appPort > 65_535)
-        wrong("appPort", appPort, "a port from 1 to 65535");
-    if (!healthPathForm.pattern.test(healthPath)) wrong("healthPath", healthPath, healthPathForm.description);
-    if (!healthHostForm.pattern.test(healthHost)) wrong("healthHost", healthHost, healthHostForm.description);
+    const isWhole = (value: number, least: number) => Number.isInteger(value) && value >= least;
+    expect(isWhole(appPort, 1) && appPort <= 65_535, "appPort", appPort, "a port from 1 to 65535");
+    expect(healthPathForm.pattern.test(healthPath), "healthPath", healthPath, healthPathForm.description);
+    expect(healthHostForm.pattern.test(healthHost), "healthHost", healthHost, healthHostForm.description);
     for (const [key, least] of [
         ["drainSeconds", 1],
         ["serverTimeoutSeconds", 1],
         ["logOneIn", 0],
-    ] as const) {
-        if (!Number.isInteger(options[key]) || options[key] < least)
-            wrong(key, options[key], `a whole number from ${least}`);
-    }
-    if (!trustedProxies.every(isIpv4Range)) wrong("trustedProxies", trustedProxies, "IPv4 ranges");
+    ] as const)
+        expect(isWhole(options[key], least), key, options[key], `a whole number from ${least}`);
+    expect(trustedProxies.every(isIpv4Range), "trustedProxies", trustedProxies, "IPv4 ranges");
     for (const { name, address } of servers) {
-        if (!/^[a-z][a-z0-9-]*-\d+$/.test(name))
-            wrong("a server's name", name, "a word, a dash and a number");
-        if (!isIPv4(address)) wrong(`the address of ${name}`, address, "an IPv4 address");
+        expect(/^[a-z][a-z0-9-]*-\d+$/.test(name), "a server's name", name, "a word, a dash and a number");
+        expect(isIPv4(address), `the address of ${name}`, address, "an IPv4 address");
     }
     for (const key of ["name", "address"] as const) {
         const values = servers.map((server) => server[key]);
         const twice = values.find((value, index) => values.indexOf(value) !== index);
-        if (twice !== undefined) wrong(`each server's ${key}`, twice, "used once");
+        expect(twice === undefined, `each server's ${key}`, twice, "used once");
     }
 }
