@@ -42,17 +42,13 @@ export function checkCertificate(
     const [leaf] = chain as [X509Certificate, ...X509Certificate[]];
     const missing = domains.filter((name) => leaf.checkHost(name, { subject: "never" }) === undefined);
     const facts = certificateFacts(leaf);
-    const problems = [
-        ...keyProblems(chain, keyPem),
-        ...timeProblems(chain, now),
-        ...(missing.length > 0
-            ? [
-                  `'tlsCertificate' should be for all of 'domains', got one for ${facts.names.join(", ") || "no host name"}: ` +
-                      `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing; get one for all, or take the name out of 'domains'`,
-              ]
-            : []),
-        ...orderProblems(chain),
-    ];
+    const problems = [...keyProblems(chain, keyPem), ...timeProblems(chain, now)];
+    if (missing.length > 0)
+        problems.push(
+            `'tlsCertificate' should be for all of 'domains', got one for ${facts.names.join(", ") || "no host name"}: ` +
+                `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing; get one for all, or take the name out of 'domains'`,
+        );
+    problems.push(...orderProblems(chain));
     return { problems, warnings: problems.length > 0 ? [] : doubts(chain, now), facts };
 }
 
