@@ -96,11 +96,11 @@ function checkSize({ sizeKey, makes }: Role, settings: ConfigValues, offer: Offe
     const here = offer.sizes.filter((size) => isOffered(size, settings.region));
     if (slug === undefined || here.some((size) => size.slug === slug)) return;
     const isNeeded = makes(({ size }) => size === slug);
-    add(found, isNeeded, `'${sizeKey}' ${slug}`, settings, "", closestSizes(slug, here));
+    reportUnavailable(found, isNeeded, `'${sizeKey}' ${slug}`, settings, "", closestSizes(slug, here));
 }
 
 /** Says of a size or an image that it can't be had: where a droplet has to be made of it, that is wrong. */
-function add(
+function reportUnavailable(
     { problems, warnings }: Findings,
     isNeeded: boolean,
     what: string,
@@ -130,7 +130,7 @@ function checkImage(
         const elsewhere = image?.regions.length ? `, only in ${image.regions.join(", ")}` : "";
         const isNeeded = makes((droplet) => droplet.image === wanted);
         const closest = closestImages(wanted, settings.region, offer.allImages);
-        add(found, isNeeded, `'${imageKey}' ${wanted}`, settings, elsewhere, closest);
+        reportUnavailable(found, isNeeded, `'${imageKey}' ${wanted}`, settings, elsewhere, closest);
         return;
     }
     const size = offer.sizes.find(({ slug }) => slug === settings[sizeKey]);

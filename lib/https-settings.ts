@@ -1,5 +1,5 @@
 import { type CertificateFacts, checkCertificate, inOneFile } from "./certificate";
-import { listOf } from "./config-rules";
+import { listOf, matching } from "./config-rules";
 import type { ConfigValues, Findings } from "./config-values";
 import { recordName } from "./zone";
 
@@ -37,11 +37,10 @@ export const domainNames = listOf(
 );
 
 /** A host name, or empty. */
-export function zoneName(raw: string): string {
-    if (raw !== "" && !domainForm.test(raw))
-        throw new Error("a domain of the account such as example.com, or empty where DNS is somebody else's");
-    return raw;
-}
+export const zoneName = matching(
+    new RegExp(`^$|${domainForm.source}`),
+    "a domain of the account such as example.com, or empty where DNS is somebody else's",
+);
 
 /** What is found about the keys of HTTPS together, and what they make where nothing is wrong. */
 export function httpsOf(values: ConfigValues): Findings & { https?: HttpsSettings } {
