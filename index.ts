@@ -14,7 +14,7 @@ import { LoadBalancer } from "./components/load-balancer";
 import { Network } from "./components/network";
 import { PublicAddress } from "./components/public-address";
 import { readSettings } from "./config/read";
-import { uptimeCheckMonthlyUsd } from "./lib/alert-policies";
+import { uptimeCheckMonthlyUsd } from "./lib/alert-settings";
 import { admittedVariable, names } from "./lib/identity";
 import { skipTracesOfPromises } from "./lib/stack-traces";
 
@@ -36,25 +36,18 @@ export = async () => {
     });
 
     const keys = new DeployKey(names.keys, { prefix });
+    const place = { region, network, keys };
 
     const pool = new BackendPool(names.pool, {
         scale: settings.scale,
         droplet: settings.backend,
         imageIs: account.imageIs,
-        region,
-        network,
-        sshKeyId: keys.sshKeyId,
-        setupKey: keys.setup.publicKey,
+        ...place,
     });
 
     const loadBalancer = new LoadBalancer(names.loadBalancer, {
         droplet: settings.loadBalancer,
-        region,
-        network,
-        sshKeyId: keys.sshKeyId,
-        deploy: keys.deploy,
-        host: keys.host,
-        setup: keys.setup,
+        ...place,
         checkAccess: sshCheck,
     });
 
@@ -86,13 +79,7 @@ export = async () => {
         new DnsRecords(names.dns, { ...settings.dns, domains: settings.https.domains, address });
 
     const adminHost =
-        settings.adminHost &&
-        new AdminHost(names.adminHost, {
-            droplet: settings.adminHost,
-            region,
-            network,
-            sshKeyId: keys.sshKeyId,
-        });
+        settings.adminHost && new AdminHost(names.adminHost, { droplet: settings.adminHost, ...place });
 
     const url = https?.url ?? pulumi.interpolate`http://${address.ip}`;
     const alerts =

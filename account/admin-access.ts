@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import type { LoadBalancerArgs } from "../components/load-balancer";
 import { refusal } from "../components/refusal";
 import { keyOf, otherHostKey, shownKey } from "../lib/host-key";
 import { admittedVariable } from "../lib/identity";
-import { contains, isIpv4Range, isOpenToAll } from "../lib/ipv4-ranges";
+import { contains, isIpv4Range, isOpenToAll, privateRanges } from "../lib/ipv4-ranges";
 
 /**
  * What can be known before anything dials: that this machine may reach SSH there, and, in an `up`, that the host is the
@@ -94,28 +95,18 @@ export function admittedRanges(value: string): string[] {
 }
 
 /** Ranges whose addresses are translated before they reach the Internet: RFC 1918, RFC 6598, loopback, link-local. */
-const notOnTheInternet = [
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-];
+const notOnTheInternet = [...privateRanges, "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"];
 
 /** The address that the kernel would use to reach `target`; no packet is sent. Undefined where there is no route. */
 async function sourceAddress(target: string): Promise<string | undefined> {
     if (!isIPv4(target)) return undefined;
     const socket = createSocket("udp4");
     try {
-        return await new Promise<string | undefined>((resolve) => {
-            socket.once("error", () => {
-                resolve(undefined);
-            });
-            socket.connect(9, target, () => {
-                resolve(socket.address().address);
-            });
-        });
+        socket.connect(9, target);
+        await once(socket, "connect");
+        return socket.address().address;
+    } catch {
+        return undefined;
     } finally {
         socket.close();
     }

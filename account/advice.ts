@@ -8,15 +8,11 @@ import { tokenAdvice } from "./token-scopes";
  * @returns `undefined` for any other error.
  */
 export function goneAdvice(message: string): string | undefined {
-    const id = /to be unlocked for destroy \((\d+)\): unexpected state 'Not Found'/.exec(message)?.[1];
-    const isAlertGone = /\b(PUT|DELETE) \S+\/v2\/(monitoring\/alerts|uptime\/checks)\/\S+: 404\b/.test(
-        message,
-    );
-    const gone = id !== undefined ? `droplet ${id}` : isAlertGone ? "an alert or uptime check" : undefined;
-    return (
-        gone &&
-        `${gone} is gone from the account already: \`pulumi up --refresh\` takes it out of the state, and goes on`
-    );
+    const alert = /\b(PUT|DELETE) \S+\/v2\/(monitoring\/alerts|uptime\/checks)\/\S+: 404\b/;
+    const [, id] = /to be unlocked for destroy \((\d+)\): unexpected state 'Not Found'/.exec(message) ?? [];
+    if (id === undefined && !alert.test(message)) return undefined;
+    const gone = id === undefined ? "an alert or uptime check" : `droplet ${id}`;
+    return `${gone} is gone from the account already: \`pulumi up --refresh\` takes it out of the state, and goes on`;
 }
 
 /**
@@ -25,11 +21,11 @@ export function goneAdvice(message: string): string | undefined {
  * @returns `undefined` for any other error.
  */
 export function emailAdvice(message: string): string | undefined {
-    const isRefused = /\b(POST|PUT) \S+\/v2\/(monitoring|uptime)\/\S+: 4\d\d\b.*e-?mail/is.test(message);
-    return isRefused
-        ? "DigitalOcean tells only addresses that a member of the account's team has verified: set `alerts.email` to one " +
-              "of them (pulumi config set --path alerts.email you@example.com), or use `alerts.slack`"
-        : undefined;
+    if (!/\b(POST|PUT) \S+\/v2\/(monitoring|uptime)\/\S+: 4\d\d\b.*e-?mail/is.test(message)) return undefined;
+    return (
+        "DigitalOcean tells only addresses that a member of the account's team has verified: set `alerts.email` to one " +
+        "of them (pulumi config set --path alerts.email you@example.com), or use `alerts.slack`"
+    );
 }
 
 const adviceOn = (error: string) => tokenAdvice(error) ?? goneAdvice(error) ?? emailAdvice(error);

@@ -1,5 +1,5 @@
 import type { GetDropletsDroplet, GetImagesImage, GetSizesSize } from "@pulumi/digitalocean/types/output";
-import type { BackendSource } from "../lib/backend-sources";
+import type { ConfigValues, Findings } from "../lib/config-values";
 import { identityOf } from "../lib/identity";
 import { editDistance } from "../lib/nearest";
 import { slots } from "../lib/slots";
@@ -12,7 +12,7 @@ export interface Offer {
     >[];
     /** What there is of the images that the config names, by the config's value. */
     images: ReadonlyMap<string, Image>;
-    /** All images; asked for only when one of the config's can't be used. */
+    /** All images; asked for only where one of the config's can't be used. */
     allImages: readonly Image[];
     /** All droplets of the account. */
     droplets: readonly Pick<GetDropletsDroplet, "size" | "image" | "tags">[];
@@ -26,38 +26,6 @@ export type Image = Pick<
     "id" | "slug" | "name" | "private" | "regions" | "minDiskSize" | "status"
 >;
 
-/** What the stack's config asks of the account. A key that is missing was refused already: nothing is said about it. */
-export interface Demand {
-    prefix?: string;
-    region?: string;
-    /** Empty: a VPC of the stack's own. */
-    vpcId?: string;
-    replicas?: number;
-    retired?: readonly number[];
-    hold?: readonly number[];
-    image?: string;
-    /** The text of the servers' user data. */
-    userdata?: string;
-    size?: string;
-    loadBalancerImage?: string;
-    loadBalancerSize?: string;
-    adminHost?: boolean;
-    adminHostImage?: string;
-    adminHostSize?: string;
-    backendSources?: readonly BackendSource[];
-    metricsSources?: readonly string[];
-    /** Empty: DNS is somebody else's. */
-    dnsZone?: string;
-    domains?: readonly string[];
-    trustedProxies?: readonly string[];
-}
-
-/** Errors and warnings. */
-export interface Findings {
-    problems: string[];
-    warnings: string[];
-}
-
 /**
  * What the account can't give. Refused is what would have to be made and can't be; what is no longer offered but only
  * serves on (a size that is sold out, an image that is retired) is a warning, so that a pool can always shrink.
@@ -66,7 +34,7 @@ export interface Findings {
  * or none of them has the size or image. (A droplet's image has no slug any more once DigitalOcean has rebuilt or
  * retired it: then put the slots into `hold`, and the image does not matter.)
  */
-export function unavailable(settings: Demand, offer: Offer): Findings {
+export function unavailable(settings: ConfigValues, offer: Offer): Findings {
     const found: Findings = { problems: [], warnings: [] };
     const { region } = settings;
     const regions = [...new Set(offer.sizes.flatMap((size) => size.regions))].sort();
@@ -83,13 +51,8 @@ export function unavailable(settings: Demand, offer: Offer): Findings {
     return found;
 }
 
-/** The config's images that no droplet can be made of in the region; for them, all images are worth a look. */
-export function unusableImages(settings: Demand, images: Offer["images"]): string[] {
-    return wantedImages(settings).filter((wanted) => !isUsable(images.get(wanted), settings.region));
-}
-
 /** The images that droplets of this config are made of. */
-export function wantedImages(settings: Demand): string[] {
+export function wantedImages(settings: ConfigValues): string[] {
     const { image, loadBalancerImage, adminHost, adminHostImage } = settings;
     const wanted = [image, loadBalancerImage, ...(adminHost ? [adminHostImage] : [])];
     return [...new Set(wanted.filter((name) => name !== undefined))];
@@ -104,53 +67,59 @@ interface Role {
     makes: (like: (droplet: Offer["droplets"][number]) => boolean) => boolean;
 }
 
-function roles(settings: Demand, { droplets }: Offer): Role[] {
+function roles(settings: ConfigValues, { droplets }: Offer): Role[] {
     const { prefix = "", replicas = 1, retired = [], hold = [] } = settings;
     const { backendTag, loadBalancerTag, adminHostTag } = identityOf(prefix);
-    const role = (tag: string, wanted: number, free: number) => {
+    const role = (
+        sizeKey: Role["sizeKey"],
+        imageKey: Role["imageKey"],
+        tag: string,
+        wanted: number,
+        free: number,
+    ): Role => {
         const own = droplets.filter(({ tags }) => tags.includes(tag));
         const added = Math.max(wanted - own.length, 0);
-        return {
-            added,
-            makes: (like: Parameters<Role["makes"]>[0]) => added > 0 || (free > 0 && !own.some(like)),
-        };
+        return { sizeKey, imageKey, added, makes: (like) => added > 0 || (free > 0 && !own.some(like)) };
     };
     const free = slots(replicas, retired).filter((slot) => !hold.includes(slot)).length;
-    return [
-        { sizeKey: "size", imageKey: "image", ...role(backendTag, replicas, free) },
-        { sizeKey: "loadBalancerSize", imageKey: "loadBalancerImage", ...role(loadBalancerTag, 1, 1) },
-        // One that is there keeps its image.
-        ...(settings.adminHost
-            ? [
-                  {
-                      sizeKey: "adminHostSize",
-                      imageKey: "adminHostImage",
-                      ...role(adminHostTag, 1, 1),
-                  } as const,
-              ]
-            : []),
+    const all = [
+        role("size", "image", backendTag, replicas, free),
+        role("loadBalancerSize", "loadBalancerImage", loadBalancerTag, 1, 1),
     ];
+    // One that is there keeps its image.
+    if (settings.adminHost) all.push(role("adminHostSize", "adminHostImage", adminHostTag, 1, 1));
+    return all;
 }
 
-function checkSize({ sizeKey, makes }: Role, settings: Demand, offer: Offer, found: Findings): void {
+function checkSize({ sizeKey, makes }: Role, settings: ConfigValues, offer: Offer, found: Findings): void {
     const slug = settings[sizeKey];
     const here = offer.sizes.filter((size) => isOffered(size, settings.region));
     if (slug === undefined || here.some((size) => size.slug === slug)) return;
-    const where = settings.region === undefined ? "" : ` in ${settings.region}`;
-    const closest = closestSizes(slug, here);
-    if (makes(({ size }) => size === slug)) {
-        found.problems.push(`'${sizeKey}' ${slug} is not available${where}; closest: ${closest}`);
-    } else {
-        found.warnings.push(
-            `'${sizeKey}' ${slug} is no longer offered${where}; running droplets are not affected, but no more can be ` +
-                `made; closest: ${closest}`,
+    const isNeeded = makes(({ size }) => size === slug);
+    reportUnavailable(found, isNeeded, `'${sizeKey}' ${slug}`, settings, "", closestSizes(slug, here));
+}
+
+/** Says of a size or an image that it can't be had: where a droplet has to be made of it, that is wrong. */
+function reportUnavailable(
+    { problems, warnings }: Findings,
+    isNeeded: boolean,
+    what: string,
+    { region }: ConfigValues,
+    elsewhere: string,
+    closest: string,
+): void {
+    const where = region === undefined ? "" : ` in ${region}`;
+    if (isNeeded) problems.push(`${what} is not available${where}${elsewhere}; closest: ${closest}`);
+    else
+        warnings.push(
+            `${what} is no longer offered${where}; running droplets are not affected, but no more can be made; ` +
+                `closest: ${closest}`,
         );
-    }
 }
 
 function checkImage(
     { sizeKey, imageKey, makes }: Role,
-    settings: Demand,
+    settings: ConfigValues,
     offer: Offer,
     found: Findings,
 ): void {
@@ -158,17 +127,10 @@ function checkImage(
     if (wanted === undefined) return;
     const image = offer.images.get(wanted);
     if (image === undefined || !isUsable(image, settings.region)) {
-        const where = settings.region === undefined ? "" : ` in ${settings.region}`;
         const elsewhere = image?.regions.length ? `, only in ${image.regions.join(", ")}` : "";
-        const closest = `closest: ${closestImages(wanted, settings.region, offer.allImages)}`;
-        if (makes((droplet) => droplet.image === wanted)) {
-            found.problems.push(`'${imageKey}' ${wanted} is not available${where}${elsewhere}; ${closest}`);
-        } else {
-            found.warnings.push(
-                `'${imageKey}' ${wanted} is no longer offered${where}; running droplets are not affected, but no more can be ` +
-                    `made; ${closest}`,
-            );
-        }
+        const isNeeded = makes((droplet) => droplet.image === wanted);
+        const closest = closestImages(wanted, settings.region, offer.allImages);
+        reportUnavailable(found, isNeeded, `'${imageKey}' ${wanted}`, settings, elsewhere, closest);
         return;
     }
     const size = offer.sizes.find(({ slug }) => slug === settings[sizeKey]);
@@ -190,7 +152,7 @@ function checkImage(
  */
 function checkLimit(
     all: readonly Role[],
-    { replicas }: Demand,
+    { replicas }: ConfigValues,
     { droplets, dropletLimit }: Offer,
     found: Findings,
 ): void {
@@ -207,8 +169,8 @@ function isOffered({ available, regions }: Offer["sizes"][number], region: strin
     return available && (region === undefined || regions.includes(region));
 }
 
-/** https://docs.digitalocean.com/reference/api/digitalocean/#tag/Images (`status`) */
-function isUsable(image: Image | undefined, region: string | undefined): boolean {
+/** Whether droplets can be made of it. https://docs.digitalocean.com/reference/api/digitalocean/#tag/Images (`status`) */
+export function isUsable(image: Image | undefined, region: string | undefined): boolean {
     if (image === undefined || ["retired", "deleted"].includes(image.status)) return false;
     return region === undefined || image.regions.includes(region);
 }

@@ -1,6 +1,7 @@
 import { describeBakedImage, outdated, readBakedImage } from "../lib/baked-images";
+import type { ConfigValues } from "../lib/config-values";
 import { userDataHash } from "../userdata/render";
-import type { Image, Demand } from "./availability";
+import type { Image } from "./availability";
 
 /**
  * What the servers' image is, where it is one of the account's own: a number says nothing to who reads a preview.
@@ -9,7 +10,7 @@ import type { Image, Demand } from "./availability";
  * @returns The words, the same on every day; and what has changed since it was baked.
  */
 export function lookAtImage(
-    { image = "", userdata }: Demand,
+    { image = "", userdata }: ConfigValues,
     images: ReadonlyMap<string, Image>,
 ): { imageIs?: string; warnings: string[] } {
     const found = images.get(image);

@@ -2,21 +2,13 @@ import * as digitalocean from "@pulumi/digitalocean";
 import type { OwnVpc } from "../components/network";
 import { refusal } from "../components/refusal";
 import { tagsAmong } from "../lib/backend-sources";
+import type { ConfigValues, Findings } from "../lib/config-values";
 import { metricsTags } from "../lib/metrics";
-import {
-    type Findings,
-    type Image,
-    type Offer,
-    unavailable,
-    unusableImages,
-    wantedImages,
-    type Demand,
-} from "./availability";
-import { checkDomains } from "./domains";
+import { isUsable, type Offer, unavailable, wantedImages } from "./availability";
 import { lookAtImage } from "./images";
+import { checkDomains, checkZone } from "./names";
 import { undefinedIfNone } from "./not-found";
 import { tokenAdvice } from "./token-scopes";
-import { checkZone } from "./zone";
 
 /** What the program has to know of the account before it declares anything. */
 export interface Account {
@@ -34,15 +26,16 @@ export interface Account {
  *
  * @throws RunError when the API refuses or can't be reached.
  */
-export async function lookUpAccount(settings: Demand): Promise<Account & Findings> {
+export async function lookUpAccount(settings: ConfigValues): Promise<Account & Findings> {
     try {
-        const [{ sizes }, { dropletLimit }, { droplets }, images, vpc, missingTags] = await Promise.all([
+        const [{ sizes }, { dropletLimit }, { droplets }, images, ownVpc, ...problems] = await Promise.all([
             digitalocean.getSizes(),
             digitalocean.getAccount(),
             digitalocean.getDroplets(),
             lookUpImages(settings),
-            lookUpVpc(settings),
-            lookUpTags(settings),
+            findOwnVpc(settings),
+            vpcProblems(settings),
+            missingTags(settings),
         ]);
         const found = unavailable(settings, { sizes, dropletLimit, droplets, ...images });
         const [zone, elsewhere] = await Promise.all([
@@ -51,10 +44,10 @@ export async function lookUpAccount(settings: Demand): Promise<Account & Finding
         ]);
         const { imageIs, warnings } = lookAtImage(settings, images.images);
         return {
-            ...(imageIs !== undefined && { imageIs }),
-            ownVpc: vpc.ownVpc,
+            imageIs,
+            ownVpc,
             monthlyPrices: new Map(sizes.map(({ slug, priceMonthly }) => [slug, priceMonthly])),
-            problems: [...found.problems, ...vpc.problems, ...missingTags, ...zone.problems],
+            problems: [...found.problems, ...problems.flat(), ...zone.problems],
             warnings: [...found.warnings, ...warnings, ...zone.warnings, ...elsewhere],
         };
     } catch (error) {
@@ -70,21 +63,20 @@ function endpointAdvice(reason: string, endpoint: string | undefined): string | 
     return `nothing answers at DIGITALOCEAN_API_URL, ${endpoint}: \`make up\` starts the local one; unset it for the real one`;
 }
 
-async function lookUpImages(settings: Demand): Promise<Pick<Offer, "images" | "allImages">> {
+async function lookUpImages(settings: ConfigValues): Promise<Pick<Offer, "images" | "allImages">> {
     const found = await Promise.all(
-        wantedImages(settings).map(async (image): Promise<[string, Image | undefined]> => {
+        wantedImages(settings).map(async (image) => {
             const which = /^\d+$/.test(image) ? { id: Number(image) } : { slug: image };
-            return [image, await digitalocean.getImage(which).catch(undefinedIfNone)];
+            return [image, await digitalocean.getImage(which).catch(undefinedIfNone)] as const;
         }),
     );
     const images = new Map(found.flatMap(([key, image]) => (image ? [[key, image] as const] : [])));
-    const allImages =
-        unusableImages(settings, images).length > 0 ? (await digitalocean.getImages()).images : [];
-    return { images, allImages };
+    const areUsable = found.every(([, image]) => isUsable(image, settings.region));
+    return { images, allImages: areUsable ? [] : (await digitalocean.getImages()).images };
 }
 
 /** A firewall takes only tags that exist. */
-async function lookUpTags({ backendSources = [], metricsSources = [] }: Demand): Promise<string[]> {
+async function missingTags({ backendSources = [], metricsSources = [] }: ConfigValues): Promise<string[]> {
     const named = [
         ...tagsAmong(backendSources).map((tag) => ({ key: "backendSources", tag })),
         ...metricsTags(metricsSources).map((tag) => ({ key: "metricsSources", tag })),
@@ -100,37 +92,25 @@ async function lookUpTags({ backendSources = [], metricsSources = [] }: Demand):
         );
 }
 
-interface FoundVpc {
-    ownVpc: OwnVpc;
-    problems: string[];
-}
-
-function lookUpVpc(settings: Demand): Promise<FoundVpc> {
-    return settings.vpcId ? checkVpc(settings.vpcId, settings.region) : findOwnVpc(settings);
-}
-
-/** That the VPC of the config is there, and in the region: a droplet can be in no other. */
-async function checkVpc(vpcId: string, region: string | undefined): Promise<FoundVpc> {
-    const vpc = await digitalocean.getVpc({ id: vpcId }).catch(undefinedIfNone);
-    const problems: string[] = [];
-    if (vpc === undefined)
-        problems.push(`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`);
-    else if (region !== undefined && vpc.region !== region)
-        problems.push(`'vpcId' should be a VPC in region ${region}, got ${vpcId}, which is in ${vpc.region}`);
-    return { ownVpc: { isRegionDefault: false }, problems };
-}
-
-async function findOwnVpc({ region, prefix }: Demand): Promise<FoundVpc> {
-    const found = (ownVpc: OwnVpc): FoundVpc => ({ ownVpc, problems: [] });
-    if (region === undefined) return found({ isRegionDefault: false });
+async function findOwnVpc({ vpcId, region, prefix }: ConfigValues): Promise<OwnVpc> {
+    if (vpcId || region === undefined) return { isRegionDefault: false };
     const regionDefault = await digitalocean.getVpc({ region }).catch((error: unknown) => {
         // The provider's words for "none": there is no way to ask for a list.
         if (/unable to find default VPC/i.test((error as Error).message)) return undefined;
         throw error;
     });
-    if (regionDefault === undefined) return found({ isRegionDefault: true });
-    if (regionDefault.name !== prefix) return found({ isRegionDefault: false });
-    return found({ isRegionDefault: true, existingId: regionDefault.id });
+    if (regionDefault === undefined) return { isRegionDefault: true };
+    if (regionDefault.name !== prefix) return { isRegionDefault: false };
+    return { isRegionDefault: true, existingId: regionDefault.id };
+}
+
+/** That the VPC of the config is there, and in the region: a droplet can be in no other. */
+async function vpcProblems({ vpcId, region }: ConfigValues): Promise<string[]> {
+    if (!vpcId) return [];
+    const vpc = await digitalocean.getVpc({ id: vpcId }).catch(undefinedIfNone);
+    if (vpc === undefined) return [`'vpcId' should be the id of a VPC that the account has, got ${vpcId}`];
+    if (region === undefined || vpc.region === region) return [];
+    return [`'vpcId' should be a VPC in region ${region}, got ${vpcId}, which is in ${vpc.region}`];
 }
 
 /**

@@ -1,18 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { types } from "../lib/identity";
 import { renderUserData, describeUserData } from "../userdata/render";
-import { type DropletSettings, newDroplet } from "./droplet";
-import type { Network } from "./network";
+import { type DropletSettings, newDroplet, type DropletPlace } from "./droplet";
 
-export interface AdminHostArgs {
+export interface AdminHostArgs extends DropletPlace {
     /** Its user data is a cloud-config or a script, without secrets. */
     droplet: DropletSettings;
-    /** Slug of a region. */
-    region: string;
-    /** Made with `adminHost`: its firewalls are there before the droplet. */
-    network: Network;
-    /** Id of the account's key that root's logins need. */
-    sshKeyId: pulumi.Input<string>;
 }
 
 /**
@@ -27,14 +20,14 @@ export class AdminHost extends pulumi.ComponentResource {
 
     /** @throws Error if the network was made without a place for it. */
     constructor(name: string, args: AdminHostArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { region, network, sshKeyId } = args;
+        const { region, network, keys } = args;
         const { image, size, userData } = args.droplet;
         super(types.adminHost, name, { region, image, size, userData: describeUserData(userData) }, opts);
         const tag = network.adminHostTag;
         if (tag === undefined) throw new Error("an admin host needs a network with `adminHost: true`");
         const droplet = newDroplet(
             name,
-            { region, image, size, network, sshKeyId, tag, userData: renderUserData(userData) },
+            { region, image, size, network, keys, tag, userData: renderUserData(userData) },
             // People put their secrets there: what only decides how one is set up does not replace it.
             { parent: this, ignoreChanges: ["image", "userData"] },
         );

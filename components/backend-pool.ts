@@ -5,11 +5,10 @@ import { serverName, types } from "../lib/identity";
 import { slots } from "../lib/slots";
 import { describeUserData, renderBackendUserData } from "../userdata/render";
 import { restartsAsInput } from "../userdata/restarts";
-import { type DropletSettings, newDroplet } from "./droplet";
-import type { Network } from "./network";
+import { type DropletSettings, newDroplet, type DropletPlace } from "./droplet";
 import { refusal } from "./refusal";
 
-export interface BackendPoolArgs {
+export interface BackendPoolArgs extends DropletPlace {
     scale: {
         /** How many droplets. */
         replicas: number;
@@ -24,14 +23,6 @@ export interface BackendPoolArgs {
     droplet: DropletSettings & { generation: string };
     /** What an image is that the config has the number of, for who reads the preview. @default it has a slug, which says it */
     imageIs?: string;
-    /** Slug of a region. */
-    region: string;
-    /** Its firewalls are there before any droplet. */
-    network: Network;
-    /** Id of the account's key that root's logins need. */
-    sshKeyId: pulumi.Input<string>;
-    /** Public key with which the load balancer asks whether a server's set-up has ended. */
-    setupKey: pulumi.Input<string>;
 }
 
 /** One backend. */
@@ -52,10 +43,10 @@ export class BackendPool extends pulumi.ComponentResource {
     constructor(name: string, args: BackendPoolArgs, opts?: pulumi.ComponentResourceOptions) {
         const { replicas, retired, hold, autoscale } = args.scale;
         const { image, size, userData: text, generation } = args.droplet;
-        const { region, network, sshKeyId, imageIs } = args;
-        const userData = pulumi
-            .output(args.setupKey)
-            .apply((key) => renderBackendUserData({ text, generation }, key));
+        const { region, network, keys, imageIs } = args;
+        const userData = keys.setup.publicKey.apply((key) =>
+            renderBackendUserData({ text, generation }, key),
+        );
         const numbers = slots(replicas, retired);
         // A map, not a list: when one leaves the middle, the preview shows that one alone.
         const servers = Object.fromEntries(
@@ -68,10 +59,10 @@ export class BackendPool extends pulumi.ComponentResource {
                 replicas,
                 retired,
                 hold,
-                ...(autoscale && { autoscale: describeAutoscale(autoscale) }),
+                autoscale: autoscale && describeAutoscale(autoscale),
                 servers,
                 image,
-                ...(imageIs !== undefined && { imageIs }),
+                imageIs,
                 size,
                 userData: describeUserData(text),
                 generation,
@@ -84,7 +75,7 @@ export class BackendPool extends pulumi.ComponentResource {
             const server = serverName(slot, name);
             const droplet = newDroplet(
                 server,
-                { region, image, size, userData, network, tag: network.backendTag, sshKeyId },
+                { region, image, size, userData, network, tag: network.backendTag, keys },
                 {
                     parent: this,
                     ignoreChanges: hold.includes(slot) ? ["image", "size", "userData"] : [],

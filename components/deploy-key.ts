@@ -2,11 +2,7 @@ import * as command from "@pulumi/command";
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { identityOf, keyNames, types } from "../lib/identity";
-
-export interface DeployKeyArgs {
-    /** First part of every name: `<namePrefix>-<stack>`. */
-    prefix: string;
-}
+import { sshKeygen } from "../lib/shell";
 
 /** An SSH key pair in OpenSSH's format. */
 export interface KeyPair {
@@ -30,7 +26,8 @@ export class DeployKey extends pulumi.ComponentResource {
     /** The account's key to name in `sshKeys` of every droplet. */
     readonly sshKeyId: pulumi.Output<string>;
 
-    constructor(name: string, args: DeployKeyArgs, opts?: pulumi.ComponentResourceOptions) {
+    /** @param args `prefix`: first part of every name, `<namePrefix>-<stack>`. */
+    constructor(name: string, args: { prefix: string }, opts?: pulumi.ComponentResourceOptions) {
         super(types.keys, name, args, opts);
         const { deploy, host, setup } = keyNames(name);
         const { deployKeyComment, hostKeyComment, setupKeyComment } = identityOf(args.prefix);
@@ -48,28 +45,24 @@ export class DeployKey extends pulumi.ComponentResource {
     }
 
     private makeKeyPair(name: string, comment: string): KeyPair {
-        const { stdout } = new command.local.Command(
-            name,
-            { create: keygenScript(comment), logging: "none", addPreviousOutputInEnv: false },
-            // An edit of the script must not rotate the keys of a running stack.
-            { parent: this, additionalSecretOutputs: ["stdout"], ignoreChanges: ["*"] },
-        );
-        return {
-            privateKey: pulumi.secret(stdout.apply((text) => splitKeyPair(text).privateKey)),
-            publicKey: pulumi.unsecret(stdout.apply((text) => splitKeyPair(text).publicKey)),
-        };
+        const pair = makeKeys(name, keygenScript(comment), this).apply(splitKeyPair);
+        return { privateKey: pair.privateKey, publicKey: pulumi.unsecret(pair.publicKey) };
     }
 }
 
-/** A shell script that makes an ed25519 pair and prints the private key, then the public one; no file stays. */
-export function keygenScript(comment: string): string {
-    return [
-        "set -eu",
-        "dir=$(mktemp -d)",
-        `trap 'rm -rf "$dir"' EXIT`,
-        `ssh-keygen -q -t ed25519 -N '' -C '${comment}' -f "$dir/key"`,
-        'cat "$dir/key" "$dir/key.pub"',
-    ].join("\n");
+/** Makes an ed25519 pair, and prints the private key, then the public one. */
+export const keygenScript = (comment: string): string =>
+    sshKeygen(`-t ed25519 -N '' -C '${comment}'`, '"$dir/key" "$dir/key.pub"');
+
+/** What a script prints that makes keys, once, on the machine that runs `pulumi`; a secret in the state of `parent`. */
+export function makeKeys(name: string, script: string, parent: pulumi.Resource): pulumi.Output<string> {
+    const { stdout } = new command.local.Command(
+        name,
+        { create: script, logging: "none", addPreviousOutputInEnv: false },
+        // An edit of the script must not rotate the keys of a running stack.
+        { parent, additionalSecretOutputs: ["stdout"], ignoreChanges: ["*"] },
+    );
+    return pulumi.secret(stdout);
 }
 
 /**

@@ -1,6 +1,17 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import type * as pulumi from "@pulumi/pulumi";
+import type { DeployKey } from "./deploy-key";
 import type { Network } from "./network";
+
+/** What the droplets of a stack have in common. */
+export interface DropletPlace {
+    /** Slug of a region. */
+    region: string;
+    /** Its firewalls are there before any droplet. */
+    network: Network;
+    /** `deploy` lets root in; by `setup`, the load balancer asks a server whether its set-up has ended. */
+    keys: DeployKey;
+}
 
 /** What a config says of a kind of droplet. */
 export interface DropletSettings {
@@ -12,22 +23,16 @@ export interface DropletSettings {
     userData: string;
 }
 
-export interface DropletArgs extends Omit<DropletSettings, "userData"> {
-    /** Slug of a region. */
-    region: string;
+interface DropletArgs extends DropletPlace, Omit<DropletSettings, "userData"> {
     /** As it is sent. */
     userData: pulumi.Input<string>;
-    /** Its firewalls are there before the droplet. */
-    network: Network;
     /** By which the network's firewalls know it. */
     tag: pulumi.Input<string>;
-    /** Id of the account's key that root's logins need. */
-    sshKeyId: pulumi.Input<string>;
 }
 
 /** A droplet as all of the stack's are: closed from its first packet, and replaced by a new one before it goes. */
 export function newDroplet(name: string, args: DropletArgs, opts: pulumi.CustomResourceOptions) {
-    const { region, image, size, userData, network, tag, sshKeyId } = args;
+    const { region, image, size, userData, network, tag, keys } = args;
     return new digitalocean.Droplet(
         name,
         // No `name`: with one, the provider would delete before it creates, and a replaced pool would be empty.
@@ -35,7 +40,7 @@ export function newDroplet(name: string, args: DropletArgs, opts: pulumi.CustomR
             ...{ region, image, size, userData },
             vpcUuid: network.vpcId,
             tags: [tag],
-            sshKeys: [sshKeyId],
+            sshKeys: [keys.sshKeyId],
             monitoring: true,
         },
         {

@@ -1,8 +1,8 @@
 import * as digitalocean from "@pulumi/digitalocean";
 import * as pulumi from "@pulumi/pulumi";
 import { type BackendSource, describeSources, inboundRules } from "../lib/backend-sources";
-import { type Listener, metricsListener } from "../lib/listeners";
-import { metricsPeers } from "../lib/metrics";
+import type { Listener } from "../lib/listeners";
+import { metricsRules } from "../lib/metrics";
 import { guardNames, identityOf, types } from "../lib/identity";
 import { anywhere } from "../lib/ipv4-ranges";
 
@@ -78,14 +78,8 @@ export class Network extends pulumi.ComponentResource {
                 ...{ protocol: "tcp", portRange: String(port), sourceAddresses: anywhere },
             })),
             { ...ssh, ...(admin && { sourceTags: [admin.tag] }) },
-            ...(metricsSources.length > 0
-                ? [
-                      {
-                          ...{ protocol: "tcp", portRange: String(metricsListener.port) },
-                          ...metricsPeers(metricsSources, admin?.tag),
-                      },
-                  ]
-                : []),
+            // By the rule above, the firewall waits for that tag.
+            ...metricsRules(metricsSources, adminHostTag),
         ]);
         this.loadBalancerTag = loadBalancer.tag;
         // Any port, so that a change of appPort is no outage: the old port still serves while it rolls.

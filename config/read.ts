@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Account, lookUpAccount } from "../account/lookup";
 import { refusal } from "../components/refusal";
-import { setSlackUrl, slackUrlKey } from "../lib/alert-settings";
 import { listenersFor } from "../lib/listeners";
 import { readableSecrets, readUnquoted } from "../lib/stack-file";
 import { parseSettings, trafficOf, type Values } from "./settings";
@@ -15,22 +14,17 @@ export type Settings = ReturnType<typeof grouped>;
  * @throws RunError that lists all that is wrong, of the config and of what the account does not have.
  */
 export async function readSettings(): Promise<{ settings: Settings; account: Account }> {
-    const namespace = `${pulumi.getProject()}:`;
-    const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(namespace));
-    const config = parseSettings(
-        Object.fromEntries(own.map(([key, raw]) => [key.slice(namespace.length), raw])),
-        pulumi.getStack(),
-        readUnquoted(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack()),
+    const [project, stack] = [pulumi.getProject(), pulumi.getStack()];
+    const file = [pulumi.getRootDirectory(), project, stack] as const;
+    const own = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, raw]) =>
+        key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), raw] as const] : [],
     );
+    const config = parseSettings(Object.fromEntries(own), stack, readUnquoted(...file));
     const account = await lookUpAccount(config.settings).catch((error: unknown) => {
         if (config.problems.length === 0) throw error;
         return { problems: [(error as Error).message] };
     });
-    const readable = readableSecrets(pulumi.getRootDirectory(), pulumi.getProject(), pulumi.getStack(), {
-        tlsKey: "pulumi config set --secret tlsKey < FILE.pem",
-        [slackUrlKey]: setSlackUrl,
-    });
-    const problems = [...config.problems, ...readable, ...account.problems];
+    const problems = [...config.problems, ...readableSecrets(...file), ...account.problems];
     if (problems.length > 0 || !("ownVpc" in account))
         throw refusal(["the stack's config is wrong:", ...problems].join("\n  "));
     for (const warning of [...config.warnings, ...account.warnings]) void pulumi.log.warn(warning);
@@ -38,37 +32,26 @@ export async function readSettings(): Promise<{ settings: Settings; account: Acc
 }
 
 function grouped(values: Values) {
-    const { prefix, region, vpcId, adminCidrs, sshFromAnywhere, backendSources, metricsSources } = values;
-    const { https, alerts } = values;
-    const { replicas, retired, hold, autoscale, generation } = values;
+    const { prefix, region, vpcId, readySeconds, content, https, alerts } = values;
+    const { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost } = values;
+    const { replicas, retired, hold, autoscale } = values;
+    const { image, size, userdata, generation } = values;
     return {
-        prefix,
-        region,
-        vpcId,
-        access: { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost: values.adminHost },
+        ...{ prefix, region, vpcId, readySeconds, content, https, alerts },
+        access: { adminCidrs, sshFromAnywhere, backendSources, metricsSources, adminHost },
         scale: { replicas, retired, hold, autoscale },
-        backend: { image: values.image, size: values.size, userData: values.userdata, generation },
+        backend: { image, size, userData: userdata, generation },
         loadBalancer: {
             image: values.loadBalancerImage,
             size: values.loadBalancerSize,
             userData: values.loadBalancerUserData,
             generation: values.loadBalancerGeneration,
         },
-        adminHost: values.adminHost
+        adminHost: adminHost
             ? { image: values.adminHostImage, size: values.adminHostSize, userData: values.adminHostUserData }
             : undefined,
-        alerts: alerts && {
-            ...alerts,
-            slack: alerts.slack && { ...alerts.slack, url: pulumi.secret(alerts.slack.url) },
-        },
-        content: values.content,
         dns: { zone: values.dnsZone, ttl: values.dnsTtl },
         listeners: listenersFor(https !== undefined),
-        https: https && {
-            ...https,
-            own: https.own && { ...https.own, pem: pulumi.secret(https.own.pem) },
-        },
         traffic: trafficOf(values),
-        readySeconds: values.readySeconds,
     };
 }

@@ -1,4 +1,3 @@
-import type { Findings } from "../account/availability";
 import { maxDrainSeconds } from "../components/haproxy/apply";
 import { healthHostForm, healthPathForm } from "../components/haproxy/render";
 import { acmeServer } from "../lib/acme";
@@ -8,8 +7,7 @@ import { readAutoscale } from "../lib/autoscale-settings";
 import {
     adminRanges,
     emailForm,
-    ipv4Ranges,
-    jsonList,
+    listOf,
     matching,
     Mistakes,
     type Rule,
@@ -17,12 +15,14 @@ import {
     wholeNumber,
     yesOrNo,
 } from "../lib/config-rules";
+import type { Findings } from "../lib/config-values";
 import { drainMargin, openAccess, shortDrain, unlikely } from "../lib/config-together";
 import { domainNames, httpsOf, type HttpsSettings, zoneName } from "../lib/https-settings";
 import { prefixOf } from "../lib/identity";
+import { isIpv4Range } from "../lib/ipv4-ranges";
 import { readMetricsSources } from "../lib/metrics";
 import { readRelease } from "../lib/release";
-import { isRewritten, quotes, unknownKeyAdvice } from "../lib/stack-file";
+import { isRewritten, unknownKeyAdvice } from "../lib/stack-file";
 import { checkUserData } from "../userdata/check";
 import { adminHostFile, backendFiles, loadBalancerFile, readUserData } from "../userdata/files";
 import { renderBackendUserData, renderLoadBalancerUserData, renderUserData } from "../userdata/render";
@@ -62,7 +62,10 @@ const rules = {
     readySeconds: wholeNumber(10, 3600),
     serverTimeoutSeconds: wholeNumber(1, maxDrainSeconds - drainMargin),
     drainSeconds: wholeNumber(1 + drainMargin, maxDrainSeconds),
-    trustedProxies: ipv4Ranges("of the proxies and CDNs in front"),
+    trustedProxies: listOf(
+        isIpv4Range,
+        'a list of IPv4 ranges of the proxies and CDNs in front, such as ["203.0.113.0/24"]',
+    ),
     logOneIn: wholeNumber(0, 1_000_000),
     domains: domainNames,
     // The texts are judged together, and never repeated: one is a key.
@@ -77,8 +80,8 @@ const rules = {
     dnsTtl: wholeNumber(30, 86_400),
     httpsRedirect: yesOrNo,
     hsts: wholeNumber(0, 2 * 63_072_000),
-    backendSources: (raw) => readBackendSources(jsonList(raw)),
-    metricsSources: (raw) => readMetricsSources(jsonList(raw)),
+    backendSources: readBackendSources,
+    metricsSources: readMetricsSources,
     adminCidrs: adminRanges,
     sshFromAnywhere: yesOrNo,
     adminHost: yesOrNo,
@@ -141,13 +144,14 @@ export function readKeys<K extends Key>(
     for (const key of keys) {
         const found = raw[key] ?? "";
         const written = unquoted[key] ?? found;
-        const rewritten = isRewritten(written, found) ? quotes(key, written) : undefined;
+        const quotes = `; put it in quotes: pulumi config set ${key} ${written}`;
+        const advice = isRewritten(written, found) ? quotes : "";
         try {
             values[key] = rules[key](found);
             // A number may be written in any form; a text is what it looks like.
-            if (typeof values[key] === "string" && rewritten !== undefined)
+            if (typeof values[key] === "string" && advice !== "")
                 problems.push(
-                    `'${key}' is ${written} without quotes, of which Pulumi makes ${found}; ${rewritten}`,
+                    `'${key}' is ${written} without quotes, of which Pulumi makes ${found}${advice}`,
                 );
         } catch (error) {
             if (error instanceof Mistakes) {
@@ -155,7 +159,6 @@ export function readKeys<K extends Key>(
                 continue;
             }
             const value = found === "" ? "nothing" : found;
-            const advice = rewritten === undefined ? "" : `; ${rewritten}`;
             problems.push(`'${key}' should be ${(error as Error).message}, got ${value}${advice}`);
         }
     }
@@ -188,13 +191,16 @@ export function parseSettings(
             `the stack's name should be 1 to 60 lower-case letters, digits and dashes, got ${stack}`,
         );
     }
-    for (const [key, file] of Object.entries(ownUserData)) {
+    const ownText = (file: string) => {
         try {
-            values[key as keyof typeof ownUserData] = readUserData(file);
+            return readUserData(file);
         } catch (error) {
             problems.push(`userdata/${file}.yaml: ${(error as Error).message}`);
+            return undefined;
         }
-    }
+    };
+    values.loadBalancerUserData = ownText(loadBalancerFile);
+    values.adminHostUserData = ownText(adminHostFile);
     const userData = [
         checkUserData(raw.userdata ?? "", values.userdata, (text) =>
             renderBackendUserData({ text, generation: raw.generation ?? "" }),
@@ -217,9 +223,6 @@ export function parseSettings(
     ];
     return { settings, problems, warnings };
 }
-
-/** The texts whose files no key names. */
-const ownUserData = { loadBalancerUserData: loadBalancerFile, adminHostUserData: adminHostFile };
 
 /** The text of the file that the key names. */
 function userDataText(raw: string): string {

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey } from "node:crypto";
+import { sshKeygen } from "./shell";
 
 /** Certificate authorities by a word. https://letsencrypt.org/docs/staging-environment/ */
 const servers: Readonly<Record<string, string>> = {
@@ -28,11 +29,5 @@ export function thumbprint(key: string): string {
     return createHash("sha256").update(members).digest("base64url");
 }
 
-/** A shell script that makes an account key of an authority, EC on P-256, and prints it in PEM; no file stays. */
-export const accountKeyScript = [
-    "set -eu",
-    "dir=$(mktemp -d)",
-    `trap 'rm -rf "$dir"' EXIT`,
-    `ssh-keygen -q -t ecdsa -b 256 -m PEM -N '' -f "$dir/key"`,
-    'cat "$dir/key"',
-].join("\n");
+/** Makes an account key of an authority, EC on P-256, and prints it in PEM. */
+export const accountKeyScript = sshKeygen("-t ecdsa -b 256 -m PEM -N ''", '"$dir/key"');

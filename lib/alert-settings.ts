@@ -1,9 +1,30 @@
 import { emailForm, Mistakes } from "./config-rules";
-import { isObject, jsonObject, type NumberRule, readNumbers, show, unknownKeys, whole } from "./object-rules";
+import {
+    isObject,
+    jsonObject,
+    type NumberRule,
+    type Numbers,
+    readNumbers,
+    show,
+    unknownKeys,
+    whole,
+} from "./object-rules";
 
 /** The config key `alerts`: whom DigitalOcean tells when the stack is not well, and from when on. */
 
-export interface AlertSettings {
+/** Of a machine, in per cent over five minutes, above which people are told. */
+const numbers = {
+    /** A server's CPU. @default 85 */
+    cpuPercent: { ...whole(1, 99), default: 85 },
+    /** The load balancer's: what it can't do, no other machine does. @default 70 */
+    loadBalancerCpuPercent: { ...whole(1, 99), default: 70 },
+    /** Memory of each machine. @default 90 */
+    memoryPercent: { ...whole(1, 99), default: 90 },
+    /** Disk of each machine. @default 85 */
+    diskPercent: { ...whole(1, 99), default: 85 },
+} satisfies Record<string, NumberRule>;
+
+export interface AlertSettings extends Numbers<typeof numbers> {
     /** Of the account or its team, and verified there: DigitalOcean writes to no other. At least this or `slack`. */
     email?: string;
     slack?: {
@@ -12,22 +33,13 @@ export interface AlertSettings {
         /** Of an incoming webhook. A secret: who has it can post there. */
         url: string;
     };
-    /** A server's CPU, in per cent over five minutes. @default 85 */
-    cpuPercent: number;
-    /** The load balancer's: what it can't do, no other machine does. @default 70 */
-    loadBalancerCpuPercent: number;
-    /** Memory of each machine. @default 90 */
-    memoryPercent: number;
-    /** Disk of each machine. @default 85 */
-    diskPercent: number;
 }
 
-const numbers = {
-    cpuPercent: { ...whole(1, 99), default: 85, example: 85 },
-    loadBalancerCpuPercent: { ...whole(1, 99), default: 70, example: 70 },
-    memoryPercent: { ...whole(1, 99), default: 90, example: 90 },
-    diskPercent: { ...whole(1, 99), default: 85, example: 85 },
-} satisfies Record<string, NumberRule>;
+/** What DigitalOcean's check of the site is called, in the account and in the messages that people get. */
+export const uptimeCheckWords = "the site, from outside";
+
+/** In USD. Its alerts, and those of machines, cost nothing. https://docs.digitalocean.com/products/uptime/details/pricing/ */
+export const uptimeCheckMonthlyUsd = 1;
 
 const ownKeys = ["email", "slack", ...Object.keys(numbers)];
 
@@ -59,11 +71,7 @@ export function readAlerts(raw: string): AlertSettings | undefined {
     if (isNothing(given.email) && isNothing(given.slack))
         problems.push(`'alerts' should have 'email' or 'slack', or both, got neither; ${setEmail}`);
     if (problems.length > 0) throw new Mistakes(problems);
-    return {
-        ...(thresholds as Record<keyof typeof numbers, number>),
-        ...(email !== undefined && { email }),
-        ...(slack && { slack }),
-    };
+    return { ...(thresholds as Numbers<typeof numbers>), email, slack };
 }
 
 const isNothing = (value: unknown): value is undefined | null | "" =>

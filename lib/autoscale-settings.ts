@@ -4,6 +4,7 @@ import {
     isObject,
     jsonObject,
     type NumberRule,
+    type Numbers,
     readBoolean,
     readNumbers,
     share,
@@ -24,56 +25,30 @@ export interface ScheduledFloor {
     min: number;
 }
 
-export interface HealSettings {
-    /** How long HAProxy must call a server DOWN until it is replaced. @default 120 */
-    downSeconds: number;
-    /** Most replacements in an hour. @default 2 */
-    perHour: number;
-}
-
-export interface AutoscaleSettings {
-    min: number;
-    max: number;
-    /** Share of the slots of the servers that are UP that may be busy, 0.1 to 0.95. @default 0.6 */
-    target: number;
-    /** Requests that one server works on at the same time, such as `pm.max_children` of php-fpm. */
-    slots: number;
-    /** Requests a second that one server is known to bear; 0: not looked at. @default 0 */
-    requestsPerSecond: number;
-    /** Mean share of the servers' CPU that may be busy, by DigitalOcean's metrics; 0: not looked at. @default 0 */
-    cpu: number;
-    /** Busy is a mean over so many seconds. @default 60 */
-    outSeconds: number;
-    /** The pool shrinks to the most that was wanted in so many seconds. @default 300 */
-    inSeconds: number;
-    /** Most servers added at once, as a share of the pool, at least 2 servers. @default 1 */
-    growth: number;
-    /** Most servers taken at once, as a share of the pool, at least 1 server. @default 0.25 */
-    shrink: number;
-    /** @default [] */
-    schedule: readonly ScheduledFloor[];
-    /** The red button: nothing is changed. @default false */
-    paused: boolean;
-    /** Sick servers are replaced; `undefined`: they are not. */
-    heal?: HealSettings;
-}
-
 /** The numbers among the keys. Why the defaults are these: docs/autoscaling.md. */
 const numbers = {
     min: { ...whole(1, 1000), example: 2, meaning: "the pool never has fewer servers" },
     max: { ...whole(1, 1000), example: 12, meaning: "the pool never has more servers" },
-    target: { ...share(0.1, 0.95), default: 0.6, example: 0.6 },
+    /** Share of the slots of the servers that are UP that may be busy. @default 0.6 */
+    target: { ...share(0.1, 0.95), default: 0.6 },
+    /** Requests that one server works on at the same time. */
     slots: {
         ...whole(1, 100_000),
         example: 8,
         meaning: "how many requests one server works on at the same time, such as pm.max_children of php-fpm",
     },
+    /** Requests a second that one server is known to bear; 0: not looked at. @default 0 */
     requestsPerSecond: { ...share(0, 1_000_000), default: 0, example: 200 },
+    /** Mean share of the servers' CPU that may be busy, by DigitalOcean's metrics; 0: not looked at. @default 0 */
     cpu: { ...share(0, 0.95), default: 0, example: 0.7 },
-    outSeconds: { ...whole(10, 900), default: 60, example: 60 },
-    inSeconds: { ...whole(60, 7200), default: 300, example: 300 },
-    growth: { ...share(0.05, 10), default: 1, example: 1 },
-    shrink: { ...share(0.05, 1), default: 0.25, example: 0.25 },
+    /** Busy is a mean over so many seconds. @default 60 */
+    outSeconds: { ...whole(10, 900), default: 60 },
+    /** The pool shrinks to the most that was wanted in so many seconds. @default 300 */
+    inSeconds: { ...whole(60, 7200), default: 300 },
+    /** Most servers added at once, as a share of the pool, at least 2 servers. @default 1 */
+    growth: { ...share(0.05, 10), default: 1 },
+    /** Most servers taken at once, as a share of the pool, at least 1 server. @default 0.25 */
+    shrink: { ...share(0.05, 1), default: 0.25 },
 } satisfies Record<string, NumberRule>;
 
 const floorNumbers = {
@@ -81,9 +56,22 @@ const floorNumbers = {
 };
 
 const healNumbers = {
-    downSeconds: { ...whole(30, 3600), default: 120, example: 120 },
-    perHour: { ...whole(1, 60), default: 2, example: 2 },
+    /** How long HAProxy must call a server DOWN until it is replaced. @default 120 */
+    downSeconds: { ...whole(30, 3600), default: 120 },
+    /** Most replacements in an hour. @default 2 */
+    perHour: { ...whole(1, 60), default: 2 },
 };
+
+export type HealSettings = Numbers<typeof healNumbers>;
+
+export interface AutoscaleSettings extends Numbers<typeof numbers> {
+    /** @default [] */
+    schedule: readonly ScheduledFloor[];
+    /** The red button: nothing is changed. @default false */
+    paused: boolean;
+    /** Sick servers are replaced; `undefined`: they are not. */
+    heal?: HealSettings;
+}
 
 const ownKeys = [...Object.keys(numbers), "schedule", "paused", "heal"];
 
@@ -104,41 +92,32 @@ export function readAutoscale(raw: string): AutoscaleSettings | undefined {
     const paused = readBoolean("autoscale.paused", given.paused ?? false, problems);
     const schedule = readSchedule(given.schedule ?? [], found.max, problems);
     const heal = readHeal(given.heal ?? false, problems);
-    problems.push(...together(found));
+    checkTogether(found, problems);
     if (problems.length > 0) throw new Mistakes(problems);
-    return { ...(found as Record<keyof typeof numbers, number>), schedule, paused, ...(heal && { heal }) };
-}
-
-/** The nearest number of servers that the settings allow. */
-export function clampReplicas(
-    { min, max }: Pick<AutoscaleSettings, "min" | "max">,
-    replicas: number,
-): number {
-    return Math.min(max, Math.max(min, replicas));
+    return { ...(found as Numbers<typeof numbers>), schedule, paused, heal };
 }
 
 /** What is right by itself, and not together. */
-function together({ min = 0, max = Infinity, outSeconds = 0, inSeconds = Infinity }: Found): string[] {
-    return [
-        ...(min > max
-            ? [
-                  `'autoscale.min' should be at most 'autoscale.max' (${max}), got ${min}; pulumi config set --path autoscale.max ${min}`,
-              ]
-            : []),
-        ...(inSeconds < outSeconds
-            ? [
-                  `'autoscale.inSeconds' should be at least 'autoscale.outSeconds' (${outSeconds}), got ${inSeconds}: a pool that shrinks faster ` +
-                      `than it grows never rests; pulumi config set --path autoscale.inSeconds ${outSeconds}`,
-              ]
-            : []),
-    ];
+function checkTogether(
+    { min = 0, max = Infinity, outSeconds = 0, inSeconds = Infinity }: Partial<Numbers<typeof numbers>>,
+    problems: string[],
+): void {
+    if (min > max)
+        problems.push(
+            `'autoscale.min' should be at most 'autoscale.max' (${max}), got ${min}; pulumi config set --path autoscale.max ${min}`,
+        );
+    if (inSeconds < outSeconds)
+        problems.push(
+            `'autoscale.inSeconds' should be at least 'autoscale.outSeconds' (${outSeconds}), got ${inSeconds}: a pool that shrinks faster ` +
+                `than it grows never rests; pulumi config set --path autoscale.inSeconds ${outSeconds}`,
+        );
 }
-
-type Found = Partial<Record<keyof typeof numbers, number>>;
 
 function readSchedule(value: unknown, max: number | undefined, problems: string[]): ScheduledFloor[] {
     if (Array.isArray(value))
-        return value.map((entry: unknown, i) => readFloor(`autoscale.schedule[${i}]`, entry, max, problems));
+        return value.flatMap((entry: unknown, i) =>
+            readFloor(`autoscale.schedule[${i}]`, entry, max, problems),
+        );
     problems.push(
         `'autoscale.schedule' should be a list of ${floorForm}, got ${show(value)}; ` +
             "pulumi config set --path 'autoscale.schedule[0].min' 6",
@@ -151,20 +130,20 @@ const floorForm =
 
 function readFloor(
     path: string,
-    entry: unknown,
+    given: unknown,
     max: number | undefined,
     problems: string[],
-): ScheduledFloor {
-    const given = isObject(entry) ? entry : undefined;
-    if (!given) problems.push(`'${path}' should be such as ${floorForm}, got ${show(entry)}`);
-    const { start = "", end = "", timezone = "" } = given ?? {};
-    const floor = { start: String(start), end: String(end), timezone: String(timezone), min: 0 };
-    if (!given) return floor;
+): ScheduledFloor[] {
+    if (!isObject(given)) {
+        problems.push(`'${path}' should be such as ${floorForm}, got ${show(given)}`);
+        return [];
+    }
+    const { start = "", end = "", timezone = "" } = given;
     problems.push(...unknownKeys(path, given, ["start", "end", "timezone", "min"]));
-    floor.min = readNumbers(path, given, floorNumbers, problems).min ?? 0;
-    if (max !== undefined && floor.min > max)
+    const { min = 0 } = readNumbers(path, given, floorNumbers, problems);
+    if (max !== undefined && min > max)
         problems.push(
-            `'${path}.min' should be at most 'autoscale.max' (${max}), got ${floor.min}; pulumi config set --path autoscale.max ${floor.min}`,
+            `'${path}.min' should be at most 'autoscale.max' (${max}), got ${min}; pulumi config set --path autoscale.max ${min}`,
         );
     for (const key of ["start", "end"] as const) {
         const form = typeof given[key] === "string" ? cronProblem(given[key]) : "five fields";
@@ -174,6 +153,7 @@ function readFloor(
                     `pulumi config set --path '${path}.${key}' '30 7 * * Mon-Fri'`,
             );
     }
+    const floor = { start: String(start), end: String(end), timezone: String(timezone), min };
     if (floor.start === floor.end && floor.start !== "")
         problems.push(`'${path}.end' should not be when the window starts, got ${floor.end} for both`);
     if (!isTimezone(timezone))
@@ -181,7 +161,7 @@ function readFloor(
             `'${path}.timezone' should be the name of a time zone, got ${show(timezone === "" ? undefined : timezone)}; ` +
                 `pulumi config set --path '${path}.timezone' Europe/Berlin`,
         );
-    return floor;
+    return [floor];
 }
 
 /** By the tz database of Node.js; an offset such as +01:00 knows no summer. */
@@ -196,15 +176,12 @@ function isTimezone(name: unknown): boolean {
 }
 
 function readHeal(value: unknown, problems: string[]): HealSettings | undefined {
-    const isOn = ["true", "false"].includes(String(value));
-    if (isOn && String(value) === "false") return undefined;
-    if (!isOn && !isObject(value)) {
+    if (String(value) === "false") return undefined;
+    if (String(value) !== "true" && !isObject(value))
         problems.push(
             `'autoscale.heal' should be true, false or {"downSeconds": 120, "perHour": 2}, got ${show(value)}; ` +
                 "pulumi config set --path autoscale.heal true",
         );
-        return undefined;
-    }
     const given = isObject(value) ? value : {};
     problems.push(...unknownKeys("autoscale.heal", given, Object.keys(healNumbers)));
     const { downSeconds = 0, perHour = 0 } = readNumbers("autoscale.heal", given, healNumbers, problems);

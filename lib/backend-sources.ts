@@ -1,3 +1,4 @@
+import { entriesOf, tagForm } from "./config-rules";
 import { addressCount, isIpv4Range, isOpenToAll, mostAdminAddresses } from "./ipv4-ranges";
 
 /** Who, beside the load balancer, may reach the servers. */
@@ -8,23 +9,12 @@ export interface BackendSource {
     ports: string;
 }
 
-const form =
+/** The config's `backendSources`. */
+export const readBackendSources = entriesOf(
+    readSource,
     'a list of sources such as {"from": "monitoring", "ports": "9100"}: an existing tag or an IPv4 range, and TCP ports ' +
-    "such as 9100 or 9100-9105";
-
-/**
- * The config's `backendSources`.
- *
- * @param list `undefined` for what is no list.
- * @throws Error that says what is allowed, and names every entry that is not.
- */
-export function readBackendSources(list: readonly unknown[] | undefined): BackendSource[] {
-    if (list === undefined) throw new Error(form);
-    const wrong = list.filter((value) => readSource(value) === undefined);
-    if (wrong.length > 0)
-        throw new Error(`${form} (wrong: ${wrong.map((value) => JSON.stringify(value)).join(", ")})`);
-    return list.flatMap((value) => readSource(value) ?? []);
-}
+        "such as 9100 or 9100-9105",
+);
 
 /** A port alone may be a number, as `pulumi config set --path` writes it. */
 function readSource(value: unknown): BackendSource | undefined {
@@ -33,9 +23,7 @@ function readSource(value: unknown): BackendSource | undefined {
     const ports = typeof given === "number" ? String(given) : given;
     if (Object.keys(more).length > 0 || typeof from !== "string" || typeof ports !== "string")
         return undefined;
-    // https://docs.digitalocean.com/reference/api/reference/tags/
-    const isTag = /^[\w:-]{1,255}$/.test(from);
-    return (isTag || isIpv4Range(from)) && arePorts(ports) ? { from, ports } : undefined;
+    return (tagForm.test(from) || isIpv4Range(from)) && arePorts(ports) ? { from, ports } : undefined;
 }
 
 function arePorts(ports: string): boolean {
@@ -54,25 +42,29 @@ export function tagsAmong(sources: readonly BackendSource[]): string[] {
 export function openSources(sources: readonly BackendSource[], ownTags: readonly string[]): string[] {
     const ranges = sources.map(({ from }) => from).filter(isIpv4Range);
     const own = tagsAmong(sources).filter((tag) => ownTags.includes(tag.toLowerCase()));
-    return [
-        ...(isOpenToAll(ranges)
-            ? [
-                  `'backendSources' should hold at most ${mostAdminAddresses} addresses in all, got ${ranges.join(", ")}, with ` +
-                      `${addressCount(ranges)}: that opens the servers to everybody; name the hosts' own addresses, or a tag of theirs`,
-              ]
-            : []),
-        ...own.map(
-            (tag) =>
-                `'backendSources' should name no tag of the stack itself, got ${tag}: the load balancer reaches every port as it ` +
-                "is, and servers do not reach each other; name a tag of the other hosts",
-        ),
-    ];
+    const problems = own.map(
+        (tag) =>
+            `'backendSources' should name no tag of the stack itself, got ${tag}: the load balancer reaches every port as it ` +
+            "is, and servers do not reach each other; name a tag of the other hosts",
+    );
+    if (isOpenToAll(ranges))
+        problems.unshift(
+            `'backendSources' should hold at most ${mostAdminAddresses} addresses in all, got ${ranges.join(", ")}, with ` +
+                `${addressCount(ranges)}: that opens the servers to everybody; name the hosts' own addresses, or a tag of theirs`,
+        );
+    return problems;
 }
 
-/** One inbound rule for each `ports`, as the provider takes them. */
-export function inboundRules(
-    sources: readonly BackendSource[],
-): { protocol: string; portRange: string; sourceTags?: string[]; sourceAddresses?: string[] }[] {
+/** As the provider takes it. */
+export interface SourceRule {
+    protocol: string;
+    portRange: string;
+    sourceTags?: string[];
+    sourceAddresses?: string[];
+}
+
+/** One inbound rule for each `ports`. */
+export function inboundRules(sources: readonly BackendSource[]): SourceRule[] {
     return [...new Set(sources.map(({ ports }) => ports))].map((portRange) => {
         const all = sources.filter(({ ports }) => ports === portRange);
         const tags = tagsAmong(all);
@@ -87,8 +79,7 @@ export function inboundRules(
 
 /** For people: `{ monitoring: "9100, 9113" }`. */
 export function describeSources(sources: readonly BackendSource[]): Record<string, string> {
-    const described: Record<string, string> = {};
-    for (const { from, ports } of sources)
-        described[from] = described[from] === undefined ? ports : `${described[from]}, ${ports}`;
-    return described;
+    const portsOf = (source: string) =>
+        sources.flatMap(({ from, ports }) => (from === source ? [ports] : [])).join(", ");
+    return Object.fromEntries(sources.map(({ from }) => [from, portsOf(from)]));
 }

@@ -61,15 +61,14 @@ export function outdated(
     const again = `\`npm run bake -- --userdata ${baked.userData}\` makes a new one`;
     const days = Math.floor((nowMs - baked.bakedAt.getTime()) / 86_400_000);
     const which = `'image' ${image} (${describeBakedImage(baked)})`;
-    return [
-        ...(hash === undefined || hash === baked.hash
-            ? []
-            : [
-                  `${which} was made of other user data than servers get now (sha256 ${hash}): they do what is new when ` +
-                      `they boot, which takes longer; ${again}`,
-              ]),
-        ...(days > freshDays ? [`${which} is ${days} days old, and so are its packages; ${again}`] : []),
-    ];
+    const warnings: string[] = [];
+    if (hash !== undefined && hash !== baked.hash)
+        warnings.push(
+            `${which} was made of other user data than servers get now (sha256 ${hash}): they do what is new when ` +
+                `they boot, which takes longer; ${again}`,
+        );
+    if (days > freshDays) warnings.push(`${which} is ${days} days old, and so are its packages; ${again}`);
+    return warnings;
 }
 
 /** A droplet on which an image is set up. */

@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type { Findings } from "./config-values";
 
 /** What anybody may know of a certificate. */
 export interface CertificateFacts {
@@ -12,10 +13,8 @@ export interface CertificateFacts {
     fingerprint: string;
 }
 
-/** What is wrong with a certificate, what is likely not meant, and what it is, where it can be read. */
-export interface CertificateFindings {
-    problems: string[];
-    warnings: string[];
+/** What is found about a certificate, and what it is, where it can be read. */
+interface CertificateFindings extends Findings {
     facts?: CertificateFacts;
 }
 
@@ -43,17 +42,13 @@ export function checkCertificate(
     const [leaf] = chain as [X509Certificate, ...X509Certificate[]];
     const missing = domains.filter((name) => leaf.checkHost(name, { subject: "never" }) === undefined);
     const facts = certificateFacts(leaf);
-    const problems = [
-        ...keyProblems(chain, keyPem),
-        ...timeProblems(chain, now),
-        ...(missing.length > 0
-            ? [
-                  `'tlsCertificate' should be for all of 'domains', got one for ${facts.names.join(", ") || "no host name"}: ` +
-                      `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing; get one for all, or take the name out of 'domains'`,
-              ]
-            : []),
-        ...orderProblems(chain),
-    ];
+    const problems = [...keyProblems(chain, keyPem), ...timeProblems(chain, now)];
+    if (missing.length > 0)
+        problems.push(
+            `'tlsCertificate' should be for all of 'domains', got one for ${facts.names.join(", ") || "no host name"}: ` +
+                `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing; get one for all, or take the name out of 'domains'`,
+        );
+    problems.push(...orderProblems(chain));
     return { problems, warnings: problems.length > 0 ? [] : doubts(chain, now), facts };
 }
 
@@ -117,14 +112,9 @@ function timeProblems(chain: readonly X509Certificate[], now: Date): string[] {
     return judged(chain).flatMap((certificate, i) => {
         const [from, to] = [new Date(certificate.validFrom), new Date(certificate.validTo)];
         const got = i === 0 ? "got one" : `got ${which(chain, i)}`;
-        if (to <= now)
-            return [
-                `'tlsCertificate' should be valid, ${got} that ended at ${to.toISOString()}; get a new one`,
-            ];
-        if (from > now)
-            return [
-                `'tlsCertificate' should be valid, ${got} that begins at ${from.toISOString()}; wait until then`,
-            ];
+        const should = `'tlsCertificate' should be valid, ${got}`;
+        if (to <= now) return [`${should} that ended at ${to.toISOString()}; get a new one`];
+        if (from > now) return [`${should} that begins at ${from.toISOString()}; wait until then`];
         return [];
     });
 }

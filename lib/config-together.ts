@@ -1,38 +1,21 @@
-import { type AutoscaleSettings, clampReplicas } from "./autoscale-settings";
-import { type BackendSource, openSources } from "./backend-sources";
+import { openSources } from "./backend-sources";
+import type { ConfigValues } from "./config-values";
 import { dropletTags, identityOf } from "./identity";
 import { addressCount, isOpenToAll, mostAdminAddresses } from "./ipv4-ranges";
 import { wrongMetricsSources } from "./metrics";
 import { slots } from "./slots";
 
-/** Values of the config that are judged together; one that is wrong by itself is left out. */
-interface Values {
-    prefix?: string;
-    replicas?: number;
-    retired?: readonly number[];
-    hold?: readonly number[];
-    autoscale?: AutoscaleSettings;
-    adminCidrs?: readonly string[];
-    sshFromAnywhere?: boolean;
-    backendSources?: readonly BackendSource[];
-    metricsSources?: readonly string[];
-    adminHost?: boolean;
-    trustedProxies?: readonly string[];
-    serverTimeoutSeconds?: number;
-    drainSeconds?: number;
-}
-
 /** How much longer than a server may take to answer its drain lasts, in seconds: or a reload cuts what still may run. */
 export const drainMargin = 5;
 
 /** What is legal, and likely not meant. */
-export function unlikely(settings: Values): string[] {
+export function unlikely(settings: ConfigValues): string[] {
     const { replicas, retired, hold, autoscale, adminCidrs, sshFromAnywhere, trustedProxies } = settings;
     const warnings: string[] = [];
-    if (replicas !== undefined && autoscale && clampReplicas(autoscale, replicas) !== replicas)
+    if (replicas !== undefined && autoscale && (replicas < autoscale.min || replicas > autoscale.max))
         warnings.push(
             `'replicas' is ${replicas}, and 'autoscale' has ${autoscale.min} to ${autoscale.max}: the autoscaler will make it ` +
-                `${clampReplicas(autoscale, replicas)}`,
+                `${replicas < autoscale.min ? autoscale.min : autoscale.max}`,
         );
     if (trustedProxies && isOpenToAll(trustedProxies))
         warnings.push(
@@ -47,22 +30,23 @@ export function unlikely(settings: Values): string[] {
     const inUse = slots(replicas, retired);
     const highest = inUse.at(-1);
     const used = highest === undefined ? "none is in use" : `the highest in use is ${highest}`;
-    const idle = retired.filter((slot) => slot > (highest ?? -1));
-    if (idle.length > 0)
-        warnings.push(`'retired' ${idle.join(", ")} has no effect while no server has such a slot: ${used}`);
-    const strangers = hold.filter((slot) => !inUse.includes(slot));
-    if (strangers.length > 0)
-        warnings.push(
-            `'hold' ${strangers.join(", ")} has no effect while no server has such a slot: ${used}`,
-        );
+    const idle = {
+        retired: retired.filter((slot) => slot > (highest ?? -1)),
+        hold: hold.filter((slot) => !inUse.includes(slot)),
+    };
+    for (const [key, some] of Object.entries(idle))
+        if (some.length > 0)
+            warnings.push(
+                `'${key}' ${some.join(", ")} has no effect while no server has such a slot: ${used}`,
+            );
     return warnings;
 }
 
 /** SSH for everybody needs a word of its own, which a reviewer sees; the servers are nobody's but the load balancer's. */
-export function openAccess(settings: Values): string[] {
+export function openAccess(settings: ConfigValues): string[] {
     const { adminCidrs, sshFromAnywhere, backendSources = [], metricsSources = [], prefix = "" } = settings;
-    const { backendTag, loadBalancerTag } = identityOf(prefix);
     const { adminHost } = settings;
+    const { backendTag, loadBalancerTag } = identityOf(prefix);
     const open = [
         ...openSources(backendSources, [backendTag, loadBalancerTag]),
         ...wrongMetricsSources(metricsSources, { adminHost, ownTags: dropletTags(prefix) }),
@@ -77,7 +61,7 @@ export function openAccess(settings: Values): string[] {
 }
 
 /** A drain that ends before what a server may still answer. */
-export function shortDrain({ serverTimeoutSeconds, drainSeconds }: Values): string[] {
+export function shortDrain({ serverTimeoutSeconds, drainSeconds }: ConfigValues): string[] {
     if (serverTimeoutSeconds === undefined || drainSeconds === undefined) return [];
     const least = serverTimeoutSeconds + drainMargin;
     if (drainSeconds >= least) return [];

@@ -1,18 +1,7 @@
 import { type CertificateFacts, checkCertificate, inOneFile } from "./certificate";
+import { listOf, matching } from "./config-rules";
+import type { ConfigValues, Findings } from "./config-values";
 import { recordName } from "./zone";
-import { jsonList } from "./config-rules";
-
-/** The config's keys about HTTPS. One that is missing was refused already. */
-export interface HttpsValues {
-    domains?: readonly string[];
-    tlsCertificate?: string;
-    tlsKey?: string;
-    acmeEmail?: string;
-    acmeServer?: string;
-    dnsZone?: string;
-    httpsRedirect?: boolean;
-    hsts?: number;
-}
 
 /** How the site is served over HTTPS. */
 export interface HttpsSettings {
@@ -40,89 +29,71 @@ const domainForm =
 const mostDomains = 100;
 
 /** A list of host names, which may be empty. */
-export function domainNames(raw: string): string[] {
-    const list = jsonList(raw);
-    const isName = (name: unknown): name is string => typeof name === "string" && domainForm.test(name);
-    if (!list?.every(isName) || list.length > mostDomains || new Set(list).size < list.length)
-        throw new Error(
-            `a list of at most ${mostDomains} host names in lower case, each once, such as ["www.example.com"] ` +
-                "(others than ASCII as xn--…; no address; no wildcard, though the certificate may have one)",
-        );
-    return list;
-}
+export const domainNames = listOf(
+    (name): name is string => typeof name === "string" && domainForm.test(name),
+    `a list of at most ${mostDomains} host names in lower case, each once, such as ["www.example.com"] ` +
+        "(others than ASCII as xn--…; no address; no wildcard, though the certificate may have one)",
+    (list) => list.length <= mostDomains && new Set(list).size === list.length,
+);
 
 /** A host name, or empty. */
-export function zoneName(raw: string): string {
-    if (raw !== "" && !domainForm.test(raw))
-        throw new Error("a domain of the account such as example.com, or empty where DNS is somebody else's");
-    return raw;
+export const zoneName = matching(
+    new RegExp(`^$|${domainForm.source}`),
+    "a domain of the account such as example.com, or empty where DNS is somebody else's",
+);
+
+/** What is found about the keys of HTTPS together, and what they make where nothing is wrong. */
+export function httpsOf(values: ConfigValues): Findings & { https?: HttpsSettings } {
+    const { domains = [], httpsRedirect: redirect, hsts } = values;
+    const { certificate, problems, warnings } = certificateOf(values);
+    const found = { problems, warnings: [...warnings, ...outsideZone(values)] };
+    return certificate && redirect !== undefined && hsts !== undefined
+        ? { ...found, https: { domains: [...domains], redirect, hsts, ...certificate } }
+        : found;
 }
 
 /** The warnings about names that no record is made for. */
-function outsideZone({ domains = [], dnsZone = "" }: HttpsValues): string[] {
+function outsideZone({ domains = [], dnsZone = "" }: ConfigValues): string[] {
     if (dnsZone === "") return [];
     if (domains.length === 0) return ["'dnsZone' has no effect without 'domains', of which there are none"];
     const others = domains.filter((domain) => recordName(domain, dnsZone) === undefined);
     return others.map((domain) => `${domain} is not in 'dnsZone' ${dnsZone}: its A record is not made here`);
 }
 
-/** What is wrong with the keys about HTTPS together, what is likely not meant, and what they make where nothing is wrong. */
-export function httpsOf(values: HttpsValues, now: Date = new Date()): HttpsFindings {
-    const found = certificateOf(values, now);
-    return { ...found, warnings: [...found.warnings, ...outsideZone(values)] };
-}
-
-interface HttpsFindings {
-    problems: string[];
-    warnings: string[];
-    https?: HttpsSettings;
-}
-
-function certificateOf(values: HttpsValues, now: Date): HttpsFindings {
-    const { domains, tlsCertificate: chain = "", tlsKey: key = "", httpsRedirect: redirect, hsts } = values;
-    const { acmeEmail: email, acmeServer: server } = values;
-    if (domains === undefined || email === undefined) return { problems: [], warnings: [] };
-    if (domains.length === 0) return withoutDomains(values);
-    if (email !== "" && (chain !== "" || key !== "")) {
+/** Where the certificate comes from. */
+function certificateOf(
+    values: ConfigValues,
+): Findings & { certificate?: Pick<HttpsSettings, "own" | "acme"> } {
+    const { domains, tlsCertificate = "", tlsKey = "", acmeEmail: email, acmeServer: server } = values;
+    const found: Findings = { problems: [], warnings: [] };
+    if (domains === undefined || email === undefined) return found;
+    if (domains.length === 0) return { ...found, warnings: withoutDomains(values) };
+    const missing = Object.entries({ tlsCertificate, tlsKey }).flatMap(([key, text]) => (text ? [] : [key]));
+    if (email !== "" && missing.length < 2) {
         const problem =
             "'domains' need one certificate, got both: 'acmeEmail' to get one, and 'tlsCertificate' or 'tlsKey' of your own; " +
             "pulumi config rm acmeEmail, or pulumi config rm tlsCertificate && pulumi config rm tlsKey";
-        return { problems: [problem], warnings: [] };
+        return { ...found, problems: [problem] };
     }
-    if (email !== "") {
-        const isRight = server !== undefined && redirect !== undefined && hsts !== undefined;
-        const acme = { email, server: server ?? "" };
-        return {
-            problems: [],
-            warnings: [],
-            ...(isRight && { https: { domains: [...domains], redirect, hsts, acme } }),
-        };
+    if (email !== "")
+        return server === undefined ? found : { ...found, certificate: { acme: { email, server } } };
+    if (missing.length > 0) {
+        const advice = missing.map((key) => `pulumi config set --secret ${key} < FILE.pem`).join(" && ");
+        const problem =
+            "'domains' needs 'acmeEmail', to get a certificate, or one of your own with its key: " +
+            `'${missing.join("' and '")}' got nothing; pulumi config set acmeEmail YOU@example.com, or ${advice}`;
+        return { ...found, problems: [problem] };
     }
-    if (chain === "" || key === "") {
-        const own = { tlsCertificate: chain, tlsKey: key };
-        const missing = Object.entries(own).flatMap(([name, text]) => (text === "" ? [name] : []));
-        const advice = missing.map((name) => `pulumi config set --secret ${name} < FILE.pem`).join(" && ");
-        return {
-            problems: [
-                "'domains' needs 'acmeEmail', to get a certificate, or one of your own with its key: " +
-                    `'${missing.join("' and '")}' got nothing; pulumi config set acmeEmail YOU@example.com, or ${advice}`,
-            ],
-            warnings: [],
-        };
-    }
-    const { problems, warnings, facts } = checkCertificate(chain, key, domains, now);
-    if (problems.length > 0 || !facts || redirect === undefined || hsts === undefined)
-        return { problems, warnings };
-    const own = { pem: inOneFile(chain, key), facts };
-    return { problems, warnings, https: { domains: [...domains], redirect, hsts, own } };
+    const { facts, ...judged } = checkCertificate(tlsCertificate, tlsKey, domains);
+    if (judged.problems.length > 0 || !facts) return judged;
+    return { ...judged, certificate: { own: { pem: inOneFile(tlsCertificate, tlsKey), facts } } };
 }
 
-function withoutDomains({ tlsCertificate = "", tlsKey = "", hsts = 0 }: HttpsValues) {
-    const warnings = Object.entries({ tlsCertificate, tlsKey, hsts })
+function withoutDomains({ tlsCertificate = "", tlsKey = "", hsts = 0 }: ConfigValues): string[] {
+    return Object.entries({ tlsCertificate, tlsKey, hsts })
         .filter(([, value]) => value !== "" && value !== 0)
         .map(
             ([key]) =>
                 `'${key}' has no effect without 'domains', of which there are none: pulumi config set --path 'domains[0]' www.example.com`,
         );
-    return { problems: [], warnings };
 }

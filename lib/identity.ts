@@ -99,7 +99,7 @@ export const httpsCommandNames = (component: string = names.https) => ({
     account: `${component}-account`,
     script: `${component}-script`,
     staged: `${component}-staged`,
-    certificate: `${component}-certificate`,
+    applied: `${component}-certificate`,
     before: `${component}-before`,
     after: `${component}-after`,
 });
@@ -138,44 +138,43 @@ export function parseUrn(urn: string): { stack: string; chain: string; type: str
     };
 }
 
-/** Whether a resource is of those that come and go with the config's `domains`: HTTPS, and the names in DNS. */
-export function isOfDomains(urn: string): boolean {
+/** Whether a resource is one of the program's components, or a child of it of one of these types and with such a name. */
+function isIn(
+    component: keyof typeof names,
+    urn: string,
+    kinds: readonly string[],
+    isChild: (name: string) => boolean,
+): boolean {
     const { chain, name } = parseUrn(urn);
-    const [parent = "", type = "", ...more] = chain.split("$");
-    if (more.length > 0) return false;
-    if (type === "")
-        return chain === types.https ? name === names.https : chain === types.dns && name === names.dns;
-    if (parent === types.dns) return type === types.dnsRecord && name.startsWith(`${names.dns}-`);
-    const isCommand = type === types.remoteCommand || type === types.localCommand;
-    return parent === types.https && isCommand && Object.values<string>(httpsCommandNames()).includes(name);
+    if (chain === types[component]) return name === names[component];
+    return kinds.some((kind) => chain === `${types[component]}$${kind}`) && isChild(name);
 }
 
+const commands = [types.remoteCommand, types.localCommand];
+
+const isOneOf = (all: Record<string, string>) => (name: string) => Object.values(all).includes(name);
+
+/** Whether a resource is of those that come and go with the config's `domains`: HTTPS, and the names in DNS. */
+export const isOfDomains = (urn: string): boolean =>
+    isIn("https", urn, commands, isOneOf(httpsCommandNames())) ||
+    isIn("dns", urn, [types.dnsRecord], (name) => name.startsWith(`${names.dns}-`));
+
 /** Whether a resource is of those that come and go with the config's `content`. */
-export function isOfContent(urn: string): boolean {
-    const { chain, name } = parseUrn(urn);
-    if (chain === types.content) return name === names.content;
-    const commands = [types.remoteCommand, types.localCommand].map((type) => `${types.content}$${type}`);
-    return commands.includes(chain) && Object.values<string>(contentCommandNames()).includes(name);
-}
+export const isOfContent = (urn: string): boolean =>
+    isIn("content", urn, commands, isOneOf(contentCommandNames()));
 
 /** Whether a resource is of those that come and go with the config's `adminHost`; no request comes to any of them. */
 export function isOfAdminHost(urn: string): boolean {
-    const { chain, type, name } = parseUrn(urn);
+    const { type, name } = parseUrn(urn);
     if (type === types.firewall || type === types.tag) return name === guardNames().adminHost;
-    return (
-        [types.adminHost, `${types.adminHost}$${types.droplet}`].includes(chain) && name === names.adminHost
-    );
+    return isIn("adminHost", urn, [types.droplet], (child) => child === names.adminHost);
 }
 
 /** Whether a resource is of those that come and go with the config's `alerts`; no request comes to any of them. */
-export function isOfAlerts(urn: string): boolean {
-    const { chain, name } = parseUrn(urn);
-    const [parent = "", type = "", ...more] = chain.split("$");
-    if (parent !== types.alerts || more.length > 0) return false;
-    if (type === "") return name === names.alerts;
-    const kinds: string[] = [types.monitorAlert, types.uptimeCheck, types.uptimeAlert];
-    return kinds.includes(type) && name.startsWith(`${names.alerts}-`);
-}
+export const isOfAlerts = (urn: string): boolean =>
+    isIn("alerts", urn, [types.monitorAlert, types.uptimeCheck, types.uptimeAlert], (name) =>
+        name.startsWith(`${names.alerts}-`),
+    );
 
 /** First part of every name and tag of a stack in the account. */
 export const prefixOf = (namePrefix: string, stack: string): string => `${namePrefix}-${stack}`;

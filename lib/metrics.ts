@@ -1,35 +1,26 @@
-import { isIpv4Range, within } from "./ipv4-ranges";
+import { type SourceRule, inboundRules } from "./backend-sources";
+import { entriesOf, type Rule, tagForm } from "./config-rules";
+import { isIpv4Range, privateRanges, within } from "./ipv4-ranges";
+import { metricsListener } from "./listeners";
 
 /** Of `metricsSources`: the stack's own admin host. */
 const ownAdminHost = "admin-host";
 
-/** https://www.rfc-editor.org/rfc/rfc1918 */
-const privateRanges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+/** The config's `metricsSources`. */
+export const readMetricsSources: Rule<string[]> = (raw) => [...new Set(readSources(raw))];
 
-const form =
+const readSources = entriesOf(
+    readSource,
     `a list of who may read the load balancer's metrics in the VPC: ${ownAdminHost} (the stack's own), an existing tag, ` +
-    'or a private IPv4 range, such as ["monitoring", "10.114.0.9/32"]';
+        'or a private IPv4 range, such as ["monitoring", "10.114.0.9/32"]',
+);
 
-/**
- * The config's `metricsSources`.
- *
- * @param list `undefined` for what is no list.
- * @throws Error that says what is allowed, and names every entry that is not.
- */
-export function readMetricsSources(list: readonly unknown[] | undefined): string[] {
-    if (list === undefined) throw new Error(form);
-    const wrong = list.filter((value) => !isSource(value));
-    if (wrong.length > 0)
-        throw new Error(`${form} (wrong: ${wrong.map((value) => JSON.stringify(value)).join(", ")})`);
-    return [...new Set(list as readonly string[])];
-}
-
-function isSource(value: unknown): value is string {
-    if (typeof value !== "string") return false;
-    // https://docs.digitalocean.com/reference/api/reference/tags/
-    return isIpv4Range(value)
+function readSource(value: unknown): string | undefined {
+    if (typeof value !== "string") return undefined;
+    const isSource = isIpv4Range(value)
         ? privateRanges.some((range) => within(range, value))
-        : /^[\w:-]{1,255}$/.test(value);
+        : tagForm.test(value);
+    return isSource ? value : undefined;
 }
 
 /** The tags among them that others have made. */
@@ -42,30 +33,22 @@ export function wrongMetricsSources(
     { adminHost, ownTags }: { adminHost: boolean | undefined; ownTags: readonly string[] },
 ): string[] {
     const own = metricsTags(sources).filter((tag) => ownTags.includes(tag.toLowerCase()));
-    return [
-        ...(sources.includes(ownAdminHost) && adminHost === false
-            ? [
-                  `'metricsSources' has ${ownAdminHost}, and there is none: pulumi config set adminHost true, or name another source`,
-              ]
-            : []),
-        ...own.map(
-            (tag) =>
-                `'metricsSources' should name no tag of the stack itself, got ${tag}: its admin host is ${ownAdminHost}, and ` +
-                "servers have no use for metrics; name a tag of the other hosts",
-        ),
-    ];
+    const problems = own.map(
+        (tag) =>
+            `'metricsSources' should name no tag of the stack itself, got ${tag}: its admin host is ${ownAdminHost}, and ` +
+            "servers have no use for metrics; name a tag of the other hosts",
+    );
+    if (sources.includes(ownAdminHost) && adminHost === false)
+        problems.unshift(
+            `'metricsSources' has ${ownAdminHost}, and there is none: pulumi config set adminHost true, or name another source`,
+        );
+    return problems;
 }
 
-/** As the provider takes them in a rule. @param adminHostTag `undefined` without an admin host. */
-export function metricsPeers<T>(
-    sources: readonly string[],
-    adminHostTag: T | undefined,
-): { sourceAddresses?: string[]; sourceTags?: (string | T)[] } {
-    const addresses = sources.filter(isIpv4Range);
-    const own = sources.includes(ownAdminHost) && adminHostTag !== undefined ? [adminHostTag] : [];
-    const tags = [...metricsTags(sources), ...own];
-    return {
-        ...(addresses.length > 0 && { sourceAddresses: addresses }),
-        ...(tags.length > 0 && { sourceTags: tags }),
-    };
+/** The rule that lets them in; none where there are none. @param adminHostTag Of a tag that is there, if it is among them. */
+export function metricsRules(sources: readonly string[], adminHostTag: string): SourceRule[] {
+    const own = sources.includes(ownAdminHost) ? [adminHostTag] : [];
+    const others = sources.filter((source) => source !== ownAdminHost);
+    const ports = String(metricsListener.port);
+    return inboundRules([...others, ...own].map((from) => ({ from, ports })));
 }

@@ -1,3 +1,4 @@
+import { fromJson } from "./config-rules";
 import { suggestion } from "./nearest";
 
 /** For keys of the config that are objects: what their parts may be. Each function adds what is wrong to `problems`. */
@@ -10,9 +11,12 @@ export interface NumberRule {
     default?: number;
     /** Follows "got nothing". */
     meaning?: string;
-    /** For the command that fixes it. */
-    example: number;
+    /** For the command that fixes it. @default the key's own default, or the least */
+    example?: number;
 }
+
+/** What such rules read. */
+export type Numbers<Rules> = { [Key in keyof Rules]: number };
 
 /** A whole number within these bounds. */
 export const whole = (from: number, to: number) => ({ from, to, isWhole: true });
@@ -41,7 +45,7 @@ export function readNumbers<K extends string>(
         const why = given[key] === undefined ? `: ${meaning}` : "";
         problems.push(
             `'${path}.${key}' should be a ${isWhole ? "whole number" : "number"} from ${from} to ${to}, got ${show(given[key])}${why}; ` +
-                `pulumi config set --path '${path}.${key}' ${rule.example}`,
+                `pulumi config set --path '${path}.${key}' ${rule.example ?? rule.default ?? from}`,
         );
     }
     return found;
@@ -84,11 +88,6 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** An object in JSON, `{}` for nothing; `undefined` for anything else. */
 export function jsonObject(raw: string): Record<string, unknown> | undefined {
-    if (raw === "") return {};
-    try {
-        const value: unknown = JSON.parse(raw);
-        return isObject(value) ? value : undefined;
-    } catch {
-        return undefined;
-    }
+    const value = raw === "" ? {} : fromJson(raw);
+    return isObject(value) ? value : undefined;
 }

@@ -26,21 +26,22 @@ export interface Release {
     parts: Record<string, string>;
 }
 
-interface File {
+/** A file or a link. */
+interface Entry {
+    /** Below the folder. */
     path: string;
-    sha256: string;
+    /** Of a file. */
+    sha256?: string;
+    /** Of a file; of a link 0. */
     bytes: number;
-    isExecutable: boolean;
-}
-
-interface Link {
-    path: string;
-    target: string;
+    /** Of a link, and of a file that is executable: what else of it the release's name depends on. */
+    attribute?: string;
+    /** For a preview. */
+    what: string;
 }
 
 interface Found {
-    files: File[];
-    links: Link[];
+    entries: Entry[];
     problems: string[];
 }
 
@@ -67,13 +68,14 @@ const mostProblems = 10;
  * out of it, names that can't be listed line by line.
  */
 export function readRelease(folder: string): Release {
-    const found: Found = { files: [], links: [], problems: [] };
-    const root = realFolder(folder);
-    look(root, "", found);
-    const { files, links, problems } = found;
+    const found: Found = { entries: [], problems: [] };
+    look(realFolder(folder), "", found);
+    const { problems } = found;
+    const entries = found.entries.sort((a, b) => compareBytes(a.path, b.path));
+    const files = entries.filter(({ sha256 }) => sha256 !== undefined);
     if (files.length === 0 && problems.length === 0)
         throw new Mistakes([`the content folder ${folder} is empty; is the site built?`]);
-    const top = [...files, ...links].map((entry) => entry.path);
+    const top = entries.map((entry) => entry.path);
     if (!indexPages.some((page) => top.includes(page)) && files.length > 0)
         problems.push(`there is no ${indexPages.join(", ")} in it: / would answer with an error`);
     if (problems.length > 0) {
@@ -83,14 +85,8 @@ export function readRelease(folder: string): Release {
             ...(more > 0 ? [`the content folder ${folder}: and ${more} more`] : []),
         ]);
     }
-    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    return {
-        folder,
-        name: nameOf(files, links),
-        files: files.length,
-        bytes,
-        parts: describeParts(files, links),
-    };
+    const parts = describeParts(entries);
+    return { folder, name: nameOf(entries), files: files.length, bytes: bytesOf(files), parts };
 }
 
 function realFolder(folder: string): string {
@@ -129,17 +125,22 @@ function look(root: string, below: string, found: Found): void {
     }
 }
 
-function lookAtFile(root: string, inside: string, { files, problems }: Found): void {
+function lookAtFile(root: string, inside: string, { entries, problems }: Found): void {
     try {
         const file = path.join(root, inside);
         const { sha256, bytes } = digest(file);
-        files.push({ path: inside, sha256, bytes, isExecutable: (statSync(file).mode & 0o111) !== 0 });
+        const isExecutable = (statSync(file).mode & 0o111) !== 0;
+        entries.push({
+            ...{ path: inside, sha256, bytes },
+            ...(isExecutable && { attribute: `x ${inside}` }),
+            what: `${bytes} bytes, ${sha256.slice(0, 12)}${isExecutable ? ", executable" : ""}`,
+        });
     } catch (error) {
         problems.push(`${shown(inside)} can't be read: ${reason(error)}`);
     }
 }
 
-function lookAtLink(root: string, inside: string, { links, problems }: Found): void {
+function lookAtLink(root: string, inside: string, { entries, problems }: Found): void {
     const file = path.join(root, inside);
     const target = readlinkSync(file);
     const leadsTo = (why: string) =>
@@ -148,8 +149,9 @@ function lookAtLink(root: string, inside: string, { links, problems }: Found): v
     else if (path.isAbsolute(target)) leadsTo("which is another place on a server; make it a relative link");
     else
         try {
-            if (staysIn(root, path.dirname(file), target)) links.push({ path: inside, target });
-            else leadsTo("out of the folder");
+            const attribute = `l ${inside} -> ${target}`;
+            if (!staysIn(root, path.dirname(file), target)) leadsTo("out of the folder");
+            else entries.push({ path: inside, bytes: 0, attribute, what: `a link to ${target}` });
         } catch (error) {
             leadsTo(reason(error));
         }
@@ -186,12 +188,9 @@ function digest(file: string): { sha256: string; bytes: number } {
  * owners, other modes and empty folders, which differ between checkouts. `name_of` in userdata/setup/name-of.sh computes it
  * the same way, on the load balancer and on the servers.
  */
-function nameOf(files: readonly File[], links: readonly Link[]): string {
-    const contents = byPath(files).map((file) => `${file.sha256}  ./${file.path}`);
-    const attributes = [
-        ...files.flatMap((file) => (file.isExecutable ? [`x ${file.path}`] : [])),
-        ...links.map((link) => `l ${link.path} -> ${link.target}`),
-    ].sort(compareBytes);
+function nameOf(entries: readonly Entry[]): string {
+    const contents = entries.flatMap(({ path, sha256 }) => (sha256 ? [`${sha256}  ./${path}`] : []));
+    const attributes = entries.flatMap(({ attribute }) => attribute ?? []).sort(compareBytes);
     return digestOf([...contents, ...attributes]).slice(0, 16);
 }
 
@@ -202,14 +201,8 @@ const digestOf = (lines: readonly string[]): string =>
 
 /** As `LC_ALL=C sort`. */
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
-const byPath = <T extends { path: string }>(all: readonly T[]): T[] =>
-    [...all].sort((a, b) => compareBytes(a.path, b.path));
 
-interface Entry {
-    path: string;
-    bytes: number;
-    what: string;
-}
+const bytesOf = (entries: readonly Entry[]): number => entries.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** With more entries than this, a preview shows folders. */
 const mostParts = 100;
@@ -218,14 +211,7 @@ const mostParts = 100;
  * What a preview shows, so that a change of one file is a line: each file by size and hash; of a large release, what is in
  * its uppermost folders; of one with many of those, the sum.
  */
-function describeParts(files: readonly File[], links: readonly Link[]): Record<string, string> {
-    const entries: Entry[] = byPath([
-        ...files.map(({ path, bytes, sha256, isExecutable }) => ({
-            ...{ path, bytes },
-            what: `${bytes} bytes, ${sha256.slice(0, 12)}${isExecutable ? ", executable" : ""}`,
-        })),
-        ...links.map(({ path, target }) => ({ path, bytes: 0, what: `a link to ${target}` })),
-    ]);
+function describeParts(entries: readonly Entry[]): Record<string, string> {
     const folderOf = (file: string) => (file.includes("/") ? `${file.split("/", 1)[0] ?? ""}/` : file);
     const ways = [(file: string) => file, folderOf, () => "all"];
     const grouped = ways.map((labelOf) => groupBy(entries, labelOf));
@@ -237,9 +223,9 @@ function groupBy(entries: readonly Entry[], labelOf: (file: string) => string): 
     const groups = new Map<string, Entry[]>();
     for (const entry of entries) {
         const label = labelOf(entry.path);
-        const group = groups.get(label);
-        if (group) group.push(entry);
-        else groups.set(label, [entry]);
+        const group = groups.get(label) ?? [];
+        groups.set(label, group);
+        group.push(entry);
     }
     return groups;
 }
@@ -247,9 +233,8 @@ function groupBy(entries: readonly Entry[], labelOf: (file: string) => string): 
 function describeGroup(label: string, group: readonly Entry[]): string {
     const [first] = group;
     if (group.length === 1 && first?.path === label) return first.what;
-    const bytes = group.reduce((sum, entry) => sum + entry.bytes, 0);
     const digest = digestOf(group.map(({ path, what }) => `${path} ${what}`));
-    return `${group.length} files, ${bytes} bytes, ${digest.slice(0, 12)}`;
+    return `${group.length} files, ${bytesOf(group)} bytes, ${digest.slice(0, 12)}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { isMap, isScalar, parseDocument } from "yaml";
-import { setSlackChannel, setSlackUrl } from "./alert-settings";
+import { setSlackChannel, setSlackUrl, slackUrlKey } from "./alert-settings";
 import { suggestion } from "./nearest";
 import { isObject, jsonObject } from "./object-rules";
 
@@ -34,17 +34,11 @@ export function unquotedValues(text: string, project: string): Record<string, st
     );
 }
 
-/**
- * What is wrong where secrets stand in the stack's own file for everybody to read; a secret is a map there, `secure: …`.
- *
- * @param secrets The command that sets each, by its key; `alerts.slack.url` is a part of an object.
- */
-export function readableSecrets(
-    folder: string,
-    project: string,
-    stack: string,
-    secrets: Readonly<Record<string, string>>,
-): string[] {
+/** The command that sets each secret, by its key, which may be that of a part of an object. */
+const secrets = { tlsKey: "pulumi config set --secret tlsKey < FILE.pem", [slackUrlKey]: setSlackUrl };
+
+/** What is wrong where secrets stand in the stack's own file for everybody to read; a secret is a map there, `secure: …`. */
+export function readableSecrets(folder: string, project: string, stack: string): string[] {
     const file = path.join(folder, `Pulumi.${stack}.yaml`);
     const config = existsSync(file) ? parseDocument(readFileSync(file, "utf8")).get("config") : undefined;
     if (!isMap(config)) return [];
@@ -101,9 +95,4 @@ function setSecret(key: string): string | undefined {
     if (["tlsKey", "tlsCertificate"].includes(first)) return `pulumi config set --secret ${first} < FILE.pem`;
     if (first !== "alerts" || second !== "slack") return undefined;
     return third === "channel" ? setSlackChannel : setSlackUrl;
-}
-
-/** The command that writes it in quotes. */
-export function quotes(key: string, value = ""): string {
-    return `put it in quotes: pulumi config set ${key} ${value}`;
 }

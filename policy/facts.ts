@@ -1,4 +1,5 @@
 import { parseUrn, resourceOf, types } from "../lib/identity";
+import { isObject } from "../lib/object-rules";
 
 /** A droplet as it will be. As in all facts, `undefined` is what is not known yet: it is decided while the change runs. */
 export interface DropletFacts {
@@ -69,7 +70,7 @@ export function factsOf(unsorted: readonly EngineResource[]): Facts {
     const servers = known(pool?.properties.servers);
     return {
         stack: parseUrn(resources[0]?.urn ?? "").stack,
-        servers: isRecord(servers) ? Object.keys(servers) : undefined,
+        servers: isObject(servers) ? Object.keys(servers) : undefined,
         monthlyCost: numberOf(stack?.properties.monthlyCost),
         // A key that the program leaves out where it is false.
         sshFromAnywhere: network && known(network.properties.sshFromAnywhere ?? false) === true,
@@ -104,10 +105,10 @@ function dropletFacts({ urn, properties, deleteBeforeReplace }: EngineResource):
 
 /** The jump host's key counts as well: without it, whoever sits there sees and changes everything. */
 function isPinned(connection: unknown): boolean | undefined {
-    if (!isRecord(connection)) return undefined;
+    if (!isObject(connection)) return undefined;
     const hops = connection.proxy ? [connection, connection.proxy] : [connection];
     const pins = hops.map((hop) => {
-        const key = isRecord(hop) ? hop.hostKey : undefined;
+        const key = isObject(hop) ? hop.hostKey : undefined;
         return key === undefined || key === "" ? false : known(key) === undefined ? undefined : true;
     });
     return pins.includes(false) ? false : pins.includes(undefined) ? undefined : true;
@@ -128,9 +129,5 @@ function listOf(value: unknown): unknown[] | undefined {
 function hasUnknown(value: unknown): boolean {
     if (known(value) === undefined && value !== undefined) return true;
     if (Array.isArray(value)) return value.some(hasUnknown);
-    return isRecord(value) && Object.values(value).some(hasUnknown);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-    return typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject(value) && Object.values(value).some(hasUnknown);
 }

@@ -66,7 +66,7 @@ function advisoryRules(): readonly string[] {
 const inputs = new Map<string, EngineResource["properties"]>();
 
 function resourceState({ urn, props, opts }: Judged): EngineResource {
-    const own = Object.fromEntries(Object.keys(props).map((key) => [key, plain(() => props[key])]));
+    const own = plain(() => props) as Record<string, unknown>;
     // Each resource is judged alone first, when there are only inputs.
     const properties = { ...inputs.get(urn), ...own };
     inputs.set(urn, properties);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { isRecord } from "./facts";
+import { isObject } from "../lib/object-rules";
 import { type Limits, rules } from "./rules";
 
 interface Form {
@@ -58,14 +58,14 @@ export function parseLimits(yaml: string, stack: string): Limits {
     } catch (error) {
         throw new Error(`policy/limits.yaml is no YAML: ${(error as Error).message}`, { cause: error });
     }
-    if (!isRecord(file) || !isRecord(file.limits))
+    if (!isObject(file) || !isObject(file.limits))
         throw new Error("policy/limits.yaml should have `limits:` with a value for each limit");
     const { limits, stacks, ...others } = file;
     const problems = Object.keys(others).map((key) => `'${key}' should be limits or stacks`);
     problems.push(...mistakes("limits", limits, forms, "required"));
-    if (!isRecord(stacks ?? {})) problems.push(`'stacks' should hold limits by the name of a stack`);
-    for (const [name, own] of Object.entries(isRecord(stacks) ? stacks : {})) {
-        if (isRecord(own)) problems.push(...mistakes(`stacks.${name}`, own, ownForms));
+    if (!isObject(stacks ?? {})) problems.push(`'stacks' should hold limits by the name of a stack`);
+    for (const [name, own] of Object.entries(isObject(stacks) ? stacks : {})) {
+        if (isObject(own)) problems.push(...mistakes(`stacks.${name}`, own, ownForms));
         else problems.push(`'stacks.${name}' should hold limits, got ${JSON.stringify(own)}`);
     }
     if (problems.length > 0) throw new Error(["policy/limits.yaml is wrong:", ...problems].join("\n  "));

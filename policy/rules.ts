@@ -1,5 +1,5 @@
 import { isAdminHost, isLoadBalancer } from "../lib/identity";
-import type { DropletFacts, Facts, FirewallFacts } from "./facts";
+import type { Facts } from "./facts";
 import { admitsSsh, openRanges, ownRanges } from "./open-ranges";
 
 /** What limits.yaml has for one stack; the meaning of each stands there. */
@@ -15,12 +15,15 @@ export interface Limits {
     advisory: readonly string[];
 }
 
+/** Takes why something can't be judged. */
+type Unknown = (why: string) => void;
+
 interface Rule {
     description: string;
     /** `resource`: it can be judged of each resource alone, so before that one is made. `stack`: only of all. */
     scope: "resource" | "stack";
     /** Returns what breaks it, in words; calls `unknown` for each thing that it can't judge. */
-    check: (facts: Facts, limits: Limits, unknown: (why: string) => void) => string[];
+    check: (facts: Facts, limits: Limits, unknown: Unknown) => string[];
 }
 
 /** One rule for each limit, and those that have none. */
@@ -73,33 +76,30 @@ export const rules = {
     "allowed-sizes": {
         description: "Droplets have one of the allowed sizes.",
         scope: "resource",
-        check: (facts, limits, unknown) => allowedSlugs(facts, "size", limits, unknown),
+        check: allowedSlugs("size"),
     },
     "allowed-regions": {
         description: "Droplets are in one of the allowed regions.",
         scope: "resource",
-        check: (facts, limits, unknown) => allowedSlugs(facts, "region", limits, unknown),
+        check: allowedSlugs("region"),
     },
     "no-ssh-from-everywhere": {
         description:
             "No firewall opens SSH to the whole Internet, unless the stack's config and its limits both say so.",
         scope: "stack",
-        check: (facts, limits, unknown) =>
-            facts.firewalls.flatMap((one) => openSsh(one, facts, limits, unknown)),
+        check: openSsh,
     },
     "backends-closed": {
         description:
             "The servers answer to their load balancer, and to hosts that somebody has named: not to the Internet.",
         scope: "stack",
-        check: (facts, _limits, unknown) =>
-            facts.firewalls.flatMap((one) => openBackends(one, facts, unknown)),
+        check: openBackends,
     },
     "firewall-on-every-droplet": {
         description:
             "A firewall with inbound rules holds for every droplet by one of its tags, so from its first packet.",
         scope: "stack",
-        check: ({ droplets, firewalls }, _limits, unknown) =>
-            droplets.flatMap((droplet) => unguarded(droplet, firewalls, unknown)),
+        check: unguarded,
     },
     "host-key-pinned": {
         description: "Every command over SSH knows the key of the host that it talks to.",
@@ -160,86 +160,74 @@ export function checkRules(
 }
 
 /** For a reader who sees nothing else: the value found, what is allowed, what to do. */
-const broken = (found: string, allowed: string, fix: string): string[] => [
-    `${found}; allowed: ${allowed}. To fix it: ${fix}.`,
-];
+function broken(found: string, allowed: string, fix: string): string[] {
+    return [`${found}; allowed: ${allowed}. To fix it: ${fix}.`];
+}
 
-const place = (limit: keyof Limits, stack: string) =>
-    `\`${limit}\` in policy/limits.yaml (stacks: ${stack}: …)`;
+function place(limit: keyof Limits, stack: string): string {
+    return `\`${limit}\` in policy/limits.yaml (stacks: ${stack}: …)`;
+}
 
-function allowedSlugs(
-    { droplets, stack }: Facts,
-    key: "size" | "region",
-    limits: Limits,
-    unknown: (why: string) => void,
-): string[] {
+function allowedSlugs(key: "size" | "region"): Rule["check"] {
     const limit = `${key}s` as const;
-    const allowed = limits[limit];
-    if (allowed === "any") return [];
-    return droplets.flatMap(({ name, [key]: slug }) => {
-        if (slug === undefined) unknown(`the ${key} of ${name} is not known yet`);
-        if (slug === undefined || allowed.includes(slug)) return [];
-        const fix = `choose another ${key}, or add ${slug} to ${place(limit, stack)}`;
-        return broken(`${name} has ${key} ${slug}`, allowed.join(", "), fix);
+    return ({ droplets, stack }, { [limit]: allowed }, unknown) =>
+        droplets.flatMap(({ name, [key]: slug }) => {
+            if (allowed === "any") return [];
+            if (slug === undefined) unknown(`the ${key} of ${name} is not known yet`);
+            if (slug === undefined || allowed.includes(slug)) return [];
+            const fix = `choose another ${key}, or add ${slug} to ${place(limit, stack)}`;
+            return broken(`${name} has ${key} ${slug}`, allowed.join(", "), fix);
+        });
+}
+
+function openSsh(facts: Facts, limits: Limits, unknown: Unknown): string[] {
+    const { firewalls, sshFromAnywhere, stack } = facts;
+    const mayConfirm = limits.sshFromAnywhere === "if-configured";
+    const confirm = mayConfirm ? ", or confirm that you want this: dropscale:sshFromAnywhere" : "";
+    return firewalls.flatMap(({ name, inbound }) => {
+        if (!inbound) unknown(`the inbound rules of firewall ${name} are not known yet`);
+        const open = openRanges((inbound ?? []).filter(admitsSsh));
+        if (open.length === 0 || (sshFromAnywhere && mayConfirm)) return [];
+        return broken(
+            `firewall ${name} admits SSH from ${open.join(", ")}`,
+            ownRanges,
+            sshFromAnywhere
+                ? `take dropscale:sshFromAnywhere out of the stack's config, or set ${place("sshFromAnywhere", stack)} to if-configured`
+                : `name your own addresses in dropscale:adminCidrs${confirm}`,
+        );
     });
 }
 
-function openSsh(
-    { name, inbound }: FirewallFacts,
-    { sshFromAnywhere, stack }: Facts,
-    limits: Limits,
-    unknown: (why: string) => void,
-): string[] {
-    if (!inbound) unknown(`the inbound rules of firewall ${name} are not known yet`);
-    const open = openRanges((inbound ?? []).filter(admitsSsh));
-    if (open.length === 0 || (sshFromAnywhere && limits.sshFromAnywhere === "if-configured")) return [];
-    const confirm =
-        limits.sshFromAnywhere === "never"
-            ? ""
-            : ", or confirm that you want this: dropscale:sshFromAnywhere";
-    return broken(
-        `firewall ${name} admits SSH from ${open.join(", ")}`,
-        ownRanges,
-        sshFromAnywhere
-            ? `take dropscale:sshFromAnywhere out of the stack's config, or set ${place("sshFromAnywhere", stack)} to if-configured`
-            : `name your own addresses in dropscale:adminCidrs${confirm}`,
-    );
-}
-
-function openBackends(
-    { name, tags, inbound }: FirewallFacts,
-    { droplets }: Facts,
-    unknown: (why: string) => void,
-): string[] {
+function openBackends({ firewalls, droplets }: Facts, _limits: Limits, unknown: Unknown): string[] {
     // By their own names: of a component with outputs, a stack's policy sees these alone.
     const pool = droplets.filter((droplet) => !isLoadBalancer(droplet) && !isAdminHost(droplet));
-    if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
-        if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
-        return [];
-    }
-    const open = openRanges(inbound);
-    if (open.length === 0 || !pool.some((droplet) => droplet.tags?.some((tag) => tags.includes(tag))))
-        return [];
-    const fix = "name the hosts' own addresses, or a tag of theirs, in dropscale:backendSources";
-    return broken(`firewall ${name} opens the servers to ${open.join(", ")}`, ownRanges, fix);
+    return firewalls.flatMap(({ name, tags, inbound }) => {
+        if (!tags || !inbound || pool.some((droplet) => !droplet.tags)) {
+            if (pool.length > 0) unknown(`whom firewall ${name} lets in to the servers is not known yet`);
+            return [];
+        }
+        const open = openRanges(inbound);
+        if (open.length === 0 || !pool.some((droplet) => droplet.tags?.some((tag) => tags.includes(tag))))
+            return [];
+        const fix = "name the hosts' own addresses, or a tag of theirs, in dropscale:backendSources";
+        return broken(`firewall ${name} opens the servers to ${open.join(", ")}`, ownRanges, fix);
+    });
 }
 
-function unguarded(
-    { name, tags }: DropletFacts,
-    firewalls: readonly FirewallFacts[],
-    unknown: (why: string) => void,
-): string[] {
-    const mayGuard = firewalls.filter(
-        (one) => !tags || !one.tags || one.tags.some((tag) => tags.includes(tag)),
-    );
-    if (tags && mayGuard.some((firewall) => firewall.tags && firewall.inbound?.length)) return [];
-    if (!tags || mayGuard.some((firewall) => !firewall.tags || !firewall.inbound)) {
-        unknown(`whether a firewall holds for ${name} is not known yet`);
-        return [];
-    }
-    return broken(
-        `no firewall holds for ${name} (its tags: ${tags.join(", ") || "none"})`,
-        "droplets with a tag of a firewall that has inbound rules",
-        `give ${name} a tag of components/network.ts, or a firewall of its own by tag`,
-    );
+function unguarded({ firewalls, droplets }: Facts, _limits: Limits, unknown: Unknown): string[] {
+    return droplets.flatMap(({ name, tags }) => {
+        const mayGuard = firewalls.filter(
+            (one) => !tags || !one.tags || one.tags.some((tag) => tags.includes(tag)),
+        );
+        if (tags && mayGuard.some((firewall) => firewall.tags && firewall.inbound?.length)) return [];
+        if (!tags || mayGuard.some((firewall) => !firewall.tags || !firewall.inbound)) {
+            unknown(`whether a firewall holds for ${name} is not known yet`);
+            return [];
+        }
+        return broken(
+            `no firewall holds for ${name} (its tags: ${tags.join(", ") || "none"})`,
+            "droplets with a tag of a firewall that has inbound rules",
+            `give ${name} a tag of components/network.ts, or a firewall of its own by tag`,
+        );
+    });
 }

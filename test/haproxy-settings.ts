@@ -1,4 +1,4 @@
-import type { RenderHaproxyOptions } from "../components/haproxy/render";
+import type { RenderHaproxyOptions } from "../components/haproxy/options";
 
 /** haproxy.cfg's settings where a test has no reason for others: the defaults of Pulumi.yaml. */
 export const haproxySettings: Omit<RenderHaproxyOptions, "servers"> = {

@@ -143,7 +143,7 @@ function lead(file: string, port: number): void {
             host: droplet.id.apply(() => "127.0.0.1"),
             port: ${port},
             user: "root",
-            privateKey: args.deploy.privateKey,
+            privateKey: keys.deploy.privateKey,
         });`;
     writeFileSync(file, text.replace(connection, there));
 }

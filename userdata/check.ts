@@ -1,4 +1,5 @@
-import { checkCloudConfig, type CloudConfigFindings } from "./cloud-config";
+import type { Findings } from "../lib/config-values";
+import { checkCloudConfig } from "./cloud-config";
 import { userDataFiles } from "./files";
 import { plannedRestarts } from "./restarts";
 
@@ -8,11 +9,7 @@ import { plannedRestarts } from "./restarts";
  * @param text Nothing is said of one that could not be read.
  * @param render Makes of the text what is sent, and throws where that can't be.
  */
-export function checkUserData(
-    name: string,
-    text: unknown,
-    render: (text: string) => string,
-): CloudConfigFindings {
+export function checkUserData(name: string, text: unknown, render: (text: string) => string): Findings {
     if (typeof text !== "string") return { problems: [], warnings: [] };
     const { problems, warnings } = checkCloudConfig(text);
     try {

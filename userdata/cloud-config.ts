@@ -1,14 +1,9 @@
+import type { Findings } from "../lib/config-values";
 import { suggestion } from "../lib/nearest";
 import { firstLineProblem } from "./first-line";
 import { anything, either, kindOf, list, map, nothing, scalar, text, word } from "./forms";
 import { type Path, readYaml } from "./read-yaml";
 import { PlainNumber } from "./yaml-scalars";
-
-/** What cloud-init can't read or use of a text, and what it has that is unknown here: a line each. */
-export interface CloudConfigFindings {
-    problems: string[];
-    warnings: string[];
-}
 
 /** Anything else makes cloud-init throw the whole text away. https://cloudinit.readthedocs.io/en/latest/reference/merging.html */
 const merging = either(
@@ -79,11 +74,11 @@ const cloudConfig = map({
 
 /**
  * What cloud-init would throw away, whole or in part, with no more than a line in its log. A key that is like a known
- * one is taken for a slip; any other that is unknown here may be of a later cloud-init, and is a warning.
+ * one is taken for a slip; any other that is unknown here may be of a later cloud-init, and is a warning. A line each.
  *
  * @param source User data; of a script (`#!`) no more than its beginning is looked at.
  */
-export function checkCloudConfig(source: string): CloudConfigFindings {
+export function checkCloudConfig(source: string): Findings {
     const beginning = firstLineProblem(source);
     if (beginning) return { problems: [beginning], warnings: [] };
     if (source.startsWith("#!")) return { problems: [], warnings: [] };

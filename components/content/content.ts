@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { contentCommandNames, types } from "../../lib/identity";
 import type { Release } from "../../lib/release";
 import { haproxyScript, pushCommand } from "../haproxy/apply";
-import type { LoadBalancer } from "../load-balancer";
+import { type LoadBalancer, withWord } from "../load-balancer";
 import { sendScript } from "./send";
 
 export interface ContentArgs {
@@ -18,8 +18,7 @@ export interface ContentArgs {
  */
 export class Content extends pulumi.ComponentResource {
     /** It is on the load balancer, which gives it to servers that are new. */
-    readonly sent: pulumi.Resource;
-    private readonly word: pulumi.Output<string | undefined>;
+    readonly sent: command.local.Command;
 
     constructor(
         private readonly name: string,
@@ -31,16 +30,8 @@ export class Content extends pulumi.ComponentResource {
         const { loadBalancer } = args;
         const { connection, dropletId } = loadBalancer;
         const names = contentCommandNames(name);
-        const script = loadBalancer.command(
-            names.script,
-            {
-                create: dropletId.apply(haproxyScript.install),
-                stdin: haproxyScript.text,
-                logging: command.remote.Logging.Stderr,
-            },
-            { parent: this, dependsOn: [loadBalancer.ready] },
-        );
-        const sent = new command.local.Command(
+        const script = loadBalancer.install(this, names.script, haproxyScript);
+        this.sent = new command.local.Command(
             names.sent,
             {
                 // It dies with the command, and so does what it knows.
@@ -58,24 +49,18 @@ export class Content extends pulumi.ComponentResource {
             },
             { parent: this, dependsOn: [script] },
         );
-        this.sent = sent;
-        this.word = sent.stdout;
         this.registerOutputs({});
     }
 
     /**
-     * Every server serves it. Write ahead, as in HaproxyConfig: another word each time that something was sent, so that
-     * whatever ends a run, the next one of any config pushes its own.
+     * Every server serves it. Written ahead, as in LoadBalancer.stageAndApply: another word each time that something was sent,
+     * so that whatever ends a run, the next one of any config pushes its own.
      *
      * @param applied The load balancer serves the pool.
      */
-    push(applied: pulumi.Resource): pulumi.Resource {
-        // Undefined where `--target` or `--exclude` has left the sending out, and this command with it.
-        const create = this.word.apply((word) => pushCommand(word ?? "none"));
-        return this.args.loadBalancer.command(
-            contentCommandNames(this.name).pushed,
-            { create },
-            { parent: this, dependsOn: [applied, this.sent] },
-        );
+    push(applied: pulumi.Resource): void {
+        const create = withWord(this.sent.stdout, pushCommand);
+        const { pushed } = contentCommandNames(this.name);
+        this.args.loadBalancer.command(this, pushed, { create }, [applied, this.sent]);
     }
 }

@@ -1,24 +1,8 @@
 import { connectionsFor, greedyConnections, serverSlots, streamSlots } from "./frontend";
-import type { HttpsOptions } from "./https";
-
-/** What {@link backendSections} depends on. */
-export interface BackendOptions {
-    /** TCP port of every server. */
-    appPort: number;
-    /** Path of the health check. */
-    healthPath: string;
-    /** Host header of the health check. */
-    healthHost: string;
-    /** IPv4 ranges of the proxies and CDNs in front. */
-    trustedProxies: readonly string[];
-    /** As `https` of RenderHaproxyOptions. */
-    https?: HttpsOptions;
-    /** In order. */
-    servers: readonly { readonly name: string; readonly address: string }[];
-}
+import type { RenderHaproxyOptions } from "./options";
 
 /**
- * The same servers three times, for what holds for one kind of request ruins another:
+ * The same servers three times, in the order given, for what holds for one kind of request ruins another:
  *
  * - `pool` has what is short, and the health checks. \`tcp-ut\` ends a connection to a machine that is gone after 3 s. It
  *   would do the same where a server is only slow to read a long body, for it runs while the receive window is shut, too.
@@ -28,7 +12,7 @@ export interface BackendOptions {
  * - `uploads` has long bodies: they last as long as \`timeout server\` lets them.
  * - `streams` has WebSockets and event streams, which hold a slot for hours.
  */
-export function backendSections(options: BackendOptions): string {
+export function backendSections(options: RenderHaproxyOptions): string {
     const { appPort, healthPath, healthHost, trustedProxies, servers, https } = options;
     const lines = (more: (name: string) => string): string =>
         servers

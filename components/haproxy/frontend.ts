@@ -1,13 +1,6 @@
-import {
-    bindLines,
-    challengeRule,
-    h2ConnectionRule,
-    h2Rules,
-    type HttpsOptions,
-    redirectRule,
-    usualRule,
-} from "./https";
-import { visitorsLimit } from "./metrics";
+import { privateRanges } from "../../lib/ipv4-ranges";
+import { bindLines, challengeRule, h2Streams, type HttpsOptions, redirectRule, usualRule } from "./https";
+import type { RenderHaproxyOptions } from "./options";
 
 /** Requests that a server gets at the same time; others wait their turn. As many uploads come beside them. */
 export const serverSlots = 200;
@@ -44,6 +37,9 @@ export const maxTlsConnections = 4000;
 export const connectionsFor = (https: HttpsOptions | undefined): number =>
     https ? maxTlsConnections : maxConnections;
 
+/** From so many connections of all on, they run short. */
+const crowdFor = (https: HttpsOptions | undefined): number => connectionsFor(https) * 0.75;
+
 /** From so many connections on, a source gets no more when others would go short. */
 export const greedyConnections = 50;
 
@@ -58,9 +54,6 @@ const bodySeconds = 20;
  * window of 64 KiB. https://docs.kernel.org/networking/ip-sysctl.html (tcp_rmem)
  */
 const shortBodyBytes = 16_384;
-
-/** Nobody on the Internet: https://www.rfc-editor.org/rfc/rfc1918 */
-const privateRanges = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16";
 
 /**
  * Names of headers by which a proxy tells who its client is and what it asked for: address, port, protocol, certificate,
@@ -98,18 +91,6 @@ const usualHeaders =
     `^(?:(?:(?:${usualNames}): |accept: (?!(?i:[^\\r]*text/event-stream)))` +
     `[^${controls}\\r\\n]*\\r\\n)+\\r\\n$`;
 
-/** What {@link frontendSection} depends on. */
-export interface FrontendOptions {
-    /** IPv4 ranges of the proxies and CDNs in front. */
-    trustedProxies: readonly string[];
-    /** As `logOneIn` of RenderHaproxyOptions. */
-    logOneIn: number;
-    /** As `https` of RenderHaproxyOptions. */
-    https?: HttpsOptions;
-    /** As `metrics` of RenderHaproxyOptions. */
-    metrics?: boolean;
-}
-
 /**
  * Limits are for who has more than {@link greedyConnections}, and only where others would go short; mod_qos has the
  * same idea (QS_SrvMaxConnPerIP, http://mod-qos.sourceforge.net). 50 is what eight busy browsers have, at six each
@@ -122,32 +103,28 @@ export interface FrontendOptions {
  *
  * TRACE and CONNECT: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
  */
-export function frontendSection({
-    trustedProxies,
-    logOneIn,
-    https,
-    metrics = false,
-}: FrontendOptions): string {
+export function frontendSection(options: RenderHaproxyOptions): string {
+    const { trustedProxies, logOneIn, https, metrics } = options;
     const trusting = trustedProxies.length > 0;
-    const most = connectionsFor(https);
-    const crowd = most * 0.75;
+    // Without metrics the global limit is the visitors'.
+    const visitorsLimit = metrics ? `    maxconn ${connectionsFor(https)}\n` : "";
     return `\
 frontend web
-${bindLines(https)}${visitorsLimit(most, metrics)}\
+${bindLines(https)}${visitorsLimit}\
 ${logRules(logOneIn)}\
     stick-table type ipv6 size 100k expire 1m store conn_cur
-    acl private src ${privateRanges}
+    acl private src ${privateRanges.join(" ")}
 ${proxyAcls(trustedProxies)}\
     tcp-request connection track-sc0 src unless private${trusting ? " || from_proxy" : ""}
     # Its address as text, for all requests of a connection: what takes longest of X-Forwarded-For. \`lower\` makes it text.
     tcp-request connection set-var(sess.client) src,lower
     # When connections run short, who has many gets no more.
-    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${crowd} }
-${h2ConnectionRule(https, { crowd, greedy: greedyConnections })}\
+    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { fe_conn gt ${crowdFor(https)} }
+${h2ConnectionRule(https)}\
     # Most requests have nothing that most rules look for: that costs a fraction of looking for each.
     acl usual req.hdrs -m reg '${usualHeaders}'
 ${usualRule(https)}\
-${challengeRule(https)}${h2Rules(https, { most, crowd, greedy: greedyConnections })}\
+${challengeRule(https)}${h2Rules(https)}\
 ${redirectRule(https, trusting)}\
     http-request allow if { method GET HEAD } usual
     # A site is no proxy to elsewhere, and no mirror of the headers that it was sent.
@@ -190,6 +167,29 @@ function logRules(logOneIn: number): string {
     http-response set-log-level notice if { status 400:499 } || { rand(${logOneIn}) eq 0 } { status lt 500 }
 `;
 }
+
+/**
+ * One connection of HTTP/2 has many requests, each with buffers of its own. So a source's requests count like connections,
+ * in the same entry of the same table (its second counter), and all requests of HTTP/2 together have a bound as
+ * connections have one. Those who were known from the connection are counted: a private source is not, and a trusted
+ * proxy's clients are, by their requests already.
+ */
+function h2Rules(https: HttpsOptions | undefined): string {
+    if (!https) return "";
+    return `\
+    # Requests of HTTP/2 count like connections, or one connection would carry ${h2Streams} and count as one.
+    http-request track-sc1 src if { fc_http_major 2 } { sc0_tracked }
+    http-request track-sc2 int(1) table h2_requests if { fc_http_major 2 }
+    http-request return status 429 if { sc0_conn_cur gt ${greedyConnections} } { sc2_conn_cur gt ${crowdFor(https)} }
+    http-request return status 503 if { sc2_conn_cur gt ${connectionsFor(https)} }
+`;
+}
+
+/** The part of {@link h2Rules} that judges new connections. */
+const h2ConnectionRule = (https: HttpsOptions | undefined): string =>
+    https
+        ? `    tcp-request connection reject if { sc0_conn_cur gt ${greedyConnections} } { int(1),table_conn_cur(h2_requests) gt ${crowdFor(https)} }\n`
+        : "";
 
 /** A line of haproxy.cfg may have 64 words; values of ACLs with one name add up. */
 function proxyAcls(ranges: readonly string[]): string {

@@ -1,12 +1,9 @@
 /** What haproxy.cfg says about HTTPS: nothing at all where the site has no names. */
+import type { HttpsSettings } from "../../lib/https-settings";
 import { listenersFor } from "../../lib/listeners";
 
 /** How the site is served over HTTPS. */
-export interface HttpsOptions {
-    /** Visitors who come over HTTP are sent to HTTPS, with the names in {@link certifiedFile}. */
-    redirect: boolean;
-    /** For how many seconds browsers may know the site by HTTPS alone; 0: they are not told. */
-    hsts: number;
+export interface HttpsOptions extends Pick<HttpsSettings, "redirect" | "hsts"> {
     /** Of the key of the account with a certificate authority, whose challenges are answered. @default there is none */
     thumbprint?: string;
 }
@@ -18,7 +15,7 @@ export const certificateFile = "/etc/haproxy/certs/site.pem";
 export const certifiedFile = "/etc/haproxy/certified.lst";
 
 /** Requests at the same time on one connection of HTTP/2: a browser's page seldom has more, and each costs buffers. */
-const h2Streams = 20;
+export const h2Streams = 20;
 
 /**
  * Mozilla's intermediate profile, version 5.7, without its ciphers of DHE, which need a file of their own.
@@ -46,40 +43,6 @@ export function bindLines(https: HttpsOptions | undefined): string {
     return listenersFor(https !== undefined)
         .map(({ port, protocol }) => `    bind :${port}${protocol === "https" ? tls : ""}\n`)
         .join("");
-}
-
-/**
- * One connection of HTTP/2 has many requests, each with buffers of its own. So a source's requests count like connections,
- * in the same entry of the same table (its second counter), and all requests of HTTP/2 together have a bound as
- * connections have one. Those who were known from the connection are counted: a private source is not, and a trusted
- * proxy's clients are, by their requests already.
- *
- * @param limits `most`: how many connections, and how many requests of HTTP/2, there may be. `crowd`: above it, a source
- *   with more than `greedy` gets no more.
- */
-export function h2Rules(
-    https: HttpsOptions | undefined,
-    { most, crowd, greedy }: { most: number; crowd: number; greedy: number },
-): string {
-    if (!https) return "";
-    return `\
-    # Requests of HTTP/2 count like connections, or one connection would carry ${h2Streams} and count as one.
-    http-request track-sc1 src if { fc_http_major 2 } { sc0_tracked }
-    http-request track-sc2 int(1) table h2_requests if { fc_http_major 2 }
-    http-request return status 429 if { sc0_conn_cur gt ${greedy} } { sc2_conn_cur gt ${crowd} }
-    http-request return status 503 if { sc2_conn_cur gt ${most} }
-`;
-}
-
-/** The part of {@link h2Rules} that judges new connections. */
-export function h2ConnectionRule(
-    https: HttpsOptions | undefined,
-    { crowd, greedy }: { crowd: number; greedy: number },
-): string {
-    if (!https) return "";
-    return `\
-    tcp-request connection reject if { sc0_conn_cur gt ${greedy} } { int(1),table_conn_cur(h2_requests) gt ${crowd} }
-`;
 }
 
 /** Where a certificate authority asks. https://www.rfc-editor.org/rfc/rfc8555#section-8.3 */

@@ -1,25 +1,15 @@
 /** What haproxy.cfg says about metrics: nothing at all where the config names nobody who may read them. */
 import { metricsListener } from "../../lib/listeners";
 
-/**
- * Connections of those who read metrics. They come beside those of visitors: when these are all taken, people look.
- */
-const metricsConnections = 10;
-
-/** How many connections all listeners have together. @param visitors How many of them are visitors'. */
-export const allConnections = (visitors: number, metrics: boolean): number =>
-    metrics ? visitors + metricsConnections : visitors;
-
-/** Without metrics the global limit is the visitors'. */
-export const visitorsLimit = (visitors: number, metrics: boolean): string =>
-    metrics ? `    maxconn ${visitors}\n` : "";
+/** Connections of those who read metrics. They come beside those of visitors: when these are all taken, people look. */
+export const metricsConnections = 10;
 
 /**
  * HAProxy's own exporter, which Debian builds in. A frontend of its own: its requests are in no log, and in no limit and
  * no figure of visitors. By the interface it needs no address, which a first preview does not know.
  * https://github.com/haproxy/haproxy/blob/v2.6.0/addons/promex/README
  */
-export function metricsSection(metrics: boolean): string {
+export function metricsSection(metrics = false): string {
     if (!metrics) return "";
     const { port, device } = metricsListener;
     return `

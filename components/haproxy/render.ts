@@ -2,38 +2,10 @@ import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import { backendSections } from "./backends";
 import { bufferKiB, connectionsFor, frontendSection, socketsAtOnce } from "./frontend";
-import { h2Counter, type HttpsOptions, tlsDefaults } from "./https";
-import { allConnections, metricsSection } from "./metrics";
+import { h2Counter, tlsDefaults } from "./https";
+import { metricsConnections, metricsSection } from "./metrics";
+import type { RenderHaproxyOptions } from "./options";
 import { isIpv4Range } from "../../lib/ipv4-ranges";
-
-export interface RenderHaproxyOptions {
-    /** TCP port on which every server serves both the site and the health path. */
-    appPort: number;
-    /** Path (and query) that a healthy server answers with 200-299, such as `/healthz`. */
-    healthPath: string;
-    /**
-     * Host header of the health check, and of the question whether a new server is ready: HTTP/1.1 asks for one, and an
-     * app may answer its own names alone.
-     */
-    healthHost: string;
-    /** How long a server may take until it begins to answer, and pause within an answer, in seconds. */
-    serverTimeoutSeconds: number;
-    /** How long a leaving worker may go on with its requests, in seconds; then it is cut off. */
-    drainSeconds: number;
-    /** IPv4 ranges of the proxies and CDNs in front, whose word about clients counts. */
-    trustedProxies: readonly string[];
-    /**
-     * Of the requests that end well the log has one in so many: 1 all, 0 none. Of those that fail it has all; an answer of
-     * 400 to 499 counts as failed, but with 0 only where HAProxy itself gives it.
-     */
-    logOneIn: number;
-    /** How the site is served over HTTPS, beside HTTP. @default HTTP alone */
-    https?: HttpsOptions;
-    /** Whether there is a listener for Prometheus in the VPC. @default false */
-    metrics?: boolean;
-    /** The pool, in any order: `<word>-<slot>` and an IPv4 address each. Empty: every request gets the 503 page. */
-    servers: readonly { readonly name: string; readonly address: string }[];
-}
 
 /** What a health path may be: it becomes one word of haproxy.cfg, and a URL in a file that curl reads. */
 export const healthPathForm = {
@@ -74,7 +46,7 @@ export function renderHaproxyConfig(args: RenderHaproxyOptions): string {
     return markGeneration(`${globalSection(args)}
 ${defaultsSection(args)}
 ${frontendSection(args)}
-${backendSections({ ...args, servers })}${h2Counter(args.https)}${metricsSection(args.metrics === true)}`);
+${backendSections({ ...args, servers })}${h2Counter(args.https)}${metricsSection(args.metrics)}`);
 }
 
 /**
@@ -99,7 +71,7 @@ export function generationIn(text: string): string | undefined {
  * that were DOWN, until its first check. In between the file is empty but for its version; after a boot it is missing, and
  * HAProxy says so.
  */
-const globalSection = ({ drainSeconds, logOneIn, https, metrics = false }: RenderHaproxyOptions): string => `\
+const globalSection = ({ drainSeconds, logOneIn, https, metrics }: RenderHaproxyOptions): string => `\
 # Written by Pulumi: an edit here is lost at the next \`pulumi up\`.
 global
     log /dev/log local0 ${logOneIn === 1 ? "info" : "notice"}
@@ -109,7 +81,7 @@ global
     stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
     # Bounds the drain: longer than the longest request.
     hard-stop-after ${drainSeconds}s
-    maxconn ${allConnections(connectionsFor(https), metrics)}
+    maxconn ${connectionsFor(https) + (metrics ? metricsConnections : 0)}
     tune.bufsize ${bufferKiB * 1024}
     tune.maxpollevents ${socketsAtOnce}
     server-state-file /run/dropscale-servers.state
@@ -152,30 +124,27 @@ const bySlot = new Intl.Collator("en", { numeric: true });
 /** Settings are checked where they are read; this keeps any other caller from writing a second directive. */
 function check(options: RenderHaproxyOptions): void {
     const { appPort, healthPath, healthHost, servers, trustedProxies } = options;
-    const wrong = (what: string, found: unknown, allowed: string): never => {
-        throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
+    const expect = (isRight: boolean, what: string, found: unknown, allowed: string) => {
+        if (!isRight) throw new Error(`${what} should be ${allowed}, got ${JSON.stringify(found)}`);
     };
-    if (!Number.isInteger(appPort) || appPort < 1 || appPort > 65_535)
-        wrong("appPort", appPort, "a port from 1 to 65535");
-    if (!healthPathForm.pattern.test(healthPath)) wrong("healthPath", healthPath, healthPathForm.description);
-    if (!healthHostForm.pattern.test(healthHost)) wrong("healthHost", healthHost, healthHostForm.description);
+    const isWhole = (value: number, least: number) => Number.isInteger(value) && value >= least;
+    expect(isWhole(appPort, 1) && appPort <= 65_535, "appPort", appPort, "a port from 1 to 65535");
+    expect(healthPathForm.pattern.test(healthPath), "healthPath", healthPath, healthPathForm.description);
+    expect(healthHostForm.pattern.test(healthHost), "healthHost", healthHost, healthHostForm.description);
     for (const [key, least] of [
         ["drainSeconds", 1],
         ["serverTimeoutSeconds", 1],
         ["logOneIn", 0],
-    ] as const) {
-        if (!Number.isInteger(options[key]) || options[key] < least)
-            wrong(key, options[key], `a whole number from ${least}`);
-    }
-    if (!trustedProxies.every(isIpv4Range)) wrong("trustedProxies", trustedProxies, "IPv4 ranges");
+    ] as const)
+        expect(isWhole(options[key], least), key, options[key], `a whole number from ${least}`);
+    expect(trustedProxies.every(isIpv4Range), "trustedProxies", trustedProxies, "IPv4 ranges");
     for (const { name, address } of servers) {
-        if (!/^[a-z][a-z0-9-]*-\d+$/.test(name))
-            wrong("a server's name", name, "a word, a dash and a number");
-        if (!isIPv4(address)) wrong(`the address of ${name}`, address, "an IPv4 address");
+        expect(/^[a-z][a-z0-9-]*-\d+$/.test(name), "a server's name", name, "a word, a dash and a number");
+        expect(isIPv4(address), `the address of ${name}`, address, "an IPv4 address");
     }
     for (const key of ["name", "address"] as const) {
         const values = servers.map((server) => server[key]);
         const twice = values.find((value, index) => values.indexOf(value) !== index);
-        if (twice !== undefined) wrong(`each server's ${key}`, twice, "used once");
+        expect(twice === undefined, `each server's ${key}`, twice, "used once");
     }
 }

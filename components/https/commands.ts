@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateFacts } from "../../lib/certificate";
+import type { HttpsSettings } from "../../lib/https-settings";
 import { shellQuoted } from "../../lib/shell";
 import { hostScript, oneWord } from "../host-script";
 
@@ -16,11 +17,7 @@ export const certificateScript = hostScript(
 const lockSeconds = 300;
 
 /** What to order, and from whom. */
-export interface AcmeOrder {
-    /** To whom the authority may write. */
-    email: string;
-    /** URL of the authority's directory. */
-    server: string;
+export interface AcmeOrder extends NonNullable<HttpsSettings["acme"]> {
     /** Of the account key, which is the command's stdin. */
     thumbprint: string;
     /** Host names, at least one. */

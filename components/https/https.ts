@@ -1,8 +1,9 @@
-import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { accountKeyScript, thumbprint } from "../../lib/acme";
 import type { CertificateFacts } from "../../lib/certificate";
+import type { HttpsSettings } from "../../lib/https-settings";
 import { httpsCommandNames, types } from "../../lib/identity";
+import { makeKeys } from "../deploy-key";
 import type { LoadBalancer } from "../load-balancer";
 import {
     applyCertificate,
@@ -14,18 +15,8 @@ import {
     stageCertificate,
 } from "./commands";
 
-export interface HttpsArgs {
+export interface HttpsArgs extends HttpsSettings {
     loadBalancer: LoadBalancer;
-    /** Host names of the site, at least one. */
-    domains: string[];
-    /** Visitors who come over HTTP are sent to HTTPS. */
-    redirect: boolean;
-    /** For how many seconds browsers may know the names by HTTPS alone. */
-    hsts: number;
-    /** A certificate of the user's own: certificates and key in PEM, and what anybody may know of it. @default `acme` */
-    own?: { pem: pulumi.Input<string>; facts: CertificateFacts };
-    /** The authority to get one from. @default `own` */
-    acme?: { email: string; server: string };
 }
 
 /** How long a run waits for the first certificate, in seconds: DNS at a registrar may take hours, which none would wait. */
@@ -57,35 +48,19 @@ export class Https extends pulumi.ComponentResource {
         const shown = acme ? { acmeEmail: acme.email, acmeServer: acme.server } : { certificate: own?.facts };
         super(types.https, name, { domains, httpsRedirect: redirect, hsts, ...shown }, opts);
         const names = httpsCommandNames(name);
-        const script = this.run(
-            names.script,
-            {
-                create: loadBalancer.dropletId.apply(certificateScript.install),
-                stdin: certificateScript.text,
-                logging: command.remote.Logging.Stderr,
-            },
-            [loadBalancer.ready],
-        );
-        const key = acme && this.makeAccountKey(names.account);
+        const key = acme && makeKeys(names.account, accountKeyScript, this);
         if (key) {
             this.thumbprint = pulumi.unsecret(key.apply(thumbprint));
             this.order = this.thumbprint.apply((print) => ({ ...acme, thumbprint: print, names: domains }));
         }
-        // Write ahead, as in HaproxyConfig: whatever ends a run, the next one of any config has its own certificate.
-        const staged = this.run(
-            names.staged,
-            {
-                create: pulumi
-                    .all([loadBalancer.dropletId, this.order])
-                    .apply(([id, order]) => stageCertificate(id, order ?? domains)),
-                stdin: pulumi.secret(key ?? own?.pem ?? ""),
-                logging: command.remote.Logging.Stderr,
-            },
-            [script],
-        );
-        // Undefined where `--target` or `--exclude` has left the staging out, and this command with it.
-        const create = staged.stdout.apply((word?: string) => applyCertificate(word ?? "none"));
-        this.installed = this.run(names.certificate, { create }, [staged]);
+        this.installed = loadBalancer.stageAndApply(this, names, {
+            script: certificateScript,
+            stage: pulumi
+                .all([loadBalancer.dropletId, this.order])
+                .apply(([id, order]) => stageCertificate(id, order ?? domains)),
+            stdin: pulumi.secret(key ?? own?.pem ?? ""),
+            apply: applyCertificate,
+        });
         this.url = `https://${domains[0] ?? ""}`;
         this.registerOutputs({});
     }
@@ -97,11 +72,12 @@ export class Https extends pulumi.ComponentResource {
      * @param reservedIp The address; what is served there now must not end.
      */
     before(applied: pulumi.Resource, reservedIp: pulumi.Input<string>): pulumi.Resource {
+        const { loadBalancer } = this.args;
         if (!this.order) return applied;
         const create = pulumi
-            .all([this.args.loadBalancer.dropletId, this.order, reservedIp])
+            .all([loadBalancer.dropletId, this.order, reservedIp])
             .apply(([id, order, ip]) => certificateBefore(id, order, ip));
-        return this.run(httpsCommandNames(this.name).before, { create }, [applied]);
+        return loadBalancer.command(this, httpsCommandNames(this.name).before, { create }, [applied]);
     }
 
     /**
@@ -111,30 +87,12 @@ export class Https extends pulumi.ComponentResource {
      * @returns What the certificate is, as far as anybody may know; an authority's as of the last run that asked.
      */
     after(...reachable: pulumi.Resource[]): pulumi.Output<CertificateFacts | undefined> {
-        if (!this.order) return pulumi.output(this.args.own?.facts);
+        const { loadBalancer, own } = this.args;
+        if (!this.order) return pulumi.output(own?.facts);
         const create = pulumi
-            .all([this.args.loadBalancer.dropletId, this.order])
+            .all([loadBalancer.dropletId, this.order])
             .apply(([id, order]) => certificateAfter(id, order, waitSeconds));
-        const { stdout } = this.run(httpsCommandNames(this.name).after, { create }, reachable);
-        return stdout.apply(certificateIn);
-    }
-
-    private run(
-        name: string,
-        args: Parameters<LoadBalancer["command"]>[1],
-        dependsOn: pulumi.Resource[],
-    ): command.remote.Command {
-        return this.args.loadBalancer.command(name, args, { parent: this, dependsOn });
-    }
-
-    /** Made once, on the machine that runs `pulumi`; a secret. */
-    private makeAccountKey(name: string): pulumi.Output<string> {
-        const { stdout } = new command.local.Command(
-            name,
-            { create: accountKeyScript, logging: "none", addPreviousOutputInEnv: false },
-            // An edit of the script must not make another account.
-            { parent: this, additionalSecretOutputs: ["stdout"], ignoreChanges: ["*"] },
-        );
-        return pulumi.secret(stdout);
+        const { after } = httpsCommandNames(this.name);
+        return loadBalancer.command(this, after, { create }, reachable).stdout.apply(certificateIn);
     }
 }

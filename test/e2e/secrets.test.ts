@@ -4,12 +4,11 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { alertScopes, allScopes } from "../../account/token-scopes";
 import { httpsConfig } from "../certificates";
 import { searchDroplet } from "../droplet-secrets.mts";
 import { callApi, inDroplet } from "../faults.mts";
 import { type Leak, type Secret, SecretSearch, watchProcesses } from "../secrets.mts";
-import { makeToken, usedScopes, withRequired } from "../token.mts";
+import { alertScopes, allScopes, makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 
 /**

@@ -4,12 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import {
-    healthHostForm,
-    healthPathForm,
-    type RenderHaproxyOptions,
-    renderHaproxyConfig,
-} from "../../components/haproxy/render";
+import type { RenderHaproxyOptions } from "../../components/haproxy/options";
+import { healthHostForm, healthPathForm, renderHaproxyConfig } from "../../components/haproxy/render";
 import { haproxySettings } from "../haproxy-settings";
 import { Host, configFor, requireTools } from "./haproxy-host/host";
 import { debians } from "./haproxy-host/next-haproxy.mts";

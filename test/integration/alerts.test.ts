@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { alertScopes, allScopes } from "../../account/token-scopes";
 import { callApi } from "../faults.mts";
 import { type DeployableWorld, makeDeployableWorld } from "../loopback-ssh.mts";
 import { SecretSearch } from "../secrets.mts";
-import { makeToken, usedScopes, withRequired } from "../token.mts";
+import { alertScopes, allScopes, makeToken, usedScopes, withRequired } from "../token.mts";
 import { up, upEndsWell } from "../world.mts";
 
 const url = "https://hooks.slack.com/services/T0123456/B0123456/s3cr3ts3cr3t";

@@ -2,11 +2,10 @@ import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bakeScopes } from "../../account/token-scopes";
 import { readBakedImage } from "../../lib/baked-images";
 import { faultsUrl } from "../../sandbox/api/faults.ts";
 import { callApi } from "../faults.mts";
-import { makeToken, usedScopes, withRequired } from "../token.mts";
+import { bakeScopes, makeToken, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type Running, start, type World } from "../world.mts";
 
 interface Droplet {

@@ -142,7 +142,7 @@ describe("the policy pack", () => {
         expect(pinned.text).not.toContain("policy host-key-pinned: not judged");
         const unpinned = await withEdit(
             "components/load-balancer.ts",
-            (text) => text.replace("hostKey: args.host.publicKey,", ""),
+            (text) => text.replace("hostKey: keys.host.publicKey,", ""),
             preview,
         );
         expect(unpinned.code).not.toBe(0);

@@ -1,9 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allScopes } from "../../account/token-scopes";
 import { SecretSearch } from "../secrets.mts";
-import { makeToken, withRequired } from "../token.mts";
+import { allScopes, makeToken, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 
 /** The load balancer's user data holds its host key, and the provider repeats user data where nobody looks for it. */

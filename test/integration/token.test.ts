@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allScopes, previewScopes } from "../../account/token-scopes";
-import { makeToken, usedScopes, withRequired } from "../token.mts";
+import { allScopes, makeToken, previewScopes, usedScopes, withRequired } from "../token.mts";
 import { makeWorld, type World } from "../world.mts";
 
 /** What somebody is told whose token is wrong, or may do too little: the API's own words name no scope. */

@@ -5,7 +5,7 @@ import pc from "picocolors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { emailAdvice, goneAdvice } from "../../account/advice";
 import { parseSettings } from "../../config/settings";
-import { readAlerts, setSlackUrl, slackUrlKey } from "../../lib/alert-settings";
+import { readAlerts } from "../../lib/alert-settings";
 import { Mistakes } from "../../lib/config-rules";
 import { names, types } from "../../lib/identity";
 import { readableSecrets } from "../../lib/stack-file";
@@ -99,7 +99,7 @@ describe("a webhook's URL in the stack's file", () => {
     });
     const found = (yaml: string) => {
         writeFileSync(path.join(folder, "Pulumi.dev.yaml"), `config:\n  dropscale:alerts:${yaml}\n`);
-        return readableSecrets(folder, "dropscale", "dev", { [slackUrlKey]: setSlackUrl });
+        return readableSecrets(folder, "dropscale", "dev");
     };
 
     it.each([

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { checkDomains } from "../../account/domains";
+import { checkDomains } from "../../account/names";
 import { resolverVariable } from "../../lib/dns";
 import type { RecordType } from "../../sandbox/model.ts";
 import { dnsAnswer } from "../../sandbox/region/dns.ts";

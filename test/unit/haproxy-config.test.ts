@@ -2,11 +2,8 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { applyCommand, haproxyScript, stageCommand } from "../../components/haproxy/apply";
-import {
-    type RenderHaproxyOptions,
-    markGeneration,
-    renderHaproxyConfig,
-} from "../../components/haproxy/render";
+import type { RenderHaproxyOptions } from "../../components/haproxy/options";
+import { markGeneration, renderHaproxyConfig } from "../../components/haproxy/render";
 import { haproxySettings } from "../haproxy-settings";
 
 const args: RenderHaproxyOptions = {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import { checkZone } from "../../account/zone";
+import { checkZone } from "../../account/names";
 import { parseSettings } from "../../config/settings";
 import { certificateIn } from "../../components/https/commands";
 import { accountKeyScript, acmeServer, thumbprint } from "../../lib/acme";
@@ -75,10 +75,7 @@ it("refuses a key that everybody can read in the stack's file", () => {
     const write = (text: string) => {
         writeFileSync(path.join(folder, "Pulumi.dev.yaml"), text);
     };
-    const found = () =>
-        readableSecrets(folder, "dropscale", "dev", {
-            tlsKey: "pulumi config set --secret tlsKey < FILE.pem",
-        });
+    const found = () => readableSecrets(folder, "dropscale", "dev");
     expect(found()).toEqual([]);
     write(`config:\n  dropscale:tlsKey:\n    secure: v1:AAAA\n`);
     expect(found()).toEqual([]);

@@ -1,16 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
-import {
-    alertScopes,
-    allScopes,
-    bakeScopes,
-    metricScopes,
-    previewScopes,
-    zoneScopes,
-} from "../../account/token-scopes";
 import { withConfigTable } from "../config-table";
 import { declaredKeys } from "../stack-config";
+import { alertScopes, allScopes, bakeScopes, metricScopes, previewScopes, zoneScopes } from "../token.mts";
 
 const root = path.join(__dirname, "../..");
 const read = (file: string) => readFileSync(path.join(root, file), "utf8");

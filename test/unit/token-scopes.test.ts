@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { allScopes, missingScope, previewScopes, tokenAdvice } from "../../account/token-scopes";
+import { missingScope, tokenAdvice } from "../../account/token-scopes";
+import { allScopes, previewScopes } from "../token.mts";
 
 describe("the scopes of a token", () => {
     it("are reads alone for a preview, and part of all", () => {

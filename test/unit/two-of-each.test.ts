@@ -18,12 +18,11 @@ function site(pool: string, suffix: string, network: Network, keys: DeployKey): 
     const servers = new BackendPool(pool, {
         scale: { replicas: 2, retired: [], hold: [] },
         droplet: { ...droplet, generation: "" },
-        ...{ region, network, sshKeyId: keys.sshKeyId, setupKey: keys.setup.publicKey },
+        ...{ region, network, keys },
     });
     const loadBalancer = new LoadBalancer(`load-balancer${suffix}`, {
         droplet: { ...droplet, generation: "" },
-        ...{ region, network, sshKeyId: keys.sshKeyId },
-        ...{ deploy: keys.deploy, host: keys.host, setup: keys.setup },
+        ...{ region, network, keys },
         checkAccess: (address) => Promise.resolve(address),
     });
     const haproxy = new HaproxyConfig(`haproxy${suffix}`, {

@@ -11,7 +11,7 @@ import {
     isServer,
     resourceOf,
 } from "../../lib/identity";
-import { uptimeNames, uptimeWords } from "../../lib/alert-policies";
+import { uptimeCheckWords } from "../../lib/alert-settings";
 import { listenersFor, metricsListener } from "../../lib/listeners";
 import type { Droplet, Firewall, FirewallPeers, FirewallRule, Inventory } from "./account";
 
@@ -108,6 +108,6 @@ export function doubtAlert(prefix: string, { tags }: Inventory["alerts"][number]
 
 /** Of a check whose name begins as ours does. */
 export function doubtCheck(prefix: string, { name }: Inventory["uptimeChecks"][number]): Doubt {
-    const own = identityOf(prefix).alertName(uptimeWords[uptimeNames.check]);
+    const own = identityOf(prefix).alertName(uptimeCheckWords);
     return name === own ? undefined : `its name is not '${own}'`;
 }

@@ -1,4 +1,4 @@
-import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
+import { uptimeCheckMonthlyUsd } from "../../lib/alert-settings";
 import { type Checked, readKeys, trafficKeys, trafficOf } from "../../config/settings";
 import { sayAutoscale } from "../../lib/autoscale-words";
 import { names, types } from "../../lib/identity";

@@ -1,4 +1,5 @@
-import { type RenderHaproxyOptions, renderHaproxyConfig } from "../../components/haproxy/render";
+import type { RenderHaproxyOptions } from "../../components/haproxy/options";
+import { renderHaproxyConfig } from "../../components/haproxy/render";
 import { commandNames, slotOf, types } from "../../lib/identity";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "../cli/diff";

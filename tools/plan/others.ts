@@ -1,4 +1,4 @@
-import { uptimeCheckMonthlyUsd } from "../../lib/alert-policies";
+import { uptimeCheckMonthlyUsd } from "../../lib/alert-settings";
 import { isAdminHost, isComponent, isOfAlerts, isOfContent, types } from "../../lib/identity";
 import { unknownValue } from "../../policy/facts";
 import { compareTexts, dollars, some } from "../cli/words";
