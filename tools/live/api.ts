@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { missingScope } from "../../account/token-scopes";
-import { readPulumi } from "../pulumi/run";
+import { readConfig } from "../pulumi/stack";
 
 /** Waits before another try, in seconds: a busy or failing API gets a quarter of a minute. */
 const retrySeconds = [1, 2, 4, 8];
@@ -17,9 +17,7 @@ const pendingSeconds = 60;
  * @throws Error in pulumi's words where there is no such stack, or its config can't be read.
  */
 export async function useAccountOf(stack: string): Promise<void> {
-    const json = await readPulumi("config", "--json", "--show-secrets", "--stack", stack);
-    const config = JSON.parse(json) as Record<string, { value?: string } | undefined>;
-    const { "digitalocean:token": token, "digitalocean:apiEndpoint": endpoint } = config;
+    const { "digitalocean:token": token, "digitalocean:apiEndpoint": endpoint } = await readConfig(stack);
     if (token?.value) process.env.DIGITALOCEAN_TOKEN = token.value;
     if (endpoint?.value) process.env.DIGITALOCEAN_API_URL = endpoint.value;
 }

@@ -34,14 +34,12 @@ export async function readStack(
     name: string,
     mayDelete: (question: string) => Promise<boolean>,
 ): Promise<Stack> {
-    const readConfig = () => readPulumi("config", "--json", "--stack", name);
     const [backend, first] = await Promise.all([
         readBackend(),
-        readConfig().catch((error: unknown) => error as Error),
+        readConfig(name).catch((error: unknown) => error as Error),
     ]);
     if (first instanceof Error) await repairState(name, backend, first, mayDelete);
-    const config = first instanceof Error ? await readConfig() : first;
-    const entries = Object.entries(JSON.parse(config) as Record<string, { value?: string }>);
+    const entries = Object.entries(first instanceof Error ? await readConfig(name) : first);
     const find = (name: string) => entries.find(([key]) => key.endsWith(`:${name}`)) ?? [];
     const [key, entry] = find("namePrefix");
     if (key === undefined || entry?.value === undefined)
@@ -50,6 +48,25 @@ export async function readStack(
     const prefix = prefixOf(entry.value, path.basename(name));
     const vpcId = find("vpcId")[1]?.value ?? "";
     return { name, project: key.split(":")[0] ?? "", prefix, vpcId, backend };
+}
+
+type Config = Record<string, { value?: string } | undefined>;
+const configs = new Map<string, Promise<Config>>();
+
+/**
+ * A stack's config, secrets in plain text. It is asked for once in a process: that takes `pulumi` a quarter of a second.
+ *
+ * @throws Error in pulumi's words where there is no such stack, or its config can't be read.
+ */
+export function readConfig(stack: string): Promise<Config> {
+    const known = configs.get(stack);
+    if (known) return known;
+    const config = readPulumi("config", "--json", "--show-secrets", "--stack", stack).then(
+        (json) => JSON.parse(json) as Config,
+    );
+    configs.set(stack, config);
+    config.catch(() => configs.delete(stack));
+    return config;
 }
 
 /** A file of the project, which is in the current folder. */
@@ -63,8 +80,13 @@ export function readProjectFile(file: string): string {
 
 export const projectName = (): string => (parse(readProjectFile("Pulumi.yaml")) as { name: string }).name;
 
-/** As `backend` of a {@link Stack}. */
+/**
+ * As `backend` of a {@link Stack}. PULUMI_BACKEND_URL goes before all else that says where it is:
+ * https://github.com/pulumi/pulumi/blob/v3.253.0/pkg/workspace/creds.go (GetCurrentCloudURL)
+ */
 export async function readBackend(): Promise<Stack["backend"]> {
+    const url = process.env.PULUMI_BACKEND_URL;
+    if (url) return fileBackend(url);
     const whoami = await readPulumi("whoami", "--verbose", "--json");
     return fileBackend((JSON.parse(whoami) as { url: string }).url);
 }
