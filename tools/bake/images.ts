@@ -46,15 +46,10 @@ export function surplusImages(
     return old.map(({ image }) => image).filter(({ id }) => !inUse.has(id));
 }
 
-/** The account's own images. @throws as askApi */
-function readImages(): Promise<AccountImage[]> {
-    return listAll<AccountImage>("images?private=true", "images");
-}
-
 /** Deletes those of {@link surplusImages}, and returns them. */
 export async function deleteSurplus(newest: BakedImage): Promise<AccountImage[]> {
     const [images, droplets] = await Promise.all([
-        readImages(),
+        listAll<AccountImage>("images?private=true", "images"),
         listAll<{ image: { id: number } }>("droplets", "droplets"),
     ]);
     const inUse = new Set([...droplets.map(({ image }) => image.id), ...imagesInConfigs()]);
