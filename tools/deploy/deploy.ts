@@ -4,7 +4,7 @@ import { isLocked } from "../pulumi/run";
 import { forgetGone } from "./gone";
 import { type Failure, requireOrder, requirePlan, upOrClear } from "./up";
 
-export interface DeployOptions {
+interface DeployOptions {
     refresh?: boolean;
     waitMinutes: number;
     quiet?: boolean;

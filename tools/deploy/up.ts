@@ -89,12 +89,11 @@ export async function runUp(
     const draws = !quiet && process.stdout.isTTY;
     const env = withAuthor(process.env);
     const child = spawn("pulumi", args, { env, stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
-    const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
-        maskingWriter((text) => stream.write(text)),
-    ) as [ReturnType<typeof maskingWriter>, ReturnType<typeof maskingWriter>];
+    const stdout = maskingWriter((text) => process.stdout.write(text));
+    const stderr = maskingWriter((text) => process.stderr.write(text));
     let output = "";
     let errors = "";
-    const signals: string[] = [];
+    const signals: NodeJS.Signals[] = [];
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
         if (quiet) output += text;
         else stdout.write(text);
@@ -104,13 +103,12 @@ export async function runUp(
         if (!quiet) stderr.write(text);
     });
     // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
-    const interrupt = () => signals.push("SIGINT");
-    const terminate = () => {
-        signals.push("SIGTERM");
-        child.kill("SIGTERM");
+    const interrupt = (signal: NodeJS.Signals) => {
+        signals.push(signal);
+        if (signal === "SIGTERM") child.kill(signal);
     };
     process.on("SIGINT", interrupt);
-    process.on("SIGTERM", terminate);
+    process.on("SIGTERM", interrupt);
     try {
         const [code] = (await once(child, "close")) as [number | null];
         stdout.end();
@@ -121,6 +119,6 @@ export async function runUp(
         return { problem: "`pulumi up` failed", locked: isLocked(errors) };
     } finally {
         process.off("SIGINT", interrupt);
-        process.off("SIGTERM", terminate);
+        process.off("SIGTERM", interrupt);
     }
 }

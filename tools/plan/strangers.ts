@@ -12,6 +12,7 @@ import {
     parseUrn,
     types,
 } from "../../lib/identity";
+import type { ExportedResource } from "../pulumi/state";
 import type { Change } from "./changes";
 
 /**
@@ -19,14 +20,6 @@ import type { Change } from "./changes";
  * would act on it with its own credentials: the engine loads the plugins that a state names, runs the `delete` of a
  * command and the code of a dynamic resource out of it, and sends the token to the address that a provider has there.
  */
-
-interface Exported {
-    urn: string;
-    type: string;
-    delete?: boolean;
-    inputs?: Record<string, unknown>;
-    outputs?: Record<string, unknown>;
-}
 
 const providerType = "pulumi:providers:";
 const commandType = "command:";
@@ -49,7 +42,7 @@ const addresses: Record<string, (api: string) => string[]> = {
  * @param api The API of the stack's account: what its config says, or the environment.
  */
 export function strangersIn(json: string, stack: string, api: string): string[] {
-    const { deployment } = JSON.parse(json) as { deployment: { resources?: Exported[] } | null };
+    const { deployment } = JSON.parse(json) as { deployment: { resources?: ExportedResource[] } | null };
     const resources = deployment?.resources ?? [];
     const stays = new Set(resources.flatMap((resource) => (resource.delete ? [] : [resource.urn])));
     return resources.flatMap((resource) => {
@@ -94,7 +87,7 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
     });
 }
 
-function foreignKind({ urn, type }: Exported): string | undefined {
+function foreignKind({ urn, type }: ExportedResource): string | undefined {
     const parsed = parseUrn(urn);
     if (parsed.type !== type) return `whose type is another one, ${type}`;
     const kinds = parsed.chain.split("$").map((kind) => kind.split(":")[0] ?? "");
@@ -104,7 +97,7 @@ function foreignKind({ urn, type }: Exported): string | undefined {
     return isOurs ? undefined : "of a kind that this program does not make";
 }
 
-function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): string | undefined {
+function planted({ type, inputs = {}, outputs = {} }: ExportedResource, api: string): string | undefined {
     if (type.startsWith(commandType))
         return isSet(inputs.delete) || isSet(outputs.delete)
             ? "has a command to run when it is deleted (`delete`); none of this program has"
@@ -120,7 +113,7 @@ function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): st
 }
 
 /** What is still to be deleted has a successor of its name. */
-function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undefined {
+function nobodys(resource: ExportedResource, stays: ReadonlySet<string>): string | undefined {
     const parsed = parseUrn(resource.urn);
     // The doctor deletes a successor that failed, and so leaves what serves without one.
     const isMachine = isServer(parsed) || isLoadBalancer(parsed) || isAdminHost(parsed);
@@ -138,10 +131,10 @@ const edited = ({ urn }: { urn: string }, why: string, stack: string): string =>
     `pulumi state edit --stack ${stack}`;
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
+
 /** `@pulumi/digitalocean` in package.json: types such as `digitalocean:index/droplet:Droplet`. */
 function importedPackages(): string[] {
     const text = readFileSync(path.join(__dirname, "../../package.json"), "utf8");
     const { dependencies } = JSON.parse(text) as { dependencies: Record<string, string> };
-    const names = Object.keys(dependencies).filter((name) => name !== "@pulumi/pulumi");
-    return names.flatMap((name) => /^@pulumi\/(.+)$/.exec(name)?.[1] ?? []);
+    return Object.keys(dependencies).flatMap((name) => /^@pulumi\/(?!pulumi$)(.+)$/.exec(name)?.[1] ?? []);
 }

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import * as os from "node:os";
@@ -189,24 +190,17 @@ function hasEngine(process: Process, processes: readonly Process[]): boolean {
     return false;
 }
 
-function listens(port: number): Promise<boolean> {
-    return new Promise((resolve) => {
-        const socket = connect({ host: "127.0.0.1", port, timeout: 2000 });
-        const end = (answer: boolean) => {
-            socket.destroy();
-            resolve(answer);
-        };
-        socket.once("connect", () => {
-            end(true);
-        });
-        // Nobody there refuses at once; what is merely slow to answer lives.
-        socket.once("timeout", () => {
-            end(true);
-        });
-        socket.once("error", (error: NodeJS.ErrnoException) => {
-            end(error.code !== "ECONNREFUSED");
-        });
-    });
+/** Where nobody is, it is refused at once; what is merely slow to answer lives. */
+async function listens(port: number): Promise<boolean> {
+    const socket = connect({ host: "127.0.0.1", port, timeout: 2000 });
+    try {
+        await Promise.race([once(socket, "connect"), once(socket, "timeout")]);
+        return true;
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code !== "ECONNREFUSED";
+    } finally {
+        socket.destroy();
+    }
 }
 
 /** `false` where the process is another user's; one that is gone is fine. */
