@@ -1,5 +1,5 @@
 import { isServer, names, types } from "../../lib/identity";
-import { canonical, type PreviewDocument, type PreviewStep, type ResourceState } from "../pulumi/preview";
+import { canonical, type PreviewStep, type ResourceState } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 
 export type Action = "create" | "update" | "replace" | "delete" | "same";
@@ -39,14 +39,17 @@ const rank: Action[] = ["replace", "create", "delete", "update", "same"];
  *
  * An operation that is not known here counts as an update, so that nothing is left unsaid.
  */
-export function listChanges(document: Pick<PreviewDocument, "steps">, state: StackState): Change[] {
+export function listChanges(
+    steps: readonly PreviewStep[],
+    { resources }: Pick<StackState, "resources">,
+): Change[] {
     const all = new Map<string, Change>();
-    for (const { urn, type, name, custom, id, inputs, outputs } of state.resources) {
+    for (const { urn, type, name, custom, id, inputs, outputs } of resources) {
         const before = { custom, id, inputs, outputs };
         const change = { urn, type, name, before, after: before, reasons: [], deletedFirst: false };
         all.set(urn, { action: "same", ...change });
     }
-    for (const step of document.steps) {
+    for (const step of steps) {
         const known = all.get(step.urn);
         const next = changeOf(step);
         if (!known || rank.indexOf(next.action) <= rank.indexOf(known.action)) all.set(step.urn, next);

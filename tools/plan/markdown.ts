@@ -20,21 +20,23 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
         plan.refusals.map(refusal).join("\n\n"),
         plan.warnings.map((text) => `- :warning: ${escape(text).replace(/\n/g, "<br>")}`).join("\n"),
         isPlanned ? table(plan) : "",
-        figures(plan),
+        figuresOf(plan)
+            .map(([key, text]) => `- **${key}:** ${escape(text)}`)
+            .join("\n"),
     ]
         .filter(Boolean)
         .join("\n\n");
-    const start = cut(top, maxCommentLength - 2 * foldLength);
     const folds = [
         { title: "user data", text: plan.userDataDiff },
         { title: "haproxy.cfg", text: plan.haproxyDiff },
         { title: "pulumi preview --diff", text: engineDiff },
     ].filter(({ text }) => text.trim() !== "");
-    let result = start;
+    let result = cut(top, maxCommentLength - 2 * foldLength);
     for (const { title, text } of folds) {
         const room = maxCommentLength - result.length - foldLength;
         // Less would not even hold the words that it was cut.
-        if (room > foldLength) result += `\n\n${fold(title, cut(text, room))}`;
+        if (room > foldLength)
+            result += `\n\n<details><summary>${title}</summary>\n\n${fence(cut(text, room), "diff")}\n\n</details>`;
     }
     return `${result}\n`;
 }
@@ -47,10 +49,6 @@ const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
 /** The program's own message has lines that are aligned. */
 const refusal = (text: string): string => (text.includes("\n") ? fence(text, "text") : `> ${escape(text)}`);
 
-function fold(title: string, text: string): string {
-    return `<details><summary>${title}</summary>\n\n${fence(text, "diff")}\n\n</details>`;
-}
-
 function table(plan: Plan): string {
     const rows = planRows(plan).map(({ label, names, kind, why, size }) => [
         label,
@@ -60,10 +58,4 @@ function table(plan: Plan): string {
     ]);
     const lines = [["", "what", "why", "size"], ["---", "---", "---", "---"], ...rows];
     return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-function figures(plan: Plan): string {
-    return figuresOf(plan)
-        .map(([key, text]) => `- **${key}:** ${escape(text)}`)
-        .join("\n");
 }

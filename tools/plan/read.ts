@@ -11,19 +11,14 @@ import { strangersIn } from "./strangers";
 import { type AccountFacts, buildPlan } from "./build";
 import type { Plan } from "./model";
 
-export interface ReadPlan {
-    plan: Plan;
-    document: PreviewDocument;
-    state: StackState;
-    /** Only after a run that did not end well. */
-    live?: Live;
-}
-
 /**
  * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
- * that whoever reads the plan sees it.
+ * that whoever reads the plan sees it. `live` only after a run that did not end well.
  */
-export async function readPlan(stack: string, flags: readonly string[] = []): Promise<ReadPlan> {
+export async function readPlan(
+    stack: string,
+    flags: readonly string[],
+): Promise<{ plan: Plan; document: PreviewDocument; state: StackState; live: Live | undefined }> {
     const problems: string[] = [];
     const orProblem =
         <T>(otherwise: T) =>
@@ -34,6 +29,7 @@ export async function readPlan(stack: string, flags: readonly string[] = []): Pr
     const empty: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
     // First: the engine acts on what stands in a state as soon as it loads it.
     const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
+    const noState: StackState = { resources: [], leftovers: [], pending: [] };
     const state = exported === undefined ? noState : parseState(exported);
     const strangers = exported === undefined ? [] : strangersIn(exported, stack, apiAddress());
     const [seen, account, obstacles, live] = await Promise.all([
@@ -47,20 +43,19 @@ export async function readPlan(stack: string, flags: readonly string[] = []): Pr
     const name = path.basename(stack);
     const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
     const document = { ...seen, errors: [...seen.errors, ...new Set(problems)] };
-    const facts = { stack, document, state, account, limits, obstacles, ...(live && { live }) };
-    return { plan: buildPlan(facts), document, state, ...(live && { live }) };
+    const plan = buildPlan({ stack, document, state, account, limits, obstacles, live });
+    return { plan, document, state, live };
 }
-
-const noState: StackState = { resources: [], leftovers: [], pending: [] };
 
 /** The load balancer is asked only where the state can't tell what serves: after a run that did not end well. */
 async function readIfUnfinished(stack: string, state: StackState): Promise<Live | undefined> {
     if (state.leftovers.length === 0 && !(servingByState(state) instanceof Error)) return undefined;
-    const read = async () => {
+    try {
         const where = await readStack(stack, () => Promise.resolve(false));
-        return readLive(where, state, readTaggedDroplets(where.prefix));
-    };
-    return read().catch(() => undefined);
+        return await readLive(where, state, readTaggedDroplets(where.prefix));
+    } catch {
+        return undefined;
+    }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { keyNames, types } from "../../lib/identity";
 import type { Change } from "./changes";
-import type { Plan } from "./model";
+import type { Draft } from "./model";
 import { count } from "../cli/words";
 import { type Left, sayLeft } from "../live/left";
 
@@ -37,10 +37,7 @@ export function earlierRuns(
 }
 
 /** What a reviewer should not miss, the worst first; of the config alone, the program has warned. */
-export function warningsOf(
-    { settings, servers, loadBalancer }: Pick<Plan, "settings" | "servers" | "loadBalancer">,
-    changes: readonly Change[],
-): string[] {
+export function warningsOf({ settings, servers, loadBalancer }: Draft, changes: readonly Change[]): string[] {
     const { before, after } = servers;
     const newKeys = changes.some(
         ({ type, name, action, before }) =>
@@ -66,13 +63,13 @@ export function warningsOf(
             changes.some(({ type, action }) => type === types.https && action === "delete"),
             "HTTPS ends: whoever has been redirected to it, or told of it by HSTS, goes there all the same and gets no answer",
         ],
-        [opensSsh(changes), "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)"],
+        [
+            // The policy refuses it, unless the config asks for it; then it is still to be seen.
+            changes.some(
+                ({ type, after }) => type === types.network && after?.inputs?.sshFromAnywhere === true,
+            ),
+            "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)",
+        ],
     ];
     return cases.filter(([holds]) => holds).map(([, text]) => text);
-}
-
-/** The policy refuses it, unless the config asks for it; then it is still to be seen. */
-function opensSsh(changes: readonly Change[]): boolean {
-    const network = changes.find(({ type }) => type === types.network);
-    return network?.after?.inputs?.sshFromAnywhere === true;
 }
