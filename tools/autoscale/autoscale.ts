@@ -57,9 +57,7 @@ export async function autoscale({
     // What is wrong in the file is said at once.
     const { settings } = readWanted(config);
     const hand = { up: () => upHand(stack, config, quiet), commit: () => commitHand(config) };
-    const cpu = new CpuWatch(stack, (text) => {
-        print(mask(text));
-    });
+    const cpu = new CpuWatch(stack, print);
     const scaler = new Scaler(stack, config, print, apply && hand[apply](), cpu);
     // A dry run asks the account for nothing else; where a pipeline applies, a token in the environment serves for it.
     if (apply === "up" || (apply === undefined && settings.cpu > 0)) await useAccountOf(stack);
@@ -86,7 +84,7 @@ export async function autoscale({
             if (apply) looker.heartbeat = heartbeat(apply, everySeconds, decision);
             if (isLast) {
                 const problem = await lookUntil(scaler.settle(), looker);
-                if (problem !== undefined) print(mask(problem));
+                if (problem !== undefined) print(problem);
                 return decision.alarming || problem !== undefined ? 2 : 0;
             }
             await rest(lookSeconds * 1000, stop.signal);
@@ -146,7 +144,7 @@ async function lookUntil<T>(ended: Promise<T>, looker: Looker): Promise<T> {
 
 function print(text: string): void {
     const { dim } = coloursFor(process.stdout);
-    console.log(`${dim(clock())}  ${text}`);
+    console.log(`${dim(clock())}  ${mask(text)}`);
 }
 
 /** Prints each decision that says something new; figures alone are nothing new. */
@@ -159,6 +157,6 @@ function speaker(): (decision: Told) => void {
         if (words === said.words && nowMs - said.atMs < repeatSeconds * 1000) return;
         said = { words, atMs: nowMs };
         const colour = alarming ? yellow : action === "none" ? (text: string) => text : bold;
-        print(colour(mask(reason)));
+        print(colour(reason));
     };
 }

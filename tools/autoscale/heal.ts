@@ -7,9 +7,9 @@ import type { Blind, ConfigChange } from "./model";
 import { failedLooks } from "./signals";
 import type { Wanted } from "./wanted";
 
-export interface Healing {
-    /** The one to replace now; `undefined`: none. */
-    slot?: number;
+interface Healing {
+    /** What replaces it; `undefined`: nothing is done. */
+    change?: ConfigChange;
     /** `undefined`: nobody is sick. */
     reason?: string;
     /** Somebody is sick, and nothing is done about it. */
@@ -23,7 +23,7 @@ export function healing(
     look: TimedReading | Blind,
     { settings, retired }: Pick<Wanted, "settings" | "retired">,
     memory: Memory,
-): Omit<Healing, "slot"> & { change?: ConfigChange } {
+): Healing {
     const nowMs = look.atMs;
     if (!settings.heal || settings.paused || backOff(memory, nowMs)) return {};
     if ("reading" in look) {
@@ -31,10 +31,7 @@ export function healing(
         if (slot === undefined) return said;
         return { ...said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
     }
-    const blind = failedLooks(memory.looks);
-    const { isDead, ...said } = healLoadBalancer(blind, settings.heal, memory.frontsHealedAtMs, nowMs);
-    const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
-    return isDead ? { ...said, change: { loadBalancerGeneration } } : said;
+    return healLoadBalancer(failedLooks(memory.looks), settings.heal, memory.frontsHealedAtMs, nowMs);
 }
 
 /**
@@ -44,19 +41,20 @@ export function healing(
  * @param blind The looks since the last one that saw anything, oldest first.
  * @param healedAtMs When load balancers were replaced before: one an hour.
  */
-export function healLoadBalancer(
+function healLoadBalancer(
     blind: readonly Blind[],
     { downSeconds }: HealSettings,
     healedAtMs: readonly number[],
     nowMs: number,
-): Healing & { isDead?: boolean } {
+): Healing {
     const dead = blind.slice(blind.findLastIndex(({ siteAnswers }) => siteAnswers !== false) + 1);
     const seconds = Math.round((nowMs - (dead[0]?.atMs ?? nowMs)) / 1000);
     if (dead.length < 3 || seconds < downSeconds) return {};
     const what = `the load balancer has not answered for ${duration(seconds)}, by SSH or HTTP`;
     if (healedAtMs.some((atMs) => nowMs - atMs < hourMs))
         return { reason: `${what}, and was replaced less than an hour ago`, alarming: true };
-    return { isDead: true, reason: `${what}: it is replaced`, alarming: true };
+    const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
+    return { change: { loadBalancerGeneration }, reason: `${what}: it is replaced`, alarming: true };
 }
 
 /**
@@ -70,7 +68,7 @@ export function heal(
     { downSeconds, perHour }: HealSettings,
     healedAtMs: readonly number[],
     nowMs: number,
-): Healing {
+): Omit<Healing, "change"> & { slot?: number } {
     const down = servers.filter(({ isUp, status }) => !isUp && status !== "MAINT");
     const [sick] = down
         .filter(({ slot, statusSeconds }) => slot !== undefined && statusSeconds >= downSeconds)

@@ -25,7 +25,7 @@ export class Looker {
      */
     async begin(): Promise<TimedReading | Blind> {
         try {
-            return await this.ask();
+            return await this.connection.look(this.heartbeat);
         } catch (error) {
             if (error instanceof AlreadyWatched || this.connection.outputs === undefined) throw error;
             return this.blind(error);
@@ -33,15 +33,11 @@ export class Looker {
     }
 
     async look(): Promise<TimedReading | Blind> {
-        return this.ask().catch((error: unknown) => this.blind(error));
+        return this.connection.look(this.heartbeat).catch((error: unknown) => this.blind(error));
     }
 
     close(): void {
         this.connection.close();
-    }
-
-    private ask(): Promise<TimedReading> {
-        return this.connection.look(this.heartbeat);
     }
 
     private async blind(error: unknown): Promise<Blind> {

@@ -18,14 +18,6 @@ export interface Memory extends Past {
     frontsHealedAtMs: readonly number[];
 }
 
-export const emptyMemory: Memory = {
-    looks: [],
-    recommendations: [],
-    failures: 0,
-    healedAtMs: [],
-    frontsHealedAtMs: [],
-};
-
 /** No window reaches further back. */
 const keptMs = 3_600_000;
 
@@ -44,10 +36,11 @@ export function memoryFile(project: string, stack: string, isDryRun: boolean): s
 
 /** What can't be read is forgotten: the next minutes tell it again. */
 export function readMemory(file: string): Memory {
+    const empty = { looks: [], recommendations: [], failures: 0, healedAtMs: [], frontsHealedAtMs: [] };
     try {
-        return { ...emptyMemory, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
+        return { ...empty, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
     } catch {
-        return emptyMemory;
+        return empty;
     }
 }
 
@@ -63,29 +56,27 @@ export const seenIn = ({
     replicas,
     settings,
     retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<WholeConfig, "retired">): NonNullable<Memory["seen"]> => ({
+}: Pick<Wanted, "replicas" | "settings" | "retired">): NonNullable<Memory["seen"]> => ({
     replicas,
     config: JSON.stringify([settings, retired]),
 });
 
 /**
- * What is to be remembered of a change once it is made.
+ * Remembers a change that has been made.
  *
  * @param from `replicas` before it.
  * @param answered As in `changed` of {@link Past}.
  */
-export function madeIn(
-    { healedAtMs, frontsHealedAtMs }: Memory,
+export function noteMade(
+    memory: Memory,
     { replicas, retired, loadBalancerGeneration }: ConfigChange,
     from: number,
     atMs: number,
     answered?: number,
-): Partial<Memory> {
-    return {
-        ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
-        ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
-        ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
-    };
+): void {
+    if (replicas !== undefined) memory.changed = { atMs, from, to: replicas, answered };
+    if (retired) memory.healedAtMs = [...memory.healedAtMs, atMs];
+    if (loadBalancerGeneration !== undefined) memory.frontsHealedAtMs = [...memory.frontsHealedAtMs, atMs];
 }
 
 /** Without what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */

@@ -18,13 +18,11 @@ const catchUpSeconds = 600;
 /** Why nothing may be changed now. */
 export interface Obstacle {
     why: string;
-    /** A person should know. */
-    isAlarming: boolean;
+    /** A person should know. @default false */
+    isAlarming?: boolean;
     /** Of servers that are not those of the config. */
     sinceMs?: number;
 }
-
-const obstacle = (why: string, isAlarming = false): Obstacle => ({ why, isAlarming });
 
 /** What others do to a stack, for which the autoscaler waits. */
 export class Obstacles {
@@ -42,12 +40,12 @@ export class Obstacles {
     /** A roll-out, another run. */
     async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
         const held = hold.map((slot) => serverName(slot));
-        if (held.length > 0) return obstacle(`a roll-out holds ${some(held, 5)}`);
+        if (held.length > 0) return { why: `a roll-out holds ${some(held, 5)}` };
         const [lock] = await this.locks();
-        if (lock) return (await this.isDead(lock)) ? obstacle(deadLock(lock), true) : obstacle(holder(lock));
-        if ("reading" in look && look.reading.isApplying)
-            return obstacle("haproxy.cfg is just being applied");
-        return undefined;
+        if (lock && (await this.isDead(lock))) return { why: deadLock(lock), isAlarming: true };
+        if (lock) return { why: holder(lock) };
+        const isApplying = "reading" in look && look.reading.isApplying;
+        return isApplying ? { why: "haproxy.cfg is just being applied" } : undefined;
     }
 
     /**
@@ -62,8 +60,7 @@ export class Obstacles {
     ): Promise<Obstacle | undefined> {
         const apart = "reading" in look ? serverDifference(look.reading, wanted) : undefined;
         if (apart === undefined) return undefined;
-        if (await this.adopt(look.atMs))
-            return { ...obstacle("has taken over what was applied elsewhere"), sinceMs };
+        if (await this.adopt(look.atMs)) return { why: "has taken over what was applied elsewhere", sinceMs };
         const seconds = Math.round((look.atMs - sinceMs) / 1000);
         const since = seconds >= 60 ? ` for ${duration(seconds)}` : "";
         return {
@@ -75,7 +72,7 @@ export class Obstacles {
 
     /** It is a person's edit: it wins, and is remembered as one at the next look. */
     private async adopt(nowMs: number): Promise<boolean> {
-        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
+        if (!this.hand?.adopt || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
         this.adoptedAtMs = nowMs;
         const what = await this.hand.adopt().catch(() => undefined);
         if (what) this.say(what);

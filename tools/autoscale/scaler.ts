@@ -1,5 +1,5 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import { arrow, duration } from "../cli/words";
+import { arrow, timeSince } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { TimedReading } from "../live/reading";
 import { projectName } from "../pulumi/stack";
@@ -7,13 +7,13 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Hand, hasChange, putBack } from "./hands";
+import { type Hand, hasChange, putBack, refuse } from "./hands";
 import { healing } from "./heal";
-import { forget, madeIn, type Memory, memoryFile, readMemory, seenIn, writeMemory } from "./memory";
+import { forget, type Memory, memoryFile, noteMade, readMemory, seenIn, writeMemory } from "./memory";
 import type { Blind, ConfigChange, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
-import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
+import { sampleOf } from "./signals";
 import { serverDifference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
@@ -65,9 +65,9 @@ export class Scaler {
         const wanted = readWanted(this.config);
         this.settings = wanted.settings;
         this.remember(look, wanted);
-        const { pool, alarming } = await this.poolOf(look, wanted, strange);
-        const step = this.decide(look, wanted, pool);
-        const decision = alarming ? { ...step.decision, alarming } : step.decision;
+        const obstacle = await this.obstacle(look, wanted, strange);
+        const step = this.decide(look, wanted, { replicas: wanted.replicas, occupied: obstacle?.why });
+        const decision = obstacle?.isAlarming ? { ...step.decision, alarming: true } : step.decision;
         writeMemory(this.file, this.memory);
         if (mayAct && step.change && this.hand)
             this.act(this.hand, step.change, sentence(decision, wanted), wanted);
@@ -84,8 +84,8 @@ export class Scaler {
         const { hand, acting, memory } = this;
         if (!hand || acting) return undefined;
         try {
-            if (memory.begun) await hand.takeBack(memory.begun.change);
-            return await hand.follow();
+            if (memory.begun) await hand.takeBack?.(memory.begun.change);
+            return await hand.follow?.();
         } catch (error) {
             return (error as Error).message;
         }
@@ -123,34 +123,23 @@ export class Scaler {
         );
     }
 
-    /** The pool, and why nothing may be changed now. */
-    private async poolOf(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        strange: string | undefined,
-    ): Promise<{ pool: Pool; alarming?: boolean }> {
-        const { replicas } = wanted;
-        const found = await this.obstacle(look, wanted, strange);
-        if (!found) return { pool: { replicas } };
-        return { pool: { replicas, occupied: found.why }, ...(found.isAlarming && { alarming: true }) };
-    }
-
+    /** Why nothing may be changed now. */
     private async obstacle(
         look: TimedReading | Blind,
         wanted: Wanted,
         strange: string | undefined,
     ): Promise<Obstacle | undefined> {
         const { acting, refused } = this;
-        if (acting) return { why: `under way (${acting.what})`, isAlarming: false };
+        if (acting) return { why: `under way (${acting.what})` };
         if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
             return { why: refused.problem, isAlarming: true };
         if (strange !== undefined) return { why: strange, isAlarming: true };
         const byOthers = await this.obstacles.byOthers(look, wanted);
         if (byOthers) return byOthers;
         const { begun } = this.memory;
-        if (begun) return { why: this.goOn(begun, look, wanted), isAlarming: false };
+        if (begun) return { why: this.goOn(begun, look, wanted) };
         const apart = await this.obstacles.apart(look, wanted, this.memory.apartSinceMs);
-        this.memory = { ...this.memory, apartSinceMs: apart?.sinceMs };
+        this.memory.apartSinceMs = apart?.sinceMs;
         return apart;
     }
 
@@ -174,13 +163,10 @@ export class Scaler {
             this.hand?.name === "commit" ||
             ("reading" in look && serverDifference(look.reading, wanted) === undefined);
         const isMade = hasChange(this.config, change) && isApplied;
-        if (!isMade) putBack(this.config, change, before);
-        this.memory = {
-            ...this.memory,
-            ...(isMade && madeIn(this.memory, change, before.replicas, look.atMs)),
-            begun: undefined,
-            seen: seenIn(readWanted(this.config)),
-        };
+        if (isMade) noteMade(this.memory, change, before.replicas, look.atMs);
+        else putBack(this.config, change, before);
+        this.memory.begun = undefined;
+        this.memory.seen = seenIn(readWanted(this.config));
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
 
@@ -190,17 +176,10 @@ export class Scaler {
         const floor = floorAt(settings, nowMs, readySeconds);
         const decision = decide(pool, this.memory, settings, floor, nowMs);
         const { recommendation } = decision;
-        if (recommendation)
-            this.memory = {
-                ...this.memory,
-                recommendations: [...this.memory.recommendations, recommendation],
-            };
+        if (recommendation) this.memory.recommendations = [...this.memory.recommendations, recommendation];
         // A sick server first: its share is what the others are busy with.
-        const {
-            change,
-            reason = "",
-            alarming,
-        } = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        const sick = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        const { change, reason = "", alarming } = sick;
         // It leaves `replicas` as they are: what they are to be, the next look says again.
         const said = { ...decision, replicas: wanted.replicas, action: "none", reason } as const;
         if (change) return { decision: { ...said, ...(alarming && { alarming }) }, change };
@@ -214,30 +193,29 @@ export class Scaler {
         const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
         const { replicas, retired, loadBalancerGeneration } = wanted;
         const before = { replicas, retired, loadBalancerGeneration };
-        this.memory = { ...this.memory, begun: { change, before } };
+        this.memory.begun = { change, before };
         writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
                 .apply(change, `${autoscalePrefix}${what}`, before)
-                .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
-            const { failures } = this.memory;
+                .catch((error: unknown) => refuse((error as Error).message));
             this.acting = undefined;
-            this.memory = { ...this.memory, begun: undefined };
+            this.memory.begun = undefined;
             // One that failed when HAProxy had it already stays in the file, and is no person's.
             if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
-                const seen = seenIn({ ...wanted, ...change });
-                const made = madeIn(this.memory, change, replicas, Date.now(), answered);
-                this.memory = { ...this.memory, ...made, seen };
+                this.memory.seen = seenIn({ ...wanted, ...change });
+                noteMade(this.memory, change, replicas, Date.now(), answered);
             }
             if (refusal === undefined) {
-                this.memory = { ...this.memory, failures: 0 };
-                const seconds = Math.round((Date.now() - startedMs) / 1000);
-                this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
+                this.memory.failures = 0;
+                this.say(`${hand.name === "up" ? "done" : "pushed"} in ${timeSince(startedMs)}`);
             } else {
                 this.refused = { problem: refusal.problem, atMs: Date.now() };
-                if (refusal.failed)
-                    this.memory = { ...this.memory, failures: failures + 1, failedAtMs: Date.now() };
+                if (refusal.failed) {
+                    this.memory.failures++;
+                    this.memory.failedAtMs = Date.now();
+                }
             }
             writeMemory(this.file, this.memory);
             return refusal?.problem;

@@ -1,4 +1,5 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
+import { ratePerSecond, type TimedReading } from "../live/reading";
 import type { Blind, Look, Past, Sample } from "./model";
 
 /** What one kind of figure says of the pool. */
@@ -43,6 +44,23 @@ const tolerance = 0.1;
  */
 const cpuLateMs = 180_000;
 
+/** A server that came up so recently may still be warming up: the pool does not shrink because of it. */
+const youngSeconds = 120;
+
+/** @param before The look before, for what HAProxy only counts. @default there is none */
+export function sampleOf(look: TimedReading, before?: TimedReading): Sample {
+    const { servers, running, queued } = look.reading;
+    const up = servers.filter(({ isUp }) => isUp);
+    return {
+        ...{ atMs: look.atMs, running, queued },
+        up: up.length,
+        young: up.filter(({ statusSeconds }) => statusSeconds < youngSeconds).length,
+        down: servers.length - up.length,
+        requestsPerSecond: ratePerSecond(look, before, ({ requests }) => requests),
+        failuresPerSecond: ratePerSecond(look, before, ({ failures }) => failures),
+    };
+}
+
 export const isSample = (look: Look): look is Sample => !("problem" in look);
 
 /** The looks since the last one that saw anything, oldest first. */
@@ -63,14 +81,9 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
     const use = isFull ? fullUse(full, settings) : freeUse(free.length > 0 ? free : window, now, settings);
     const isShort = use > settings.target * (1 + tolerance);
     const hasDrained = !isFull && free.length < Math.min(3, window.length);
+    const over = isFull ? "all slots are taken" : `mean of ${settings.outSeconds} s`;
     const asked = [
-        signal(
-            "busy",
-            use,
-            settings.target,
-            now.up,
-            isFull ? "all slots are taken" : `mean of ${settings.outSeconds} s`,
-        ),
+        signal("busy", use, settings.target, now.up, over),
         ...(settings.requestsPerSecond > 0 ? [requests(window, now, settings)] : []),
         ...(settings.cpu > 0 ? [cpu(window, now, past, settings)] : []),
     ];

@@ -3,15 +3,11 @@ import { userInfo } from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { execFile } from "node:child_process";
+import type { AutoscaleOptions } from "../autoscale";
 
-export interface InstallOptions {
-    stack: string;
-    /** @default a dry run, which only says what it would do */
-    apply?: "up" | "commit";
+interface InstallOptions extends Pick<AutoscaleOptions, "stack" | "apply" | "metricsPort"> {
     /** A timer that looks once a minute, in place of a service that always runs. @default false */
     timer?: boolean;
-    /** As of `autoscale`; not with `timer`. @default none are served */
-    metricsPort?: number;
     /** Print the files, and write nothing. @default false */
     print?: boolean;
 }
@@ -36,9 +32,13 @@ export interface UnitFile {
 const unitFolder = "/etc/systemd/system";
 const programs = ["pulumi", "git", "ssh"];
 
+/** The service of a stack, which a timer starts where there is one; of no stack, its template. */
+const serviceOf = (stack: string, timer: boolean): string =>
+    `dropscale-autoscale${timer ? "-once" : ""}@${stack}.service`;
+
 /** The unit to enable for a stack. */
 export const unitOf = (stack: string, timer: boolean): string =>
-    timer ? `dropscale-autoscale-once@${stack}.timer` : `dropscale-autoscale@${stack}.service`;
+    timer ? serviceOf(stack, timer).replace(/service$/, "timer") : serviceOf(stack, timer);
 
 /**
  * The unit files of a stack: the templates, which all stacks of this machine share, and what this one is run with.
@@ -52,18 +52,15 @@ export function unitFiles(
     for (const word of Object.values(place) as string[])
         if (/["\\$\n]/.test(word))
             throw new Error(`a unit can't hold the path ${word}: move it to one without quotes, \\ and $`);
-    const templates = timer
-        ? ["dropscale-autoscale-once@.service", "dropscale-autoscale-once@.timer"]
-        : ["dropscale-autoscale@.service"];
-    const service = templates[0]?.replace("@", `@${stack}`);
+    const templates = new Set([serviceOf("", timer), unitOf("", timer)]);
     const options = [
         ...(apply ? [`--apply ${apply}`] : []),
         ...(metricsPort === undefined ? [] : [`--metrics-port ${metricsPort}`]),
     ].join(" ");
     return [
-        ...templates.map((name) => ({ file: path.join(unitFolder, name), text: filled(name, place) })),
+        ...[...templates].map((name) => ({ file: path.join(unitFolder, name), text: filled(name, place) })),
         {
-            file: path.join(unitFolder, `${service}.d`, "options.conf"),
+            file: path.join(unitFolder, `${serviceOf(stack, timer)}.d`, "options.conf"),
             text: `[Service]\nEnvironment="DROPSCALE_OPTIONS=${options}"\n`,
         },
     ];
@@ -138,7 +135,7 @@ export async function install(options: InstallOptions): Promise<void> {
         console.log(`${secrets} can be read by others: chmod 600 ${secrets}`);
     await promisify(execFile)("systemctl", ["daemon-reload"]);
     const unit = unitOf(stack, timer);
-    const log = `journalctl --follow --unit ${unitOf(stack, false).replace("@", timer ? "-once@" : "@")}`;
+    const log = `journalctl --follow --unit ${serviceOf(stack, timer)}`;
     const next = [
         isThere ? `${secrets} stays as it is` : `fill in ${secrets}: what it must hold stands there`,
         `systemctl disable --now ${unitOf(stack, !timer)}   if that one ran before: one autoscaler a stack`,
