@@ -89,9 +89,13 @@ export async function autoscale({
             }
             await rest(lookSeconds * 1000, stop.signal);
             if (stop.signal.aborted) {
-                // A timer's next run says more; where nobody answered just now, nobody would hear it.
-                if (apply && !once && "reading" in look)
-                    await leave(scaler, looker, heartbeat(apply, everySeconds, stopped));
+                // A last word, so that nobody wonders why it is silent. A timer's next run says more; where nobody
+                // answered just now, nobody would hear it.
+                if (apply && !once && "reading" in look) {
+                    await lookUntil(scaler.settle(), looker);
+                    looker.heartbeat = heartbeat(apply, everySeconds, stopped);
+                    await looker.look();
+                }
                 return 0;
             }
             look = await looker.look();
@@ -119,13 +123,6 @@ function heartbeat(
 }
 
 const stopped = { action: "none", reason: "stopped", stopped: true } as const;
-
-/** Says a last word when what is under way has come to its end, so that nobody wonders why it is silent. */
-async function leave(scaler: Scaler, looker: Looker, lastWord: string): Promise<void> {
-    await lookUntil(scaler.settle(), looker);
-    looker.heartbeat = lastWord;
-    await looker.look();
-}
 
 /** A file that somebody is just editing, say: it is looked at again. */
 const unreadable = (error: unknown): Told => ({

@@ -75,16 +75,13 @@ export function heal(
         .sort((a, b) => b.statusSeconds - a.statusSeconds);
     if (sick === undefined) return {};
     const what = `${sick.name} has been DOWN for ${duration(sick.statusSeconds)} (${sick.check || "no check"})`;
+    const stays = (why: string) => ({ reason: `${what}, ${why}`, alarming: true });
     if (down.length * 2 > servers.length)
-        return {
-            reason: `${what}, as ${down.length} of ${servers.length} are: it is not the servers, and new ones would not help`,
-            alarming: true,
-        };
+        return stays(
+            `as ${down.length} of ${servers.length} are: it is not the servers, and new ones would not help`,
+        );
     const recent = healedAtMs.filter((atMs) => nowMs - atMs < hourMs).length;
     if (recent >= perHour)
-        return {
-            reason: `${what}, and ${recent} were replaced within an hour, as many as heal.perHour allows`,
-            alarming: true,
-        };
+        return stays(`and ${recent} were replaced within an hour, as many as heal.perHour allows`);
     return { slot: sick.slot, reason: `${what}: it is replaced` };
 }

@@ -70,6 +70,7 @@ export function failedLooks(looks: readonly Look[]): Blind[] {
 
 /** What was seen in the last `outSeconds`; `undefined`: nothing. */
 export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: number): Seen | undefined {
+    const { requestsPerSecond: bears, cpu, target } = settings;
     const outMs = settings.outSeconds * 1000;
     const all = past.looks.filter(isSample).filter(({ atMs }) => atMs > nowMs - 1.5 * outMs && atMs <= nowMs);
     const window = all.filter(({ atMs }) => atMs > nowMs - outMs);
@@ -79,20 +80,27 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
     const isFull = full.length >= 2 && isNoAccident(full, settings.slots);
     const free = window.slice(window.findLastIndex((sample) => isFullAt(sample, settings.slots)) + 1);
     const use = isFull ? fullUse(full, settings) : freeUse(free.length > 0 ? free : window, now, settings);
-    const isShort = use > settings.target * (1 + tolerance);
+    const isShort = use > target * (1 + tolerance);
     const hasDrained = !isFull && free.length < Math.min(3, window.length);
-    const over = isFull ? "all slots are taken" : `mean of ${settings.outSeconds} s`;
-    const asked = [
-        signal("busy", use, settings.target, now.up, over),
-        ...(settings.requestsPerSecond > 0 ? [requests(window, now, settings)] : []),
-        ...(settings.cpu > 0 ? [cpu(window, now, past, settings)] : []),
-    ];
+    const over = `mean of ${settings.outSeconds} s`;
+    const signals = [signal("busy", use, target, now.up, isFull ? "all slots are taken" : over)];
+    const unknown: string[] = [];
+    if (bears > 0) {
+        const rate = meanOf(window, "requestsPerSecond");
+        const name = `requests a second, of ${bears} a server:`;
+        if (rate === undefined) unknown.push("requests a second");
+        else signals.push(signal(name, rate / (now.up * bears), target, now.up, over));
+    }
+    if (cpu > 0) {
+        const share = meanOf(window, "cpu");
+        const isLate = past.changed !== undefined && now.atMs - past.changed.atMs < cpuLateMs;
+        if (share === undefined || isLate) unknown.push("CPU");
+        else signals.push(signal("CPU", share, cpu, now.up, over));
+    }
     const long = past.looks.filter(isSample).filter(({ atMs }) => atMs > nowMs - settings.inSeconds * 1000);
     return {
-        now,
-        longRatio: freeUse(long, now, settings) / settings.target,
-        signals: asked.filter((signal) => typeof signal !== "string"),
-        unknown: asked.filter((signal) => typeof signal === "string"),
+        ...{ now, signals, unknown },
+        longRatio: freeUse(long, now, settings) / target,
         isFull: isFull && isShort,
         isDraining: (isFull && !isShort) || hasDrained,
         failing: failingShare(window),
@@ -144,30 +152,11 @@ function fullUse(samples: readonly Sample[], { slots }: AutoscaleSettings): numb
     const [first = 0, ...rest] = recent.map(demand);
     const last = rest.at(-1) ?? first;
     const inside = Math.min(...recent.slice(-2).map(demand)) / ((recent[0]?.up ?? 1) * slots);
-    const came = mean(recent.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
+    const came = meanOf(recent, "requestsPerSecond");
     const answered = answeredPerSecond(recent);
     if (came === undefined || answered === undefined) return inside;
     const isSteady = Math.abs(last - first) < 0.1 * last && (failingShare(recent) ?? 0) < 0.05;
     return isSteady ? inside : Math.min(inside, came / Math.max(answered, 1e-9));
-}
-
-function requests(window: readonly Sample[], { up }: Sample, settings: AutoscaleSettings): Signal | string {
-    const { requestsPerSecond: bears, target, outSeconds } = settings;
-    const rate = mean(window.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
-    if (rate === undefined) return "requests a second";
-    const name = `requests a second, of ${bears} a server:`;
-    return signal(name, rate / (up * bears), target, up, `mean of ${outSeconds} s`);
-}
-
-function cpu(
-    window: readonly Sample[],
-    { atMs, up }: Sample,
-    { changed }: Past,
-    settings: AutoscaleSettings,
-): Signal | string {
-    const share = mean(window.flatMap((sample) => sample.cpu ?? []));
-    if (share === undefined || (changed && atMs - changed.atMs < cpuLateMs)) return "CPU";
-    return signal("CPU", share, settings.cpu, up, `mean of ${settings.outSeconds} s`);
 }
 
 /** Requests at the same time. */
@@ -181,16 +170,17 @@ function signal(name: string, use: number, target: number, up: number, over: str
 }
 
 function failingShare(window: readonly Sample[]): number | undefined {
-    const known = window.flatMap(({ failuresPerSecond: failures, requestsPerSecond: requests }) =>
-        failures === undefined || requests === undefined ? [] : [{ failures, requests }],
-    );
-    const failures = mean(known.map((sample) => sample.failures));
-    const requests = mean(known.map((sample) => sample.requests));
+    const failures = meanOf(window, "failuresPerSecond");
+    const requests = meanOf(window, "requestsPerSecond");
     if (failures === undefined || requests === undefined) return undefined;
     return failures === 0 ? 0 : failures / Math.max(requests, failures);
 }
 
-export function mean(numbers: readonly number[]): number | undefined {
+/** Of those in which it is known. */
+const meanOf = (samples: readonly Sample[], what: "requestsPerSecond" | "failuresPerSecond" | "cpu") =>
+    mean(samples.flatMap((sample) => sample[what] ?? []));
+
+function mean(numbers: readonly number[]): number | undefined {
     return numbers.length === 0 ? undefined : numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
 }
 
@@ -202,8 +192,8 @@ export function answeredPerSecond(samples: readonly Sample[]): number | undefine
     const [first, last] = [samples[0], samples.at(-1)];
     // Of the first only how many were there counts.
     const rates = samples.slice(1);
-    const came = mean(rates.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
-    const failed = mean(rates.flatMap(({ failuresPerSecond }) => failuresPerSecond ?? []));
+    const came = meanOf(rates, "requestsPerSecond");
+    const failed = meanOf(rates, "failuresPerSecond");
     if (came === undefined || failed === undefined || !first || !last) return undefined;
     return came - failed - (demand(last) - demand(first)) / ((last.atMs - first.atMs) / 1000);
 }
