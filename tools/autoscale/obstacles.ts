@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { serverName } from "../../lib/identity";
 import { duration, some } from "../cli/words";
 import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs";
-import { locksOf, projectName, readBackend } from "../pulumi/stack";
+import { type LockPlace, locksOf, projectName, readBackend } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { Hand } from "./hands";
 import type { Blind } from "./model";
@@ -27,7 +27,7 @@ export interface Obstacle {
 /** What others do to a stack, for which the autoscaler waits. */
 export class Obstacles {
     private adoptedAtMs = 0;
-    private known: { backend: Awaited<ReturnType<typeof readBackend>> } | undefined;
+    private place: LockPlace | undefined;
 
     /** @param say Gets what was taken over. */
     constructor(
@@ -42,8 +42,11 @@ export class Obstacles {
         const held = hold.map((slot) => serverName(slot));
         if (held.length > 0) return { why: `a roll-out holds ${some(held, 5)}` };
         const [lock] = await this.locks();
-        if (lock && (await this.isDead(lock))) return { why: deadLock(lock), isAlarming: true };
-        if (lock) return { why: holder(lock) };
+        if (lock) {
+            const why = `another run holds the stack (${lock.username}@${lock.hostname})`;
+            const dead = `${why}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;
+            return (await this.isDead(lock)) ? { why: dead, isAlarming: true } : { why };
+        }
         const isApplying = "reading" in look && look.reading.isApplying;
         return isApplying ? { why: "haproxy.cfg is just being applied" } : undefined;
     }
@@ -88,13 +91,7 @@ export class Obstacles {
 
     private async locks(): Promise<Lock[]> {
         // The answer is kept, not the question: one that failed is asked again.
-        this.known ??= { backend: await readBackend() };
-        return locksOf({ name: this.stack, project: projectName(), ...this.known });
+        this.place ??= { name: this.stack, project: projectName(), backend: await readBackend() };
+        return locksOf(this.place);
     }
 }
-
-const holder = ({ username, hostname }: Lock): string =>
-    `another run holds the stack (${username}@${hostname})`;
-
-const deadLock = (lock: Lock): string =>
-    `${holder(lock)}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;

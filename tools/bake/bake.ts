@@ -162,7 +162,7 @@ async function tell({ image, baked }: Made, own: StackValues, options: BakeOptio
     });
     const ids = deleted.map(({ id }) => id).join(", ");
     const gone = deleted.length > 0 ? [`deleted ${count(deleted.length, "older image")}: ${ids}`] : [];
-    if (gone.length > 0) console.log(gone.join());
+    for (const line of gone) console.log(line);
     if (markdown === undefined) return;
     const text = [
         `<!-- dropscale bake: ${stack} -->`,

@@ -20,28 +20,25 @@ export async function readPlan(
     flags: readonly string[],
 ): Promise<{ plan: Plan; document: PreviewDocument; state: StackState; live: Live | undefined }> {
     const problems: string[] = [];
-    const orProblem =
-        <T>(otherwise: T) =>
-        (error: unknown) => {
-            problems.push((error as Error).message);
-            return otherwise;
-        };
+    const note = (error: unknown): undefined => {
+        problems.push((error as Error).message);
+    };
     const empty: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
     // First: the engine acts on what stands in a state as soon as it loads it.
-    const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
-    const noState: StackState = { resources: [], leftovers: [], pending: [] };
-    const state = exported === undefined ? noState : parseState(exported);
-    const strangers = exported === undefined ? [] : strangersIn(exported, stack, apiAddress());
-    const [seen, account, obstacles, live] = await Promise.all([
+    const found = await readPulumi("stack", "export", "--stack", stack).catch(note);
+    const exported = found ?? '{ "deployment": null }';
+    const state = parseState(exported);
+    const strangers = strangersIn(exported, stack, apiAddress());
+    const [seen = empty, account, obstacles, live] = await Promise.all([
         strangers.length > 0
             ? { ...empty, errors: strangers }
-            : readPreviewDocument(["--stack", stack, ...flags]).catch(orProblem(empty)),
+            : readPreviewDocument(["--stack", stack, ...flags]).catch(note),
         readAccount(),
         readObstacles(stack),
         strangers.length > 0 ? undefined : readIfUnfinished(stack, state),
     ]);
     const name = path.basename(stack);
-    const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
+    const limits = await Promise.resolve(name).then(readLimits).catch(note);
     const document = { ...seen, errors: [...seen.errors, ...new Set(problems)] };
     const plan = buildPlan({ stack, document, state, account, limits, obstacles, live });
     return { plan, document, state, live };

@@ -122,13 +122,14 @@ function nobodys(resource: ExportedResource, stays: ReadonlySet<string>): string
 }
 
 const stranger = ({ urn }: { urn: string }, what: string, stack: string): string =>
-    `the state has ${urn}, ${what}: look who wrote it there (docs/pipeline.md), and take it out: ` +
-    `pulumi state delete '${urn}' --stack ${stack}`;
+    takeOut(`the state has ${urn}, ${what}`, `delete '${urn}'`, stack);
 
 /** Without it, the next run would make it again, or not know it: only what is wrong with it is to go. */
 const edited = ({ urn }: { urn: string }, why: string, stack: string): string =>
-    `in the state, ${urn} ${why}: look who wrote it there (docs/pipeline.md), and take it out: ` +
-    `pulumi state edit --stack ${stack}`;
+    takeOut(`in the state, ${urn} ${why}`, "edit", stack);
+
+const takeOut = (what: string, command: string, stack: string): string =>
+    `${what}: look who wrote it there (docs/pipeline.md), and take it out: pulumi state ${command} --stack ${stack}`;
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
 

@@ -88,7 +88,7 @@ async function repairState(
 }
 
 /** What tells where a stack's locks are. */
-type LockPlace = Pick<Stack, "name" | "project" | "backend">;
+export type LockPlace = Pick<Stack, "name" | "project" | "backend">;
 
 /** Those that runs hold, or have left; none for a backend whose locks can't be read. @throws as {@link readLocks} */
 export async function locksOf({ name, project, backend }: LockPlace): Promise<Lock[]> {
