@@ -27,11 +27,8 @@ const keptMs = 3_600_000;
  */
 export function memoryFile(project: string, stack: string, isDryRun: boolean): string {
     const state = process.env.XDG_STATE_HOME ?? path.join(homedir(), ".local/state");
-    return path.join(
-        state,
-        "dropscale",
-        `${project}-${stack.replaceAll("/", "-")}.${isDryRun ? "dry-run" : "autoscale"}.json`,
-    );
+    const name = `${project}-${stack.replaceAll("/", "-")}.${isDryRun ? "dry-run" : "autoscale"}`;
+    return path.join(state, "dropscale", `${name}.json`);
 }
 
 /** What can't be read is forgotten: the next minutes tell it again. */
@@ -79,14 +76,11 @@ export function noteMade(
     if (loadBalancerGeneration !== undefined) memory.frontsHealedAtMs = [...memory.frontsHealedAtMs, atMs];
 }
 
-/** Without what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */
-export function forget(memory: Memory, windowSeconds: number, nowMs: number): Memory {
+/** Forgets what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */
+export function forget(memory: Memory, windowSeconds: number, nowMs: number): void {
     const since = nowMs - (windowSeconds + 60) * 1000;
-    return {
-        ...memory,
-        looks: memory.looks.filter(({ atMs }) => atMs >= since),
-        recommendations: memory.recommendations.filter(({ atMs }) => atMs >= since),
-        healedAtMs: memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs),
-        frontsHealedAtMs: memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs),
-    };
+    memory.looks = memory.looks.filter(({ atMs }) => atMs >= since);
+    memory.recommendations = memory.recommendations.filter(({ atMs }) => atMs >= since);
+    memory.healedAtMs = memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs);
+    memory.frontsHealedAtMs = memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs);
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
 import { arrow, timeSince } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
@@ -34,7 +35,7 @@ export class Scaler {
     /** Of the last round; `undefined`: the config could not be read. */
     settings: AutoscaleSettings | undefined;
     private readonly file: string;
-    private memory: Memory;
+    private readonly memory: Memory;
     private before: TimedReading | undefined;
     private acting: { what: string; ended: Promise<string | undefined> } | undefined;
     private refused: { problem: string; atMs: number } | undefined;
@@ -93,34 +94,28 @@ export class Scaler {
 
     private remember(look: TimedReading | Blind, wanted: Wanted): void {
         const { replicas, settings } = wanted;
-        const { looks, seen, ...rest } = this.memory;
+        const { memory } = this;
+        const { looks, seen } = memory;
         // While it acts, or was killed as it did, the file has what may have to be taken back.
-        const isOwn = this.acting !== undefined || rest.begun !== undefined;
+        const isOwn = this.acting !== undefined || memory.begun !== undefined;
         const now = seenIn(wanted);
-        const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const { inSeconds, outSeconds, heal } = settings;
         const windowSeconds = Math.max(inSeconds, outSeconds, heal?.downSeconds ?? 0);
         // What differs since longer ago, when nobody looked, was not done just now.
         const isRecent = look.atMs - (looks.at(-1)?.atMs ?? 0) < windowSeconds * 1000;
         const asksCpu = settings.cpu > 0 && "reading" in look;
-        const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
+        const cpu = asksCpu ? this.cpu?.look(look, memory.changed?.atMs) : undefined;
         const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
         this.before = "reading" in look ? look : undefined;
-        this.memory = forget(
-            {
-                ...rest,
-                ...(isPersons && { failures: 0 }),
-                ...(isPersons &&
-                    isRecent &&
-                    seen.replicas !== replicas && {
-                        changed: { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true },
-                    }),
-                seen: isOwn && seen ? seen : now,
-                looks: [...looks, last],
-            },
-            windowSeconds,
-            look.atMs,
-        );
+        memory.looks = [...looks, last];
+        forget(memory, windowSeconds, look.atMs);
+        if (isOwn && seen) return;
+        memory.seen = now;
+        if (!seen || isDeepStrictEqual(seen, now)) return;
+        // A person has changed it.
+        memory.failures = 0;
+        if (isRecent && seen.replicas !== replicas)
+            memory.changed = { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true };
     }
 
     /** Why nothing may be changed now. */
