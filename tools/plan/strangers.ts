@@ -48,9 +48,7 @@ export function strangersIn(json: string, stack: string, api: string): string[] 
     return resources.flatMap((resource) => {
         const foreign = foreignKind(resource);
         if (foreign !== undefined) return [stranger(resource, foreign, stack)];
-        const [why] = [planted(resource, api), ...(resource.delete ? [nobodys(resource, stays)] : [])].filter(
-            (found) => found !== undefined,
-        );
+        const why = planted(resource, api) ?? (resource.delete ? nobodys(resource, stays) : undefined);
         return why === undefined ? [] : [edited(resource, why, stack)];
     });
 }
@@ -106,9 +104,9 @@ function planted({ type, inputs = {}, outputs = {} }: ExportedResource, api: str
     const internal = inputs.__internal as object | undefined;
     if (isSet(inputs.pluginDownloadURL) || Object.keys(internal ?? {}).length > 0)
         return "has the engine load another plugin";
-    const [key] = Object.entries(addresses).find(
-        ([key, allowed]) => isSet(inputs[key]) && !allowed(api).includes(String(inputs[key])),
-    ) ?? [undefined];
+    const key = Object.keys(addresses).find(
+        (key) => isSet(inputs[key]) && !addresses[key]?.(api).includes(String(inputs[key])),
+    );
     return key === undefined ? undefined : `sends the token elsewhere (\`${key}\`)`;
 }
 

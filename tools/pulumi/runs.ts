@@ -138,13 +138,12 @@ async function ps(columns: string): Promise<string[]> {
  * or something that listens at the engine's address.
  */
 export async function leftOver(processes: readonly Process[]): Promise<Process[]> {
-    const candidates = processes.filter(
-        (process) => enginePort(process.args) !== undefined && !hasEngine(process, processes),
-    );
-    const ports = new Set(candidates.map(({ args }) => enginePort(args) ?? 0));
-    const live = new Set<number>();
-    await Promise.all([...ports].map(async (port) => (await listens(port)) && live.add(port)));
-    return candidates.filter(({ args }) => !live.has(enginePort(args) ?? 0));
+    const found = processes.map(async (process) => {
+        const port = enginePort(process.args);
+        const isLeft = port !== undefined && !hasEngine(process, processes) && !(await listens(port));
+        return isLeft ? [process] : [];
+    });
+    return (await Promise.all(found)).flat();
 }
 
 /**
@@ -182,12 +181,8 @@ function isEngine({ command }: Process): boolean {
 }
 
 function hasEngine(process: Process, processes: readonly Process[]): boolean {
-    for (let at: Process | undefined = process; at && at.pid > 1;) {
-        if (isEngine(at)) return true;
-        const { parent }: Process = at;
-        at = processes.find(({ pid }) => pid === parent);
-    }
-    return false;
+    const parent = processes.find(({ pid }) => pid === process.parent && pid > 1);
+    return isEngine(process) || (parent !== undefined && hasEngine(parent, processes));
 }
 
 /** Where nobody is, it is refused at once; what is merely slow to answer lives. */
