@@ -150,11 +150,10 @@ async function tell({ image, baked }: Made, own: StackValues, options: BakeOptio
         `${image.size_gigabytes} GB, ${dollars(imageCost(image))} a month; for sizes with a disk of ${image.min_disk_size} GB and more`,
     ];
     const set = (key: string, value: string | number) => `pulumi config set ${key} ${value} --stack ${stack}`;
-    const isOther = baked.userData !== own.userdata;
-    const use = [set("image", image.id), ...(isOther ? [set("userdata", baked.userData)] : [])].join(" && ");
+    const other = baked.userData === own.userdata ? [] : [set("userdata", baked.userData)];
     const next = write
-        ? `written to Pulumi.${stack}.yaml; next: ${isOther ? `${set("userdata", baked.userData)} && ` : ""}make plan STACK=${stack}`
-        : `next: ${use} && pulumi up --stack ${stack}`;
+        ? `written to Pulumi.${stack}.yaml; next: ${[...other, `make plan STACK=${stack}`].join(" && ")}`
+        : `next: ${[set("image", image.id), ...other, `pulumi up --stack ${stack}`].join(" && ")}`;
     console.log([...about, next, `to go back: ${set("image", own.image)}`].join("\n"));
     const deleted = await deleteSurplus(baked).catch((error: unknown) => {
         console.error(`warning: older images are left: ${(error as Error).message}`);

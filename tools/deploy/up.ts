@@ -14,17 +14,16 @@ export interface Failure {
     interrupted?: boolean;
 }
 
+/** @param words Those that tell of a lock. @default the problem's own */
+export const failure = (problem: string, words = problem): Failure => ({ problem, locked: isLocked(words) });
+
 /**
  * Asks the doctor whether an earlier run has left something half done. What such runs left to delete and serves nobody,
  * it deletes: no run will use it again, and this one may need the room. It changes nothing else.
  */
 export async function requireOrder(stack: string): Promise<Failure | undefined> {
     const { code, words } = await askDoctor(stack, "marked");
-    if (code === 0) return undefined;
-    return {
-        problem: `something is to be cleared first (make doctor):\n${words}`,
-        locked: isLocked(words),
-    };
+    return code === 0 ? undefined : failure(`something is to be cleared first (make doctor):\n${words}`);
 }
 
 /**
@@ -54,18 +53,17 @@ export async function upOrClear(
     stack: string,
     how: Parameters<typeof runUp>[1],
 ): Promise<Failure | undefined> {
-    const failure = await runUp(stack, how);
-    if (failure === undefined || failure.locked || failure.interrupted) return failure;
+    const failed = await runUp(stack, how);
+    if (failed === undefined || failed.locked || failed.interrupted) return failed;
     const { code, words } = await askDoctor(stack, "all");
-    return code === 0 ? failure : { ...failure, problem: `${failure.problem}\n${words}` };
+    return code === 0 ? failed : { ...failed, problem: `${failed.problem}\n${words}` };
 }
 
 /** Plans a change as `make plan` does, and prints it in a line. @returns Why it may not be applied. */
 export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
     const { plan } = await readPlan(stack, flags);
     console.log(`${stack}: ${plan.summary}`);
-    if (plan.applicable) return undefined;
-    return { problem: refusalOf(plan.refusals), locked: plan.refusals.some(isLocked) };
+    return plan.applicable ? undefined : failure(refusalOf(plan.refusals));
 }
 
 export function refusalOf(refusals: readonly string[]): string {
@@ -116,7 +114,7 @@ export async function runUp(
         if (signals.length > 0) return { problem: "it was interrupted", locked: false, interrupted: true };
         if (code === 0) return undefined;
         if (quiet) process.stderr.write(mask(output + errors));
-        return { problem: "`pulumi up` failed", locked: isLocked(errors) };
+        return failure("`pulumi up` failed", errors);
     } finally {
         process.off("SIGINT", interrupt);
         process.off("SIGTERM", interrupt);

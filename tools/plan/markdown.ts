@@ -15,7 +15,7 @@ const foldLength = 200;
 export function planAsMarkdown(plan: Plan, engineDiff: string): string {
     const isPlanned = plan.applicable || plan.changes;
     const top = [
-        marker(plan.stack),
+        `<!-- dropscale plan: ${plan.stack} -->`,
         `${plan.applicable ? "" : ":x: "}**${escape(plan.stack)}: ${escape(plan.summary)}**`,
         plan.refusals.map(refusal).join("\n\n"),
         plan.warnings.map((text) => `- :warning: ${escape(text).replace(/\n/g, "<br>")}`).join("\n"),
@@ -40,9 +40,6 @@ export function planAsMarkdown(plan: Plan, engineDiff: string): string {
     }
     return `${result}\n`;
 }
-
-/** First line of each comment on a stack: whoever edits it in place looks for it. */
-export const marker = (stack: string): string => `<!-- dropscale plan: ${stack} -->`;
 
 const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
 
