@@ -130,19 +130,19 @@ function out(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const dead = down > 0 ? [`${down} not UP`] : [];
     const why = [driver(seen).text, ...dead, ...failing].join(", ");
     const isAlarming = failing.length > 0 || down > up;
-    const no = (what: string, alarming = false) => stay(facts, `${what}: ${why}`, alarming);
+    const keep = (what: string, alarming = false) => stay(facts, `${what}: ${why}`, alarming);
     const { changed } = past;
     if (changed?.byPerson && changed.to < changed.from && nowMs - changed.atMs < settings.inSeconds * 1000)
-        return no(
+        return keep(
             `a person has just made it ${replicas}, which holds for ${settings.inSeconds} s`,
             seen.isFull,
         );
-    if (!seen.isMean && !seen.isFull) return no("has only begun to look");
-    if (!isRested(facts)) return no("the last change is still under way");
+    if (!seen.isMean && !seen.isFull) return keep("has only begun to look");
+    if (!isRested(facts)) return keep("the last change is still under way");
     if (replicas >= settings.max)
-        return no(`${wanted} servers are wanted, and autoscale.max is ${settings.max}`, true);
-    if (seen.isDraining) return no("what had waited is being worked off");
-    if (!hasHelped(facts, seen)) return no("the last servers did not help, so it is not the servers", true);
+        return keep(`${wanted} servers are wanted, and autoscale.max is ${settings.max}`, true);
+    if (seen.isDraining) return keep("what had waited is being worked off");
+    if (!hasHelped(facts, seen)) return keep("the last servers did not help, so it is not the servers", true);
     const step = Math.max(2, Math.ceil(replicas * settings.growth - 1e-9));
     const next = Math.min(wanted, replicas + step, settings.max);
     const limit = next < wanted ? [`${wanted} are wanted`] : [];
@@ -164,20 +164,20 @@ function shrink(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const { replicas } = pool;
     const { text } = driver(seen);
     const windowMs = settings.inSeconds * 1000;
-    const no = (what: string) => stay(facts, `${text}, but ${what}`);
+    const keep = (what: string) => stay(facts, `${text}, but ${what}`);
     const unsafe = whyNotIn(facts, seen);
-    if (unsafe !== undefined) return no(unsafe);
+    if (unsafe !== undefined) return keep(unsafe);
     if (demand(seen.now) > seen.now.up * settings.slots * settings.target || seen.isDraining)
-        return no("just now it is more");
+        return keep("just now it is more");
     if (past.changed && nowMs - past.changed.atMs < windowMs)
-        return no(`the pool was changed less than ${settings.inSeconds} s ago`);
+        return keep(`the pool was changed less than ${settings.inSeconds} s ago`);
     const window = past.recommendations.filter(({ atMs }) => atMs > nowMs - windowMs);
-    if (!isWhole(window, facts)) return no(`the last ${settings.inSeconds} s were not all seen`);
+    if (!isWhole(window, facts)) return keep(`the last ${settings.inSeconds} s were not all seen`);
     const most = Math.max(wanted, ...window.map((recommendation) => recommendation.replicas));
-    if (most >= replicas) return no(`${count(most, "server")} wanted within ${settings.inSeconds} s`);
+    if (most >= replicas) return keep(`${count(most, "server")} wanted within ${settings.inSeconds} s`);
     const least = Math.max(most, shrunk(facts), facts.low);
     const next = fitting(least, facts, seen);
-    if (next === replicas) return no("one server fewer would be close to the target");
+    if (next === replicas) return keep("one server fewer would be close to the target");
     return {
         replicas: next,
         action: "in",
