@@ -71,18 +71,15 @@ function withLeaving(changes: Change[]): Change[] {
     });
 }
 
-function changeOf({ op, urn, type, name, before, after, differs, replacedFor }: PreviewStep): Change {
+function changeOf({ op, after, differs, replacedFor, ...step }: PreviewStep): Change {
     const action = actions[op] ?? "update";
     const named = replacedFor.length > 0 ? replacedFor : differs;
     return {
-        urn,
+        ...step,
         action,
-        type,
-        name,
-        ...(before && { before }),
         ...(after && action !== "delete" && { after }),
         // Of what is replaced along with something else the engine names no input.
-        reasons: named.length > 0 || action !== "replace" ? named : differingInputs(before, after),
+        reasons: named.length > 0 || action !== "replace" ? named : differingInputs(step.before, after),
         deletedFirst: action === "replace" && named.length === 0,
     };
 }
