@@ -12,16 +12,8 @@ interface InstallOptions extends Pick<AutoscaleOptions, "stack" | "apply" | "met
     print?: boolean;
 }
 
-/** What the units have of this machine. */
-export interface ThisMachine {
-    /** The checkout. */
-    folder: string;
-    user: string;
-    /** Path of node. */
-    node: string;
-    /** Folders of the programs that it runs. */
-    path: string;
-}
+/** What the units have of this machine: the checkout, the user, the path of node, folders of the programs that it runs. */
+type ThisMachine = Record<"folder" | "user" | "node" | "path", string>;
 
 export interface UnitFile {
     /** Where it belongs. */
@@ -49,7 +41,7 @@ export function unitFiles(
     { stack, apply, timer = false, metricsPort }: InstallOptions,
     place: ThisMachine,
 ): UnitFile[] {
-    for (const word of Object.values(place) as string[])
+    for (const word of Object.values(place))
         if (/["\\$\n]/.test(word))
             throw new Error(`a unit can't hold the path ${word}: move it to one without quotes, \\ and $`);
     const templates = new Set([serviceOf("", timer), unitOf("", timer)]);
@@ -69,8 +61,7 @@ export function unitFiles(
 function filled(template: string, place: ThisMachine): string {
     const read = (name: string) => readFileSync(path.join(__dirname, name), "utf8");
     // In a unit, % begins a specifier.
-    const words = Object.entries(place) as [string, string][];
-    return words.reduce(
+    return Object.entries(place).reduce(
         (text, [name, value]) => text.replaceAll(`@${name.toUpperCase()}@`, value.replaceAll("%", "%%")),
         read(template).replace("@COMMON@\n", read("common.conf")),
     );
@@ -109,10 +100,9 @@ export async function install(options: InstallOptions): Promise<void> {
         throw new Error(
             `--stack should be the stack's name alone, lower-case letters, digits and dashes, got ${stack}`,
         );
-    const user = process.env.SUDO_USER ?? userInfo().username;
     const files = unitFiles(options, {
         folder: process.cwd(),
-        user,
+        user: process.env.SUDO_USER ?? userInfo().username,
         node: process.execPath,
         path: searchPath(),
     });
@@ -131,16 +121,14 @@ export async function install(options: InstallOptions): Promise<void> {
     mkdirSync(path.dirname(secrets), { recursive: true, mode: 0o700 });
     const isThere = existsSync(secrets);
     if (!isThere) writeFileSync(secrets, secretsTemplate(apply), { mode: 0o600 });
-    if (isThere && (statSync(secrets).mode & 0o077) !== 0)
+    else if ((statSync(secrets).mode & 0o077) !== 0)
         console.log(`${secrets} can be read by others: chmod 600 ${secrets}`);
     await promisify(execFile)("systemctl", ["daemon-reload"]);
-    const unit = unitOf(stack, timer);
-    const log = `journalctl --follow --unit ${serviceOf(stack, timer)}`;
     const next = [
         isThere ? `${secrets} stays as it is` : `fill in ${secrets}: what it must hold stands there`,
         `systemctl disable --now ${unitOf(stack, !timer)}   if that one ran before: one autoscaler a stack`,
-        `systemctl enable --now ${unit}`,
-        `${log}   what it does${apply ? "" : ", and would do: without --apply it changes nothing"}`,
+        `systemctl enable --now ${unitOf(stack, timer)}`,
+        `journalctl --follow --unit ${serviceOf(stack, timer)}   what it does${apply ? "" : ", and would do: without --apply it changes nothing"}`,
     ];
     console.log(["", "Next:", ...next.map((line) => `  ${line}`)].join("\n"));
 }
