@@ -46,13 +46,8 @@ const repeatSeconds = 600;
  * @returns The exit code: 0, or 2 with `once` where something is wrong that a person should know.
  * @throws Error where it can't begin: no `autoscale` in the config, another autoscaler at work, no such stack.
  */
-export async function autoscale({
-    stack,
-    apply,
-    once = false,
-    quiet = false,
-    metricsPort,
-}: AutoscaleOptions): Promise<number> {
+export async function autoscale(options: AutoscaleOptions): Promise<number> {
+    const { stack, apply, once = false, quiet = false, metricsPort } = options;
     const config = new StackConfig(stack);
     // What is wrong in the file is said at once.
     const { settings } = readWanted(config);

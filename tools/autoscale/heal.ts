@@ -1,7 +1,8 @@
 import type { HealSettings } from "../../lib/autoscale-settings";
 import { duration } from "../cli/words";
-import type { ServerReading, TimedReading } from "../live/reading";
+import type { ServerReading } from "../live/reading";
 import { backOff } from "./decide";
+import type { LiveLook } from "./looker";
 import type { Memory } from "./memory";
 import type { Blind, ConfigChange } from "./model";
 import { failedLooks } from "./signals";
@@ -12,18 +13,14 @@ interface Healing {
     change?: ConfigChange;
     /** `undefined`: nobody is sick. */
     reason?: string;
-    /** Somebody is sick, and nothing is done about it. */
+    /** A person should know. */
     alarming?: boolean;
 }
 
 const hourMs = 3_600_000;
 
 /** Who is sick by what was just seen, and the change that replaces it. */
-export function healing(
-    look: TimedReading | Blind,
-    { settings, retired }: Pick<Wanted, "settings" | "retired">,
-    memory: Memory,
-): Healing {
+export function healing(look: LiveLook, { settings, retired }: Wanted, memory: Memory): Healing {
     const nowMs = look.atMs;
     if (!settings.heal || settings.paused || backOff(memory, nowMs)) return {};
     if ("reading" in look) {

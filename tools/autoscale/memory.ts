@@ -49,14 +49,9 @@ export function writeMemory(file: string, memory: Memory): void {
 }
 
 /** What tells a person's edit: `seen` of {@link Memory}. */
-export const seenIn = ({
-    replicas,
-    settings,
-    retired,
-}: Pick<Wanted, "replicas" | "settings" | "retired">): NonNullable<Memory["seen"]> => ({
-    replicas,
-    config: JSON.stringify([settings, retired]),
-});
+export function seenIn({ replicas, settings, retired }: Wanted): NonNullable<Memory["seen"]> {
+    return { replicas, config: JSON.stringify([settings, retired]) };
+}
 
 /**
  * Remembers a change that has been made.

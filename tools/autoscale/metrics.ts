@@ -2,12 +2,12 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import type { TimedReading } from "../live/reading";
-import type { Blind, Decision } from "./model";
+import type { LiveLook } from "./looker";
+import type { Decision } from "./model";
 
 /** One round of the autoscaler. */
 export interface Round {
-    look: TimedReading | Blind;
+    look: LiveLook;
     decision: Pick<Decision, "action" | "alarming"> & Partial<Pick<Decision, "replicas">>;
     /** `undefined`: the config can't be read just now. */
     settings: AutoscaleSettings | undefined;

@@ -5,8 +5,7 @@ import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs"
 import { type LockPlace, locksOf, projectName, readBackend } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { Hand } from "./hands";
-import type { Blind } from "./model";
-import type { TimedReading } from "../live/reading";
+import type { LiveLook } from "./looker";
 import { serverDifference, type Wanted } from "./wanted";
 
 /** How often the history is read, at most, for a change that was applied elsewhere, in seconds. */
@@ -38,7 +37,7 @@ export class Obstacles {
     ) {}
 
     /** A roll-out, another run. */
-    async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
+    async byOthers(look: LiveLook, { hold }: Wanted): Promise<Obstacle | undefined> {
         const held = hold.map((slot) => serverName(slot));
         if (held.length > 0) return { why: `a roll-out holds ${some(held, 5)}` };
         const [lock] = await this.locks();
@@ -56,11 +55,7 @@ export class Obstacles {
      *
      * @param sinceMs Since when they have been so. @default they were not at the look before
      */
-    async apart(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        sinceMs = look.atMs,
-    ): Promise<Obstacle | undefined> {
+    async apart(look: LiveLook, wanted: Wanted, sinceMs = look.atMs): Promise<Obstacle | undefined> {
         const apart = "reading" in look ? serverDifference(look.reading, wanted) : undefined;
         if (apart === undefined) return undefined;
         if (await this.adopt(look.atMs)) return { why: "has taken over what was applied elsewhere", sinceMs };

@@ -10,8 +10,9 @@ import { decide } from "./decide";
 import { answeredBefore } from "./guards";
 import { type Hand, hasChange, putBack, refuse } from "./hands";
 import { healing } from "./heal";
+import type { LiveLook } from "./looker";
 import { forget, type Memory, memoryFile, noteMade, readMemory, seenIn, writeMemory } from "./memory";
-import type { Blind, ConfigChange, Decision, Pool } from "./model";
+import type { ConfigChange, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
 import { floorAt } from "./schedule";
 import { sampleOf } from "./signals";
@@ -59,7 +60,7 @@ export class Scaler {
     }
 
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
-    async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
+    async round(look: LiveLook, mayAct: boolean): Promise<Decision> {
         this.settings = undefined;
         // First: a decision goes by what others have pushed, not by what was there before that.
         const strange = await this.follow();
@@ -92,7 +93,7 @@ export class Scaler {
         }
     }
 
-    private remember(look: TimedReading | Blind, wanted: Wanted): void {
+    private remember(look: LiveLook, wanted: Wanted): void {
         const { replicas, settings } = wanted;
         const { memory } = this;
         const { looks, seen } = memory;
@@ -119,11 +120,7 @@ export class Scaler {
     }
 
     /** Why nothing may be changed now. */
-    private async obstacle(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        strange: string | undefined,
-    ): Promise<Obstacle | undefined> {
+    private async obstacle(look: LiveLook, wanted: Wanted, strange?: string): Promise<Obstacle | undefined> {
         const { acting, refused } = this;
         if (acting) return { why: `under way (${acting.what})` };
         if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
@@ -144,11 +141,7 @@ export class Scaler {
      *
      * @returns What was done, as the reason why this look changes nothing else.
      */
-    private goOn(
-        { change, before }: NonNullable<Memory["begun"]>,
-        look: TimedReading | Blind,
-        wanted: Wanted,
-    ): string {
+    private goOn({ change, before }: NonNullable<Memory["begun"]>, look: LiveLook, wanted: Wanted): string {
         const what = "the last change was cut off, since the autoscaler was killed";
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
@@ -165,7 +158,7 @@ export class Scaler {
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
 
-    private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
+    private decide(look: LiveLook, wanted: Wanted, pool: Pool): Step {
         const { settings, readySeconds } = wanted;
         const nowMs = look.atMs;
         const floor = floorAt(settings, nowMs, readySeconds);
