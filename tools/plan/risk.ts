@@ -72,11 +72,8 @@ export function kindOfChange(change: Pick<Change, "type" | "name">): string {
 }
 
 /** Whether requests can be lost, as the table of docs/changes.md says. */
-export function lossOf(
-    changes: readonly Change[],
-    { servers, loadBalancer }: Draft,
-    drainSeconds: number,
-): Loss {
+export function lossOf(changes: readonly Change[], plan: Draft, drainSeconds: number): Loss {
+    const { servers, loadBalancer } = plan;
     const restarts = plannedRestart(changes);
     if (loadBalancer.action === "create") return restarts[0] ?? { which: "none", why: "nothing serves yet" };
     if (servers.before > 0 && servers.after === 0)

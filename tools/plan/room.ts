@@ -50,13 +50,9 @@ function dropletsAtOnce({ existing, first, replaced }: DropletCount, batch: numb
 }
 
 /** Why the account has no room for what exists at once while it runs, and what would fit. */
-export function roomProblem({
-    servers,
-    droplets,
-    left,
-    stack,
-}: Draft): { text: string; canBeMet: boolean } | undefined {
-    const { account, before, whileRunning, after } = droplets;
+export function roomProblem(plan: Draft): { text: string; canBeMet: boolean } | undefined {
+    const { servers, left, stack } = plan;
+    const { account, before, whileRunning, after } = plan.droplets;
     if (!account) return undefined;
     const made = whileRunning - before;
     const needed = account.existing + made;
