@@ -72,5 +72,5 @@ export function answeredBefore(
 ): number | undefined {
     const since = atMs - settings.outSeconds * 1000;
     const window = looks.filter(isSample).filter((look) => look.atMs > since && look.atMs <= atMs);
-    return answeredPerSecond(lastFull(window, settings));
+    return answeredPerSecond(lastFull(window, settings.slots));
 }

@@ -4,7 +4,7 @@ import type { ServerReading } from "../live/reading";
 import { backOff } from "./decide";
 import type { LiveLook } from "./looker";
 import type { Memory } from "./memory";
-import type { Blind, ConfigChange } from "./model";
+import type { ConfigChange } from "./model";
 import { failedLooks } from "./signals";
 import type { Wanted } from "./wanted";
 
@@ -28,27 +28,21 @@ export function healing(look: LiveLook, { settings, retired }: Wanted, memory: M
         if (slot === undefined) return said;
         return { ...said, change: { retired: [...retired, slot].sort((a, b) => a - b) } };
     }
-    return healLoadBalancer(failedLooks(memory.looks), settings.heal, memory.frontsHealedAtMs, nowMs);
+    return healLoadBalancer(memory, settings.heal, nowMs);
 }
 
 /**
  * Whether the load balancer is to be replaced: nobody can log in to it, and no visitor gets an answer. Where only the way
- * to it is broken, the site answers; where this machine has no network, the API does not, and no change can be made.
- *
- * @param blind The looks since the last one that saw anything, oldest first.
- * @param healedAtMs When load balancers were replaced before: one an hour.
+ * to it is broken, the site answers; where this machine has no network, the API does not, and no change can be made. One
+ * an hour.
  */
-function healLoadBalancer(
-    blind: readonly Blind[],
-    { downSeconds }: HealSettings,
-    healedAtMs: readonly number[],
-    nowMs: number,
-): Healing {
+function healLoadBalancer(memory: Memory, { downSeconds }: HealSettings, nowMs: number): Healing {
+    const blind = failedLooks(memory.looks);
     const dead = blind.slice(blind.findLastIndex(({ siteAnswers }) => siteAnswers !== false) + 1);
     const seconds = Math.round((nowMs - (dead[0]?.atMs ?? nowMs)) / 1000);
     if (dead.length < 3 || seconds < downSeconds) return {};
     const what = `the load balancer has not answered for ${duration(seconds)}, by SSH or HTTP`;
-    if (healedAtMs.some((atMs) => nowMs - atMs < hourMs))
+    if (memory.frontsHealedAtMs.some((atMs) => nowMs - atMs < hourMs))
         return { reason: `${what}, and was replaced less than an hour ago`, alarming: true };
     const loadBalancerGeneration = `heal-${new Date(nowMs).toISOString().replace(/\W/g, "")}`;
     return { change: { loadBalancerGeneration }, reason: `${what}: it is replaced`, alarming: true };

@@ -76,7 +76,7 @@ export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: numb
     const window = all.filter(({ atMs }) => atMs > nowMs - outMs);
     const now = window.at(-1);
     if (!now) return undefined;
-    const full = lastFull(window, settings);
+    const full = lastFull(window, settings.slots);
     const isFull = full.length >= 2 && isNoAccident(full, settings.slots);
     const free = window.slice(window.findLastIndex((sample) => isFullAt(sample, settings.slots)) + 1);
     const use = isFull ? fullUse(full, settings) : freeUse(free.length > 0 ? free : window, now, settings);
@@ -112,10 +112,7 @@ const isFullAt = (sample: Sample, slots: number): boolean =>
     sample.queued > 0 || demand(sample) > sample.up * slots;
 
 /** The newest looks, as far as all slots were taken in each, by as many servers as there are now. */
-export function lastFull(
-    samples: readonly Sample[],
-    { slots }: Pick<AutoscaleSettings, "slots">,
-): readonly Sample[] {
+export function lastFull(samples: readonly Sample[], slots: number): readonly Sample[] {
     const up = samples.at(-1)?.up;
     const other = samples.findLastIndex((sample) => sample.up !== up || !isFullAt(sample, slots));
     return samples.slice(other + 1);
