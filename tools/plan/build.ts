@@ -55,7 +55,7 @@ export function buildPlan(sources: Sources): Plan {
     const config = readConfig(document.config);
     const refused = document.errors.length > 0;
     // What was refused shows what there is: nothing will be touched.
-    const changes = listChanges(refused ? [] : document.steps, state);
+    const changes = listChanges(refused ? [] : document.steps, state.resources);
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config.traffic);

@@ -1,6 +1,6 @@
 import { isServer, names, types } from "../../lib/identity";
 import { canonical, type PreviewStep, type ResourceState } from "../pulumi/preview";
-import type { StackState } from "../pulumi/state";
+import type { StateResource } from "../pulumi/state";
 
 export type Action = "create" | "update" | "replace" | "delete" | "same";
 
@@ -39,10 +39,7 @@ const rank: Action[] = ["replace", "create", "delete", "update", "same"];
  *
  * An operation that is not known here counts as an update, so that nothing is left unsaid.
  */
-export function listChanges(
-    steps: readonly PreviewStep[],
-    { resources }: Pick<StackState, "resources">,
-): Change[] {
+export function listChanges(steps: readonly PreviewStep[], resources: readonly StateResource[]): Change[] {
     const all = new Map<string, Change>();
     for (const { urn, type, name, custom, id, inputs, outputs } of resources) {
         const before = { custom, id, inputs, outputs };

@@ -20,9 +20,9 @@ export async function plan(stack: string, options: ReportOptions & { refresh?: b
     const { plan: read, document } = await readPlan(stack, flags);
     const plan = maskAll(read);
     const isShown = options.markdown !== undefined && document.errors.length === 0;
-    const diffOptions = ["--diff", "--color", "never", "--stack", stack, ...flags];
+    const args = ["preview", "--diff", "--color", "never", "--stack", stack, ...flags];
     // What is wrong, the other preview says.
-    const engineDiff = isShown ? await runPreview(diffOptions).catch(() => "") : "";
+    const engineDiff = isShown ? await runPreview(...args).catch(() => "") : "";
     writeReports(options, {
         markdown: planAsMarkdown(plan, mask(readableEngineDiff(engineDiff))),
         json: `${JSON.stringify(plan, null, 2)}\n`,

@@ -26,7 +26,7 @@ export interface PoolChanges {
  * @throws Error if the applied text is not readable.
  */
 export function poolChanges({ steps }: Pick<PreviewDocument, "steps">): PoolChanges {
-    const all = listChanges(steps, { resources: [] });
+    const all = listChanges(steps, []);
     const changes = all.filter(({ action, type }) => action !== "same" && type !== types.stack);
     const replaced = changes.filter((change) => change.action === "replace" && isServer(change));
     const applied = replaced.length > 0 ? appliedText(all) : undefined;
