@@ -176,12 +176,12 @@ function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfi
     const { image, userData } = before?.inputs ?? {};
     const wanted = String(pool?.after?.inputs?.userData);
     const keeps = [
-        ...(sizeOf(before) === config.size ? [] : [`size ${sizeOf(before) ?? "?"}`]),
-        ...(image === config.image ? [] : [`image ${String(image)}`]),
+        sizeOf(before) !== config.size && `size ${sizeOf(before) ?? "?"}`,
+        image !== config.image && `image ${String(image)}`,
         // The component's input ends with the digest: components/backend-pool.ts.
-        ...(typeof userData === "string" && !wanted.endsWith(userDataHash(splitUserData(userData).text))
-            ? ["its user data"]
-            : []),
-    ];
+        typeof userData === "string" &&
+            !wanted.endsWith(userDataHash(splitUserData(userData).text)) &&
+            "its user data",
+    ].filter((text) => text !== false);
     return [keeps.length > 0 ? `held, keeps ${keeps.join(" and ")}` : "held"];
 }

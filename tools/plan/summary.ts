@@ -28,15 +28,13 @@ function whatHappens(list: readonly ServerPlan[]): string[] {
     const [made, gone] = [named("create"), named("delete")];
     const [replaced, changed] = [named("replace"), named("update")];
     const before = list.length - made.length;
+    const swapped =
+        made.length > 2 ? `${made.length} swapped` : `${made.join(" and ")} for ${gone.join(" and ")}`;
     return [
-        ...(made.length > 0 && made.length === gone.length
-            ? [made.length > 2 ? `${made.length} swapped` : `${made.join(" and ")} for ${gone.join(" and ")}`]
-            : []),
-        ...(replaced.length > 0
-            ? [replaced.length === before ? "all replaced" : `${replaced.length} replaced`]
-            : []),
-        ...(changed.length > 0 ? [`${changed.length} changed in place`] : []),
-    ];
+        made.length > 0 && made.length === gone.length && swapped,
+        replaced.length > 0 && (replaced.length === before ? "all replaced" : `${replaced.length} replaced`),
+        changed.length > 0 && `${changed.length} changed in place`,
+    ].filter((text) => text !== false);
 }
 
 const lost: Record<Loss["which"], string> = {
