@@ -4,19 +4,7 @@
  */
 import { isIPv4 } from "node:net";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import type { AdmitOptions } from "./admit/admit";
 import { mask } from "./cli/mask";
-import type { ReportOptions } from "./cli/reports";
-import type { AutoscaleOptions } from "./autoscale/autoscale";
-import type { InstallOptions } from "./autoscale/systemd/install";
-import type { BakeOptions } from "./bake/bake";
-import type { DashboardOptions } from "./dashboard/dashboard";
-import type { DeployOptions } from "./deploy/deploy";
-import type { DoctorOptions } from "./doctor/doctor";
-import type { HistoryOptions } from "./history/history";
-import type { PublishOptions } from "./publish/publish";
-import type { PushOptions } from "./push/push";
-import type { RolloutOptions } from "./rollout/rollout";
 
 const program = new Command("npm run dropscale --")
     .description("Commands for a stack of this program")
@@ -24,10 +12,11 @@ const program = new Command("npm run dropscale --")
     .configureOutput({ writeErr: (text) => process.stderr.write(mask(text)) })
     .showHelpAfterError();
 
-/** @param main Does the work; resolves with the exit code, or with nothing for 0. */
-const ending =
-    <Args extends unknown[]>(main: (...args: Args) => Promise<number> | Promise<void>) =>
+/** @param load Loads what does the work: that resolves with the exit code, or with nothing for 0. */
+const running =
+    <Args extends unknown[]>(load: () => Promise<(...args: Args) => Promise<number> | Promise<void>>) =>
     async (...args: Args): Promise<void> => {
+        const main = await load();
         process.exitCode = (await main(...args)) ?? 0;
     };
 
@@ -69,17 +58,13 @@ withReports(onStack("plan"))
     .description("What `pulumi up` would do: servers, cost, risk, policy. Changes nothing.")
     .option("--refresh", "ask the account what is there now, before anything is compared")
     .addHelpText("after", "\nExit code 0: it can be applied. 1: it is refused, or the plan failed.")
-    .action(
-        ending(async (stack: string, options: ReportOptions & { refresh?: boolean }) =>
-            (await import("./plan/plan.ts")).plan(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./plan/plan.ts")).plan));
 
 onStack("top")
     .description(
         "The pool as HAProxy sees it, live; without a terminal, a line for each change. Ends with q.",
     )
-    .action(ending(async (stack: string) => (await import("./top/top.ts")).top(stack)));
+    .action(running(async () => (await import("./top/top.ts")).top));
 
 onStack("dashboard")
     .description(
@@ -87,34 +72,22 @@ onStack("dashboard")
     )
     .option("--port <number>", "of 127.0.0.1; 0 is any that is free", wholeNumber(0, 65_535), 8414)
     .option("--quiet", "print where the page is, and nothing else")
-    .action(
-        ending(async (stack: string, options: DashboardOptions) =>
-            (await import("./dashboard/dashboard.ts")).dashboard(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./dashboard/dashboard.ts")).dashboard));
 
 onStack("status")
     .description("The servers as DigitalOcean and HAProxy see them. Changes nothing.")
-    .action(ending(async (stack: string) => (await import("./status/status.ts")).status(stack)));
+    .action(running(async () => (await import("./status/status.ts")).status));
 
 onStack("history")
     .description("Who changed the stack, when, why, and how that ended. Changes nothing.")
     .option("--limit <number>", "most changes to show, the newest first", wholeNumber(1, 9999), 20)
     .option("--json <file>", "write it for programs; - is stdout", word)
-    .action(
-        ending(async (stack: string, options: HistoryOptions) =>
-            (await import("./history/history.ts")).history(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./history/history.ts")).history));
 
 withReports(onStack("drift"))
     .description("What is not as Pulumi made it, and how to fix it. Changes nothing.")
     .addHelpText("after", "\nExit code 0: no drift. 2: drift. 1: not everything could be checked.")
-    .action(
-        ending(async (stack: string, options: ReportOptions) =>
-            (await import("./drift/drift.ts")).drift(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./drift/drift.ts")).drift));
 
 onStack("doctor")
     .description("Clears what a killed run left, and deletes what is orphaned and serves nobody.")
@@ -135,12 +108,11 @@ onStack("doctor")
             "\n2: something stays that serves, or may; the last lines say what to do.",
     )
     .action(
-        ending(
-            async (
-                argument: string,
-                { stack = argument, ...options }: Partial<DoctorOptions> & { stack?: string },
-            ) => (await import("./doctor/doctor.ts")).doctor(stack, options),
-        ),
+        running(async () => {
+            const { doctor } = await import("./doctor/doctor.ts");
+            type Options = Parameters<typeof doctor>[1] & { stack?: string };
+            return (argument: string, { stack = argument, ...options }: Options) => doctor(stack, options);
+        }),
     );
 
 withPulumiOutput(program.command("rollout"))
@@ -150,9 +122,7 @@ withPulumiOutput(program.command("rollout"))
     .option("--stack <name>", "its name (default: the one that is selected)", word)
     .option("--batch <number>", "most servers to replace at a time", wholeNumber(1, 9999), 1)
     .option("--pause", "ask before each step but the first")
-    .action(
-        ending(async (options: RolloutOptions) => (await import("./rollout/rollout.ts")).rollout(options)),
-    );
+    .action(running(async () => (await import("./rollout/rollout.ts")).rollout));
 
 program
     .command("push")
@@ -164,11 +134,7 @@ program
         "after",
         "\nExit code 0: every server serves it. 1: refused or stopped; the last lines say which server serves what.",
     )
-    .action(
-        ending(async (folder: string | undefined, options: PushOptions) =>
-            (await import("./push/push.ts")).push(folder, options),
-        ),
-    );
+    .action(running(async () => (await import("./push/push.ts")).push));
 
 withPulumiOutput(program.command("autoscale"))
     .description("Watches the pool of a stack, and scales it as `autoscale` in its config says.")
@@ -185,11 +151,7 @@ withPulumiOutput(program.command("autoscale"))
         "after",
         "\nExit code with --once: 0, or 2 where something is wrong that a person should know.",
     )
-    .action(
-        ending(async (options: AutoscaleOptions) =>
-            (await import("./autoscale/autoscale.ts")).autoscale(options),
-        ),
-    );
+    .action(running(async () => (await import("./autoscale/autoscale.ts")).autoscale));
 
 program
     .command("install-autoscaler")
@@ -201,11 +163,7 @@ program
     .addOption(metricsPort().conflicts("timer"))
     .option("--timer", "look once a minute, in place of a service that always runs")
     .option("--print", "print the units, and write nothing")
-    .action(
-        ending(async (options: InstallOptions) =>
-            (await import("./autoscale/systemd/install.ts")).install(options),
-        ),
-    );
+    .action(running(async () => (await import("./autoscale/systemd/install.ts")).install));
 
 program
     .command("bake")
@@ -223,7 +181,7 @@ program
     .option("--write", "write the number into the stack's config, in place of printing the command")
     .option("--markdown <file>", "write the text of a pull request", word)
     .addHelpText("after", "\nExit code 0: there is a new image. 1: there is none. 130: interrupted.")
-    .action(ending(async (options: BakeOptions) => (await import("./bake/bake.ts")).bake(options)));
+    .action(running(async () => (await import("./bake/bake.ts")).bake));
 
 withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))
     .description(
@@ -231,11 +189,7 @@ withPulumiOutput(program.command("deploy").argument("<stack>", "its name"))
     )
     .option("--refresh", "fix what was changed behind Pulumi's back, too")
     .option("--wait-minutes <number>", "how long to wait for another run", wholeNumber(0, 9999), 30)
-    .action(
-        ending(async (stack: string, options: DeployOptions) =>
-            (await import("./deploy/deploy.ts")).deploy(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./deploy/deploy.ts")).deploy));
 
 program
     .command("admit")
@@ -252,11 +206,7 @@ program
         new Option("--remove", "take away the admission that DROPSCALE_ADMISSION names").conflicts("sweep"),
     )
     .option("--sweep", "only delete what is past its time")
-    .action(
-        ending(async (stack: string, options: AdmitOptions) =>
-            (await import("./admit/admit.ts")).admit(stack, options),
-        ),
-    );
+    .action(running(async () => (await import("./admit/admit.ts")).admit));
 
 program
     .command("publish")
@@ -265,11 +215,7 @@ program
     .description("Puts a report on the pull request whose pipeline this runs in, or into an issue.")
     .option("--close", "the issue has been dealt with: close it, and open none")
     .option("--change <file>", "of a pull request: the file of the repository that it changes", word)
-    .action(
-        ending(async (what: PublishOptions["what"], file: string, options: PublishOptions) =>
-            (await import("./publish/publish.ts")).publishFile(file, { ...options, what }),
-        ),
-    );
+    .action(running(async () => (await import("./publish/publish.ts")).publishFile));
 
 // Without a stack trace.
 program.parseAsync().catch((error: unknown) => {

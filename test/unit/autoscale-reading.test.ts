@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { serverDifference } from "../../tools/autoscale/wanted";
 import { heal } from "../../tools/autoscale/heal";
 import { conflictWith, describeHeartbeat, type Heartbeat } from "../../tools/live/heartbeat";
-import { sampleOf } from "../../tools/autoscale/sample";
+import { sampleOf } from "../../tools/autoscale/signals";
 import { parseReading, type ServerReading } from "../../tools/live/reading";
 
 const header =

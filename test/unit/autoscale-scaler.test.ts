@@ -2,10 +2,11 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { hostname, tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Hand, putBack, type Refusal, valuesOf } from "../../tools/autoscale/hands";
+import { type Hand, putBack, type Refusal } from "../../tools/autoscale/hands";
 import type { Memory } from "../../tools/autoscale/memory";
 import type { Blind, ConfigChange } from "../../tools/autoscale/model";
 import { Scaler } from "../../tools/autoscale/scaler";
+import { valuesOf } from "../../tools/autoscale/wanted";
 import type { ServerReading, TimedReading } from "../../tools/live/reading";
 import { StackConfig } from "../../tools/pulumi/stack-config";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commitHand, gitWithin } from "../../tools/autoscale/commit-hand";
-import { valuesOf } from "../../tools/autoscale/hands";
 import type { ConfigChange } from "../../tools/autoscale/model";
+import { valuesOf } from "../../tools/autoscale/wanted";
 import { StackConfig } from "../../tools/pulumi/stack-config";
 
 const prod = `# The shop.

@@ -2,8 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { forgeOf } from "../../tools/publish/forges";
-import { publish, publishFile } from "../../tools/publish/publish";
-import { openPullRequest } from "../../tools/publish/pull-request";
+import { openPullRequest, publish, publishFile } from "../../tools/publish/publish";
 
 type Entry = Record<string, unknown>;
 
@@ -227,9 +226,9 @@ describe("a pull request", () => {
     });
 
     it("needs the file that it changes, and nothing else takes one", async () => {
-        await expect(publishFile("bake.md", { what: "pull-request" })).rejects.toThrow("needs --change FILE");
-        await expect(publishFile("plan.md", { what: "comment", change: "x" })).rejects.toThrow("--change");
-        await expect(publishFile("bake.md", { what: "pull-request", close: true })).rejects.toThrow(
+        await expect(publishFile("pull-request", "bake.md", {})).rejects.toThrow("needs --change FILE");
+        await expect(publishFile("comment", "plan.md", { change: "x" })).rejects.toThrow("--change");
+        await expect(publishFile("pull-request", "bake.md", { close: true })).rejects.toThrow(
             "can't be closed",
         );
     });

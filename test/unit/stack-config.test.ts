@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { configIn, slotList, withValues } from "../../tools/pulumi/stack-config";
+import { configIn, StackConfig } from "../../tools/pulumi/stack-config";
 
-const readHold = (text: string) => slotList("hold", configIn(text, "Pulumi.dev.yaml")["dropscale:hold"]);
-const withHold = (text: string, hold: readonly number[]) => withValues(text, "dropscale", { hold });
+const config = new StackConfig("dev");
+const readHold = (text: string) =>
+    config.readSlots("hold", { hold: configIn(text, config.file)["dropscale:hold"] });
+const withHold = (text: string, hold: readonly number[]) => config.textWith(text, { hold });
 
 const text = `# The shop's stack.
 
@@ -46,7 +48,7 @@ describe("hold in a stack's config", () => {
 
     it("stands beside other values, whose comments stay", () => {
         const commented = text.replace("replicas: 3", "replicas: 3 # enough");
-        const changed = withValues(commented, "dropscale", { replicas: 5, retired: [1] });
+        const changed = config.textWith(commented, { replicas: 5, retired: [1] });
         expect(changed).toBe(
             commented
                 .replace("replicas: 3 #", "replicas: 5 #")

@@ -8,7 +8,7 @@ import { admissionFirewall, admissionName, isExpired, readAdmission } from "../l
 import { askApi, deleteFromApi, listAll, postToApi, useAccountOf } from "../live/api";
 import { readStack } from "../pulumi/stack";
 
-export interface AdmitOptions {
+interface AdmitOptions {
     address?: string;
     addressUrl?: string;
     minutes: number;
@@ -36,10 +36,7 @@ export async function admit(stack: string, options: AdmitOptions): Promise<void>
     const { address, minutes } = options;
     const { prefix } = await readStack(stack, () => Promise.resolve(false));
     await useAccountOf(stack);
-    if (options.remove) {
-        await remove(prefix, process.env.DROPSCALE_ADMISSION ?? "");
-        return;
-    }
+    if (options.remove) return remove(prefix, process.env.DROPSCALE_ADMISSION ?? "");
     await sweep(prefix);
     if (!options.sweep) await letIn(prefix, address ?? (await askAddress(serviceFor(options))), minutes);
 }
@@ -61,16 +58,15 @@ async function sweep(prefix: string): Promise<void> {
 /** @throws Error where `id` is no admission of this stack; one that is gone already is fine. */
 async function remove(prefix: string, id: string): Promise<void> {
     const help = "it should be what admit printed; what is left is swept when its time is over";
-    if (!/^[\w-]+$/.test(id))
-        throw new Error(`DROPSCALE_ADMISSION of the environment is ${id === "" ? "not set" : id}: ${help}`);
+    const wrong = (what: string) => new Error(`DROPSCALE_ADMISSION of the environment is ${what}: ${help}`);
+    if (!/^[\w-]+$/.test(id)) throw wrong(id === "" ? "not set" : id);
     const found = (await askApi(`firewalls/${id}`)) as { firewall: Firewall } | undefined;
     if (found === undefined) {
         console.error(`${id} is gone already`);
         return;
     }
     const { name } = found.firewall;
-    if (readAdmission(prefix, name) === undefined)
-        throw new Error(`DROPSCALE_ADMISSION of the environment is ${id}, the firewall ${name}: ${help}`);
+    if (readAdmission(prefix, name) === undefined) throw wrong(`${id}, the firewall ${name}`);
     await deleteFromApi(`firewalls/${id}`, []);
     console.error(`removed ${name}`);
 }

@@ -46,20 +46,13 @@ const repeatSeconds = 600;
  * @returns The exit code: 0, or 2 with `once` where something is wrong that a person should know.
  * @throws Error where it can't begin: no `autoscale` in the config, another autoscaler at work, no such stack.
  */
-export async function autoscale({
-    stack,
-    apply,
-    once = false,
-    quiet = false,
-    metricsPort,
-}: AutoscaleOptions): Promise<number> {
+export async function autoscale(options: AutoscaleOptions): Promise<number> {
+    const { stack, apply, once = false, quiet = false, metricsPort } = options;
     const config = new StackConfig(stack);
     // What is wrong in the file is said at once.
     const { settings } = readWanted(config);
     const hand = { up: () => upHand(stack, config, quiet), commit: () => commitHand(config) };
-    const cpu = new CpuWatch(stack, (text) => {
-        print(mask(text));
-    });
+    const cpu = new CpuWatch(stack, print);
     const scaler = new Scaler(stack, config, print, apply && hand[apply](), cpu);
     // A dry run asks the account for nothing else; where a pipeline applies, a token in the environment serves for it.
     if (apply === "up" || (apply === undefined && settings.cpu > 0)) await useAccountOf(stack);
@@ -86,14 +79,18 @@ export async function autoscale({
             if (apply) looker.heartbeat = heartbeat(apply, everySeconds, decision);
             if (isLast) {
                 const problem = await lookUntil(scaler.settle(), looker);
-                if (problem !== undefined) print(mask(problem));
+                if (problem !== undefined) print(problem);
                 return decision.alarming || problem !== undefined ? 2 : 0;
             }
             await rest(lookSeconds * 1000, stop.signal);
             if (stop.signal.aborted) {
-                // A timer's next run says more; where nobody answered just now, nobody would hear it.
-                if (apply && !once && "reading" in look)
-                    await leave(scaler, looker, heartbeat(apply, everySeconds, stopped));
+                // A last word, so that nobody wonders why it is silent. A timer's next run says more; where nobody
+                // answered just now, nobody would hear it.
+                if (apply && !once && "reading" in look) {
+                    await lookUntil(scaler.settle(), looker);
+                    looker.heartbeat = heartbeat(apply, everySeconds, stopped);
+                    await looker.look();
+                }
                 return 0;
             }
             look = await looker.look();
@@ -122,13 +119,6 @@ function heartbeat(
 
 const stopped = { action: "none", reason: "stopped", stopped: true } as const;
 
-/** Says a last word when what is under way has come to its end, so that nobody wonders why it is silent. */
-async function leave(scaler: Scaler, looker: Looker, lastWord: string): Promise<void> {
-    await lookUntil(scaler.settle(), looker);
-    looker.heartbeat = lastWord;
-    await looker.look();
-}
-
 /** A file that somebody is just editing, say: it is looked at again. */
 const unreadable = (error: unknown): Told => ({
     action: "none",
@@ -146,7 +136,7 @@ async function lookUntil<T>(ended: Promise<T>, looker: Looker): Promise<T> {
 
 function print(text: string): void {
     const { dim } = coloursFor(process.stdout);
-    console.log(`${dim(clock())}  ${text}`);
+    console.log(`${dim(clock())}  ${mask(text)}`);
 }
 
 /** Prints each decision that says something new; figures alone are nothing new. */
@@ -159,6 +149,6 @@ function speaker(): (decision: Told) => void {
         if (words === said.words && nowMs - said.atMs < repeatSeconds * 1000) return;
         said = { words, atMs: nowMs };
         const colour = alarming ? yellow : action === "none" ? (text: string) => text : bold;
-        print(colour(mask(reason)));
+        print(colour(reason));
     };
 }

@@ -5,8 +5,9 @@ import { mask } from "../cli/mask";
 import { count } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { StackConfig } from "../pulumi/stack-config";
-import { givesWay, type Hand, valuesOf } from "./hands";
+import { givesWay, type Hand, refuse } from "./hands";
 import type { ConfigChange } from "./model";
+import { valuesOf } from "./wanted";
 
 /** How often the repository is asked what others have pushed, in seconds; before a change in any case. */
 const fetchSeconds = 30;
@@ -16,11 +17,12 @@ const gitSeconds = 60;
 const upstream = "@{upstream}";
 
 /**
- * Commits and pushes that one line; a pipeline applies it. No cloud token is needed here.
+ * Commits and pushes that one line; a pipeline applies it. No cloud token is needed here. It adopts nothing: the repository
+ * is what is true, and the pipeline will be there soon.
  *
  * @param git Runs it; tests bring their own.
  */
-export function commitHand(config: StackConfig, git: Git = gitWithin(gitSeconds)): Hand {
+export function commitHand(config: StackConfig, git: Git = gitWithin(gitSeconds)) {
     let followedAtMs = 0;
     const catchUp = async (): Promise<string | undefined> => {
         const dirty = (await git("status", "--porcelain", "--untracked-files=no")).trim();
@@ -33,39 +35,33 @@ export function commitHand(config: StackConfig, git: Git = gitWithin(gitSeconds)
         await git("merge", "--quiet", "--ff-only", upstream);
         return undefined;
     };
-    const follow = async (): Promise<string | undefined> => {
-        if (Date.now() - followedAtMs < fetchSeconds * 1000) return undefined;
-        const problem = await catchUp();
-        if (problem === undefined) followedAtMs = Date.now();
-        return problem;
-    };
     return {
         name: "commit",
-        follow,
+        follow: async () => {
+            if (Date.now() - followedAtMs < fetchSeconds * 1000) return undefined;
+            const problem = await catchUp();
+            if (problem === undefined) followedAtMs = Date.now();
+            return problem;
+        },
         takeBack: (change) => takeBack(config, change, git),
-        // The repository is what is true; the pipeline will be there soon.
-        adopt: () => Promise.resolve(undefined),
         apply: async (change, message, decidedOn) => {
             const problem = await catchUp();
-            if (problem) return { problem, failed: false };
+            if (problem) return refuse(problem);
             if (!isDeepStrictEqual(valuesOf(config), decidedOn)) return givesWay;
             config.write(change);
+            let undo = ["restore", "--staged", "--worktree", "--", config.file];
             try {
                 await git("commit", "--quiet", "--message", message, "--", config.file);
-            } catch (error) {
-                await git("restore", "--staged", "--worktree", "--", config.file);
-                return { problem: (error as Error).message, failed: false };
-            }
-            try {
+                // Unlike --hard, it leaves alone what somebody has begun to edit meanwhile.
+                undo = ["reset", "--quiet", "--keep", "HEAD~1"];
                 await git("push", "--quiet");
                 return undefined;
             } catch (error) {
-                // Unlike --hard, it leaves alone what somebody has begun to edit meanwhile.
-                await git("reset", "--quiet", "--keep", "HEAD~1");
-                return { problem: (error as Error).message, failed: false };
+                await git(...undo);
+                return refuse((error as Error).message);
             }
         },
-    };
+    } satisfies Hand;
 }
 
 /** The edit or the commit of a run that was killed: each only where it is that change and nothing else, and not pushed. */

@@ -29,7 +29,8 @@ export function decide(
 ): Decision {
     const seen = readSignals(past, settings, nowMs);
     const wanted = seen && seen.now.up > 0 ? wantedOf(seen, pool) : undefined;
-    const known: Circumstances = { pool, past, settings, nowMs, low: lowest(settings, floor), floor };
+    const low = Math.min(settings.max, Math.max(settings.min, floor));
+    const known: Circumstances = { pool, past, settings, nowMs, low, floor };
     const verdict =
         heldBack(known) ??
         outsideRange(known, seen) ??
@@ -41,9 +42,6 @@ export function decide(
         ...(wanted !== undefined && { recommendation: { atMs: nowMs, replicas: wanted } }),
     };
 }
-
-const lowest = ({ min, max }: AutoscaleSettings, floor: number): number =>
-    Math.min(max, Math.max(min, floor));
 
 const stay = ({ pool }: Circumstances, reason: string, alarming = false): Verdict => ({
     replicas: pool.replicas,
@@ -132,24 +130,19 @@ function out(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const dead = down > 0 ? [`${down} not UP`] : [];
     const why = [driver(seen).text, ...dead, ...failing].join(", ");
     const isAlarming = failing.length > 0 || down > up;
+    const keep = (what: string, alarming = false) => stay(facts, `${what}: ${why}`, alarming);
     const { changed } = past;
     if (changed?.byPerson && changed.to < changed.from && nowMs - changed.atMs < settings.inSeconds * 1000)
-        return stay(
-            facts,
-            `a person has just made it ${replicas}, which holds for ${settings.inSeconds} s: ${why}`,
+        return keep(
+            `a person has just made it ${replicas}, which holds for ${settings.inSeconds} s`,
             seen.isFull,
         );
-    if (!seen.isMean && !seen.isFull) return stay(facts, `has only begun to look: ${why}`);
-    if (!isRested(facts)) return stay(facts, `the last change is still under way: ${why}`);
+    if (!seen.isMean && !seen.isFull) return keep("has only begun to look");
+    if (!isRested(facts)) return keep("the last change is still under way");
     if (replicas >= settings.max)
-        return stay(
-            facts,
-            `${wanted} servers are wanted, and autoscale.max is ${settings.max}: ${why}`,
-            true,
-        );
-    if (seen.isDraining) return stay(facts, `what had waited is being worked off: ${why}`);
-    if (!hasHelped(facts, seen))
-        return stay(facts, `the last servers did not help, so it is not the servers: ${why}`, true);
+        return keep(`${wanted} servers are wanted, and autoscale.max is ${settings.max}`, true);
+    if (seen.isDraining) return keep("what had waited is being worked off");
+    if (!hasHelped(facts, seen)) return keep("the last servers did not help, so it is not the servers", true);
     const step = Math.max(2, Math.ceil(replicas * settings.growth - 1e-9));
     const next = Math.min(wanted, replicas + step, settings.max);
     const limit = next < wanted ? [`${wanted} are wanted`] : [];
@@ -171,26 +164,20 @@ function shrink(facts: Circumstances, seen: Seen, wanted: number): Verdict {
     const { replicas } = pool;
     const { text } = driver(seen);
     const windowMs = settings.inSeconds * 1000;
+    const keep = (what: string) => stay(facts, `${text}, but ${what}`);
     const unsafe = whyNotIn(facts, seen);
-    if (unsafe !== undefined) return stay(facts, `${text}, but ${unsafe}`);
+    if (unsafe !== undefined) return keep(unsafe);
     if (demand(seen.now) > seen.now.up * settings.slots * settings.target || seen.isDraining)
-        return stay(facts, `${text}, but just now it is more`);
+        return keep("just now it is more");
     if (past.changed && nowMs - past.changed.atMs < windowMs)
-        return stay(facts, `${text}, but the pool was changed less than ${settings.inSeconds} s ago`);
+        return keep(`the pool was changed less than ${settings.inSeconds} s ago`);
     const window = past.recommendations.filter(({ atMs }) => atMs > nowMs - windowMs);
-    if (
-        !isWhole(
-            window.map(({ atMs }) => atMs),
-            facts,
-        )
-    )
-        return stay(facts, `${text}, but the last ${settings.inSeconds} s were not all seen`);
+    if (!isWhole(window, facts)) return keep(`the last ${settings.inSeconds} s were not all seen`);
     const most = Math.max(wanted, ...window.map((recommendation) => recommendation.replicas));
-    if (most >= replicas)
-        return stay(facts, `${text}, but ${count(most, "server")} wanted within ${settings.inSeconds} s`);
+    if (most >= replicas) return keep(`${count(most, "server")} wanted within ${settings.inSeconds} s`);
     const least = Math.max(most, shrunk(facts), facts.low);
     const next = fitting(least, facts, seen);
-    if (next === replicas) return stay(facts, `${text}, but one server fewer would be close to the target`);
+    if (next === replicas) return keep("one server fewer would be close to the target");
     return {
         replicas: next,
         action: "in",
@@ -223,10 +210,10 @@ const longestGapMs = 90_000;
  * Whether looks were made all the time. Each tells of `outSeconds` before it, so no gap may be much longer, but for a
  * timer's; and the first is as close to the start of the window as they are to each other.
  */
-function isWhole(times: readonly number[], { settings, nowMs }: Circumstances): boolean {
-    const gaps = times.map((atMs, i) => (times[i + 1] ?? nowMs) - atMs);
+function isWhole(looks: readonly { atMs: number }[], { settings, nowMs }: Circumstances): boolean {
+    const gaps = looks.map(({ atMs }, i) => (looks[i + 1]?.atMs ?? nowMs) - atMs);
     const longest = Math.max(...gaps);
-    const first = (times[0] ?? Infinity) - (nowMs - settings.inSeconds * 1000);
+    const first = (looks[0]?.atMs ?? Infinity) - (nowMs - settings.inSeconds * 1000);
     return (
         longest <= Math.max(settings.outSeconds * 1500, longestGapMs) && first <= Math.max(longest, 15_000)
     );

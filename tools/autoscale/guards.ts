@@ -33,7 +33,8 @@ export function whyNotIn({ past, pool }: Circumstances, seen: Seen | undefined):
     if (now.up !== pool.replicas) return `${now.up} of ${pool.replicas} servers are there`;
     if (now.young > 0) return `${now.young} of ${now.up} servers have only just come up`;
     if (failing === undefined) return "nobody knows how many requests fail";
-    if (failing > mostFailing) return `${Math.round(failing * 100)} % of the requests fail`;
+    const [short] = shortOf(seen);
+    if (short !== undefined) return short;
     return unknown.length > 0 ? `${unknown.join(" and ")} is not known` : undefined;
 }
 
@@ -71,5 +72,5 @@ export function answeredBefore(
 ): number | undefined {
     const since = atMs - settings.outSeconds * 1000;
     const window = looks.filter(isSample).filter((look) => look.atMs > since && look.atMs <= atMs);
-    return answeredPerSecond(lastFull(window, settings));
+    return answeredPerSecond(lastFull(window, settings.slots));
 }

@@ -10,7 +10,7 @@ import { readOutputs } from "../pulumi/run";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { ConfigChange, WholeConfig } from "./model";
 import { otherChanges } from "./other-changes";
-import { serverDifference } from "./wanted";
+import { serverDifference, valuesOf } from "./wanted";
 
 /** Why a change was not made. */
 export interface Refusal {
@@ -19,18 +19,21 @@ export interface Refusal {
     failed: boolean;
 }
 
+/** Before anything was begun. */
+export const refuse = (problem: string): Refusal => ({ problem, failed: false });
+
 /** What was decided is not for what the config has by now. */
-export const givesWay: Refusal = { problem: "somebody has just changed it: they go first", failed: false };
+export const givesWay = refuse("somebody has just changed it: they go first");
 
 /** How the autoscaler makes a change. */
 export interface Hand {
     name: "up" | "commit";
     /** Before the config is read for a decision: what others have changed. @returns Why nothing can be decided now. */
-    follow: () => Promise<string | undefined>;
+    follow?: () => Promise<string | undefined>;
     /** Before that, after it was killed in the middle of a change: what of it would be in the way of `follow`. */
-    takeBack: (change: ConfigChange) => Promise<void>;
+    takeBack?: (change: ConfigChange) => Promise<void>;
     /** Where the servers are not those of the config: takes over what was applied elsewhere. @returns What that was. */
-    adopt: () => Promise<string | undefined>;
+    adopt?: () => Promise<string | undefined>;
     /**
      * @param message One line, for the history.
      * @param decidedOn What the config had when that was decided: where it has something else by now, others go first.
@@ -42,9 +45,6 @@ export interface Hand {
 export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand {
     return {
         name: "up",
-        follow: () => Promise.resolve(undefined),
-        // The file is put back by who knows what HAProxy has.
-        takeBack: () => Promise.resolve(),
         adopt: async () => {
             const [last] = await readHistory(stack, 1);
             const replicas = Number(config.read("replicas"));
@@ -60,17 +60,15 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
             const wasGone = await forgetGone(stack, first.state);
             const isHalfDone = first.state.leftovers.length + first.state.pending.length > 0;
             const unfit = isHalfDone ? await requireOrder(stack) : undefined;
-            if (unfit) return { problem: unfit.problem, failed: false };
+            if (unfit) return refuse(unfit.problem);
             const { plan } = wasGone || isHalfDone ? await judge() : first;
-            if (!plan.applicable) return { problem: refusalOf(plan.refusals), failed: false };
+            if (!plan.applicable) return refuse(refusalOf(plan.refusals));
             const other = otherChanges(plan, change);
             if (other.length > 0)
-                return {
-                    problem:
-                        `\`pulumi up\` would change more than the autoscaler may: ${some(other, 5, "; ")}. ` +
+                return refuse(
+                    `\`pulumi up\` would change more than the autoscaler may: ${some(other, 5, "; ")}. ` +
                         `Take over what others changed (git pull), or run \`pulumi up --stack ${stack}\` yourself`,
-                    failed: false,
-                };
+                );
             // Judging takes seconds.
             if (!isDeepStrictEqual(valuesOf(config), decidedOn)) return givesWay;
             config.write(change);
@@ -79,16 +77,6 @@ export function upHand(stack: string, config: StackConfig, quiet: boolean): Hand
             if (!(await serves(stack, { ...decidedOn, ...change }))) putBack(config, change, decidedOn);
             return { problem: failure.problem, failed: !failure.locked && !failure.interrupted };
         },
-    };
-}
-
-/** As they are just now. */
-export function valuesOf(config: StackConfig): WholeConfig {
-    const values = config.readAll();
-    return {
-        loadBalancerGeneration: String(values.loadBalancerGeneration),
-        replicas: Number(values.replicas),
-        retired: config.readSlots("retired", values),
     };
 }
 

@@ -7,6 +7,9 @@ import type { Blind } from "./model";
 /** How long the site may take to answer when it is asked whether anything does, in seconds. */
 const siteSeconds = 5;
 
+/** What HAProxy said just now, or why it could not be asked. */
+export type LiveLook = TimedReading | Blind;
+
 /** Looks at a stack's pool through its load balancer; where that fails, whether the site answers. */
 export class Looker {
     /** One line of JSON that the next look leaves on the load balancer; empty: none. */
@@ -23,25 +26,21 @@ export class Looker {
      *
      * @throws Error where there is no such stack, or another autoscaler has the load balancer.
      */
-    async begin(): Promise<TimedReading | Blind> {
+    async begin(): Promise<LiveLook> {
         try {
-            return await this.ask();
+            return await this.connection.look(this.heartbeat);
         } catch (error) {
             if (error instanceof AlreadyWatched || this.connection.outputs === undefined) throw error;
             return this.blind(error);
         }
     }
 
-    async look(): Promise<TimedReading | Blind> {
-        return this.ask().catch((error: unknown) => this.blind(error));
+    async look(): Promise<LiveLook> {
+        return this.connection.look(this.heartbeat).catch((error: unknown) => this.blind(error));
     }
 
     close(): void {
         this.connection.close();
-    }
-
-    private ask(): Promise<TimedReading> {
-        return this.connection.look(this.heartbeat);
     }
 
     private async blind(error: unknown): Promise<Blind> {

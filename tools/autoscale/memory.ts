@@ -18,14 +18,6 @@ export interface Memory extends Past {
     frontsHealedAtMs: readonly number[];
 }
 
-export const emptyMemory: Memory = {
-    looks: [],
-    recommendations: [],
-    failures: 0,
-    healedAtMs: [],
-    frontsHealedAtMs: [],
-};
-
 /** No window reaches further back. */
 const keptMs = 3_600_000;
 
@@ -35,19 +27,17 @@ const keptMs = 3_600_000;
  */
 export function memoryFile(project: string, stack: string, isDryRun: boolean): string {
     const state = process.env.XDG_STATE_HOME ?? path.join(homedir(), ".local/state");
-    return path.join(
-        state,
-        "dropscale",
-        `${project}-${stack.replaceAll("/", "-")}.${isDryRun ? "dry-run" : "autoscale"}.json`,
-    );
+    const name = `${project}-${stack.replaceAll("/", "-")}.${isDryRun ? "dry-run" : "autoscale"}`;
+    return path.join(state, "dropscale", `${name}.json`);
 }
 
 /** What can't be read is forgotten: the next minutes tell it again. */
 export function readMemory(file: string): Memory {
+    const empty = { looks: [], recommendations: [], failures: 0, healedAtMs: [], frontsHealedAtMs: [] };
     try {
-        return { ...emptyMemory, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
+        return { ...empty, ...(JSON.parse(readFileSync(file, "utf8")) as Partial<Memory>) };
     } catch {
-        return emptyMemory;
+        return empty;
     }
 }
 
@@ -59,43 +49,33 @@ export function writeMemory(file: string, memory: Memory): void {
 }
 
 /** What tells a person's edit: `seen` of {@link Memory}. */
-export const seenIn = ({
-    replicas,
-    settings,
-    retired,
-}: Pick<Wanted, "replicas" | "settings"> & Pick<WholeConfig, "retired">): NonNullable<Memory["seen"]> => ({
-    replicas,
-    config: JSON.stringify([settings, retired]),
-});
+export function seenIn({ replicas, settings, retired }: Wanted): NonNullable<Memory["seen"]> {
+    return { replicas, config: JSON.stringify([settings, retired]) };
+}
 
 /**
- * What is to be remembered of a change once it is made.
+ * Remembers a change that has been made.
  *
  * @param from `replicas` before it.
  * @param answered As in `changed` of {@link Past}.
  */
-export function madeIn(
-    { healedAtMs, frontsHealedAtMs }: Memory,
+export function noteMade(
+    memory: Memory,
     { replicas, retired, loadBalancerGeneration }: ConfigChange,
     from: number,
     atMs: number,
     answered?: number,
-): Partial<Memory> {
-    return {
-        ...(replicas !== undefined && { changed: { atMs, from, to: replicas, answered } }),
-        ...(retired && { healedAtMs: [...healedAtMs, atMs] }),
-        ...(loadBalancerGeneration !== undefined && { frontsHealedAtMs: [...frontsHealedAtMs, atMs] }),
-    };
+): void {
+    if (replicas !== undefined) memory.changed = { atMs, from, to: replicas, answered };
+    if (retired) memory.healedAtMs = [...memory.healedAtMs, atMs];
+    if (loadBalancerGeneration !== undefined) memory.frontsHealedAtMs = [...memory.frontsHealedAtMs, atMs];
 }
 
-/** Without what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */
-export function forget(memory: Memory, windowSeconds: number, nowMs: number): Memory {
+/** Forgets what no window reaches any more. @param windowSeconds Of the longest one for looks and recommendations. */
+export function forget(memory: Memory, windowSeconds: number, nowMs: number): void {
     const since = nowMs - (windowSeconds + 60) * 1000;
-    return {
-        ...memory,
-        looks: memory.looks.filter(({ atMs }) => atMs >= since),
-        recommendations: memory.recommendations.filter(({ atMs }) => atMs >= since),
-        healedAtMs: memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs),
-        frontsHealedAtMs: memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs),
-    };
+    memory.looks = memory.looks.filter(({ atMs }) => atMs >= since);
+    memory.recommendations = memory.recommendations.filter(({ atMs }) => atMs >= since);
+    memory.healedAtMs = memory.healedAtMs.filter((atMs) => nowMs - atMs < keptMs);
+    memory.frontsHealedAtMs = memory.frontsHealedAtMs.filter((atMs) => nowMs - atMs < keptMs);
 }

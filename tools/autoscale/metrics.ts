@@ -2,26 +2,18 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import type { TimedReading } from "../live/reading";
-import type { Blind, Decision } from "./model";
+import type { LiveLook } from "./looker";
+import type { Decision } from "./model";
 
 /** One round of the autoscaler. */
 export interface Round {
-    look: TimedReading | Blind;
+    look: LiveLook;
     decision: Pick<Decision, "action" | "alarming"> & Partial<Pick<Decision, "replicas">>;
     /** `undefined`: the config can't be read just now. */
     settings: AutoscaleSettings | undefined;
 }
 
 const actions = ["out", "in", "none"] as const;
-
-interface Metric {
-    name: string;
-    help: string;
-    type: "gauge" | "counter";
-    /** By label, as it is written; what is not known is left out. */
-    values: [labels: string, value: number | undefined][];
-}
 
 /** What happened so far, as a text for Prometheus. */
 export class AutoscalerMetrics {
@@ -40,61 +32,59 @@ export class AutoscalerMetrics {
 
     /** https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md */
     text(): string {
-        return this.metrics()
-            .map(({ name, help, type, values }) => {
-                const full = `dropscale_autoscaler_${name}`;
-                const lines = values.flatMap(([labels, value]) =>
-                    value === undefined ? [] : [`${full}${labels} ${value}\n`],
-                );
-                return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join("")}`;
-            })
-            .join("");
-    }
-
-    private metrics(): Metric[] {
         const { look, decision, settings } = this.last ?? {};
-        const { servers, running, queued } = look && "reading" in look ? look.reading : {};
+        const { servers, running = 0, queued = 0 } = look && "reading" in look ? look.reading : {};
         const up = servers?.filter(({ isUp }) => isUp).length;
-        const busy = up && settings ? ((running ?? 0) + (queued ?? 0)) / (up * settings.slots) : undefined;
-        const gauge = (name: string, help: string, value: number | undefined): Metric => ({
-            ...{ name, help, type: "gauge", values: [["", value]] },
-        });
+        const busy = up && settings ? (running + queued) / (up * settings.slots) : undefined;
         const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000);
         return [
-            gauge("servers_wanted", "What replicas is to be, by the last decision.", decision?.replicas),
-            gauge("servers_up", "Servers that HAProxy calls UP.", up),
-            gauge("servers_min", "autoscale.min of the config.", settings?.min),
-            gauge("servers_max", "autoscale.max of the config.", settings?.max),
-            gauge("busy_ratio", "Requests that run and wait, over all slots of servers that are UP.", busy),
-            gauge("target_ratio", "autoscale.target of the config.", settings?.target),
-            gauge(
+            metric("servers_wanted", "What replicas is to be, by the last decision.", decision?.replicas),
+            metric("servers_up", "Servers that HAProxy calls UP.", up),
+            metric("servers_min", "autoscale.min of the config.", settings?.min),
+            metric("servers_max", "autoscale.max of the config.", settings?.max),
+            metric("busy_ratio", "Requests that run and wait, over all slots of servers that are UP.", busy),
+            metric("target_ratio", "autoscale.target of the config.", settings?.target),
+            metric(
                 "alarming",
                 "1: something is wrong that a person should know; its log says what.",
                 decision && Number(decision.alarming === true),
             ),
-            gauge("last_look_timestamp_seconds", "When HAProxy answered it last.", seconds(this.seenAtMs)),
-            gauge(
+            metric("last_look_timestamp_seconds", "When HAProxy answered it last.", seconds(this.seenAtMs)),
+            metric(
                 "last_change_timestamp_seconds",
                 "When it last decided that the pool should have another size.",
                 seconds(this.changedAtMs),
             ),
-            {
-                name: "last_decision",
-                help: "1 for what it decided last.",
-                type: "gauge",
-                values: actions.map((action) => [
-                    `{action="${action}"}`,
-                    decision && Number(decision.action === action),
-                ]),
-            },
-            {
-                name: "decisions_total",
-                help: "Decisions since it was started, one for each look.",
-                type: "counter",
-                values: actions.map((action) => [`{action="${action}"}`, this.decisions[action]]),
-            },
-        ];
+            metric(
+                "last_decision",
+                "1 for what it decided last.",
+                (action) => decision && Number(decision.action === action),
+            ),
+            metric(
+                "decisions_total",
+                "Decisions since it was started, one for each look.",
+                (action) => this.decisions[action],
+                "counter",
+            ),
+        ].join("");
     }
+}
+
+/** @param value One figure, or one for each action; what is not known is left out. */
+function metric(
+    name: string,
+    help: string,
+    value: number | undefined | ((action: Decision["action"]) => number | undefined),
+    type: "gauge" | "counter" = "gauge",
+): string {
+    const full = `dropscale_autoscaler_${name}`;
+    const line = (labels: string, figure: number | undefined) =>
+        figure === undefined ? "" : `${full}${labels} ${figure}\n`;
+    const lines =
+        typeof value === "function"
+            ? actions.map((action) => line(`{action="${action}"}`, value(action))).join("")
+            : line("", value);
+    return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines}`;
 }
 
 /**

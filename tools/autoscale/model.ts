@@ -9,7 +9,7 @@ export interface Sample {
     queued: number;
     /** Servers that HAProxy calls UP. */
     up: number;
-    /** Of those, servers that have been UP for less than {@link youngSeconds}. */
+    /** Of those, servers that have only just come up. */
     young: number;
     /** Servers of haproxy.cfg that are not UP. */
     down: number;
@@ -30,9 +30,6 @@ export interface Blind {
 }
 
 export type Look = Sample | Blind;
-
-/** A server that came up so recently may still be warming up: the pool does not shrink because of it. */
-export const youngSeconds = 120;
 
 /** What was wanted at a time, before limits and windows. */
 export interface Recommendation {

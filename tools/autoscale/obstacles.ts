@@ -2,11 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import { serverName } from "../../lib/identity";
 import { duration, some } from "../cli/words";
 import { engineOf, isElsewhere, listProcesses, type Lock } from "../pulumi/runs";
-import { locksOf, projectName, readBackend } from "../pulumi/stack";
+import { type LockPlace, locksOf, projectName, readBackend } from "../pulumi/stack";
 import type { StackConfig } from "../pulumi/stack-config";
 import type { Hand } from "./hands";
-import type { Blind } from "./model";
-import type { TimedReading } from "../live/reading";
+import type { LiveLook } from "./looker";
 import { serverDifference, type Wanted } from "./wanted";
 
 /** How often the history is read, at most, for a change that was applied elsewhere, in seconds. */
@@ -18,18 +17,16 @@ const catchUpSeconds = 600;
 /** Why nothing may be changed now. */
 export interface Obstacle {
     why: string;
-    /** A person should know. */
-    isAlarming: boolean;
+    /** A person should know. @default false */
+    isAlarming?: boolean;
     /** Of servers that are not those of the config. */
     sinceMs?: number;
 }
 
-const obstacle = (why: string, isAlarming = false): Obstacle => ({ why, isAlarming });
-
 /** What others do to a stack, for which the autoscaler waits. */
 export class Obstacles {
     private adoptedAtMs = 0;
-    private known: { backend: Awaited<ReturnType<typeof readBackend>> } | undefined;
+    private place: LockPlace | undefined;
 
     /** @param say Gets what was taken over. */
     constructor(
@@ -40,14 +37,17 @@ export class Obstacles {
     ) {}
 
     /** A roll-out, another run. */
-    async byOthers(look: TimedReading | Blind, { hold }: Wanted): Promise<Obstacle | undefined> {
+    async byOthers(look: LiveLook, { hold }: Wanted): Promise<Obstacle | undefined> {
         const held = hold.map((slot) => serverName(slot));
-        if (held.length > 0) return obstacle(`a roll-out holds ${some(held, 5)}`);
+        if (held.length > 0) return { why: `a roll-out holds ${some(held, 5)}` };
         const [lock] = await this.locks();
-        if (lock) return (await this.isDead(lock)) ? obstacle(deadLock(lock), true) : obstacle(holder(lock));
-        if ("reading" in look && look.reading.isApplying)
-            return obstacle("haproxy.cfg is just being applied");
-        return undefined;
+        if (lock) {
+            const why = `another run holds the stack (${lock.username}@${lock.hostname})`;
+            const dead = `${why}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;
+            return (await this.isDead(lock)) ? { why: dead, isAlarming: true } : { why };
+        }
+        const isApplying = "reading" in look && look.reading.isApplying;
+        return isApplying ? { why: "haproxy.cfg is just being applied" } : undefined;
     }
 
     /**
@@ -55,15 +55,10 @@ export class Obstacles {
      *
      * @param sinceMs Since when they have been so. @default they were not at the look before
      */
-    async apart(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        sinceMs = look.atMs,
-    ): Promise<Obstacle | undefined> {
+    async apart(look: LiveLook, wanted: Wanted, sinceMs = look.atMs): Promise<Obstacle | undefined> {
         const apart = "reading" in look ? serverDifference(look.reading, wanted) : undefined;
         if (apart === undefined) return undefined;
-        if (await this.adopt(look.atMs))
-            return { ...obstacle("has taken over what was applied elsewhere"), sinceMs };
+        if (await this.adopt(look.atMs)) return { why: "has taken over what was applied elsewhere", sinceMs };
         const seconds = Math.round((look.atMs - sinceMs) / 1000);
         const since = seconds >= 60 ? ` for ${duration(seconds)}` : "";
         return {
@@ -75,7 +70,7 @@ export class Obstacles {
 
     /** It is a person's edit: it wins, and is remembered as one at the next look. */
     private async adopt(nowMs: number): Promise<boolean> {
-        if (!this.hand || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
+        if (!this.hand?.adopt || nowMs - this.adoptedAtMs < adoptSeconds * 1000) return false;
         this.adoptedAtMs = nowMs;
         const what = await this.hand.adopt().catch(() => undefined);
         if (what) this.say(what);
@@ -91,13 +86,7 @@ export class Obstacles {
 
     private async locks(): Promise<Lock[]> {
         // The answer is kept, not the question: one that failed is asked again.
-        this.known ??= { backend: await readBackend() };
-        return locksOf({ name: this.stack, project: projectName(), ...this.known });
+        this.place ??= { name: this.stack, project: projectName(), backend: await readBackend() };
+        return locksOf(this.place);
     }
 }
-
-const holder = ({ username, hostname }: Lock): string =>
-    `another run holds the stack (${username}@${hostname})`;
-
-const deadLock = (lock: Lock): string =>
-    `${holder(lock)}, and can't be seen from here any more: if it was killed, \`make doctor\` clears what it left`;

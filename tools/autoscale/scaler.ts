@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
-import { arrow, duration } from "../cli/words";
+import { arrow, timeSince } from "../cli/words";
 import { autoscalePrefix } from "../history/who";
 import type { TimedReading } from "../live/reading";
 import { projectName } from "../pulumi/stack";
@@ -7,13 +8,14 @@ import type { StackConfig } from "../pulumi/stack-config";
 import type { CpuWatch } from "./cpu";
 import { decide } from "./decide";
 import { answeredBefore } from "./guards";
-import { type Hand, hasChange, putBack } from "./hands";
+import { type Hand, hasChange, putBack, refuse } from "./hands";
 import { healing } from "./heal";
-import { forget, madeIn, type Memory, memoryFile, readMemory, seenIn, writeMemory } from "./memory";
-import type { Blind, ConfigChange, Decision, Pool } from "./model";
+import type { LiveLook } from "./looker";
+import { forget, type Memory, memoryFile, noteMade, readMemory, seenIn, writeMemory } from "./memory";
+import type { ConfigChange, Decision, Pool } from "./model";
 import { type Obstacle, Obstacles } from "./obstacles";
-import { sampleOf } from "./sample";
 import { floorAt } from "./schedule";
+import { sampleOf } from "./signals";
 import { serverDifference, readWanted, type Wanted } from "./wanted";
 
 /** After a change that was refused, nothing is tried for so long, in seconds. */
@@ -34,7 +36,7 @@ export class Scaler {
     /** Of the last round; `undefined`: the config could not be read. */
     settings: AutoscaleSettings | undefined;
     private readonly file: string;
-    private memory: Memory;
+    private readonly memory: Memory;
     private before: TimedReading | undefined;
     private acting: { what: string; ended: Promise<string | undefined> } | undefined;
     private refused: { problem: string; atMs: number } | undefined;
@@ -58,16 +60,16 @@ export class Scaler {
     }
 
     /** @param mayAct Whether a change may begin; a run with `--once` first gathers its looks. */
-    async round(look: TimedReading | Blind, mayAct: boolean): Promise<Decision> {
+    async round(look: LiveLook, mayAct: boolean): Promise<Decision> {
         this.settings = undefined;
         // First: a decision goes by what others have pushed, not by what was there before that.
         const strange = await this.follow();
         const wanted = readWanted(this.config);
         this.settings = wanted.settings;
         this.remember(look, wanted);
-        const { pool, alarming } = await this.poolOf(look, wanted, strange);
-        const step = this.decide(look, wanted, pool);
-        const decision = alarming ? { ...step.decision, alarming } : step.decision;
+        const obstacle = await this.obstacle(look, wanted, strange);
+        const step = this.decide(look, wanted, { replicas: wanted.replicas, occupied: obstacle?.why });
+        const decision = obstacle?.isAlarming ? { ...step.decision, alarming: true } : step.decision;
         writeMemory(this.file, this.memory);
         if (mayAct && step.change && this.hand)
             this.act(this.hand, step.change, sentence(decision, wanted), wanted);
@@ -84,73 +86,52 @@ export class Scaler {
         const { hand, acting, memory } = this;
         if (!hand || acting) return undefined;
         try {
-            if (memory.begun) await hand.takeBack(memory.begun.change);
-            return await hand.follow();
+            if (memory.begun) await hand.takeBack?.(memory.begun.change);
+            return await hand.follow?.();
         } catch (error) {
             return (error as Error).message;
         }
     }
 
-    private remember(look: TimedReading | Blind, wanted: Wanted): void {
+    private remember(look: LiveLook, wanted: Wanted): void {
         const { replicas, settings } = wanted;
-        const { looks, seen, ...rest } = this.memory;
+        const { memory } = this;
+        const { looks, seen } = memory;
         // While it acts, or was killed as it did, the file has what may have to be taken back.
-        const isOwn = this.acting !== undefined || rest.begun !== undefined;
+        const isOwn = this.acting !== undefined || memory.begun !== undefined;
         const now = seenIn(wanted);
-        const isPersons = !isOwn && seen && (seen.replicas !== replicas || seen.config !== now.config);
         const { inSeconds, outSeconds, heal } = settings;
         const windowSeconds = Math.max(inSeconds, outSeconds, heal?.downSeconds ?? 0);
         // What differs since longer ago, when nobody looked, was not done just now.
         const isRecent = look.atMs - (looks.at(-1)?.atMs ?? 0) < windowSeconds * 1000;
         const asksCpu = settings.cpu > 0 && "reading" in look;
-        const cpu = asksCpu ? this.cpu?.look(look, rest.changed?.atMs) : undefined;
+        const cpu = asksCpu ? this.cpu?.look(look, memory.changed?.atMs) : undefined;
         const last = "reading" in look ? { ...sampleOf(look, this.before), cpu } : look;
         this.before = "reading" in look ? look : undefined;
-        this.memory = forget(
-            {
-                ...rest,
-                ...(isPersons && { failures: 0 }),
-                ...(isPersons &&
-                    isRecent &&
-                    seen.replicas !== replicas && {
-                        changed: { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true },
-                    }),
-                seen: isOwn && seen ? seen : now,
-                looks: [...looks, last],
-            },
-            windowSeconds,
-            look.atMs,
-        );
+        memory.looks = [...looks, last];
+        forget(memory, windowSeconds, look.atMs);
+        if (isOwn && seen) return;
+        memory.seen = now;
+        if (!seen || isDeepStrictEqual(seen, now)) return;
+        // A person has changed it.
+        memory.failures = 0;
+        if (isRecent && seen.replicas !== replicas)
+            memory.changed = { atMs: look.atMs, from: seen.replicas, to: replicas, byPerson: true };
     }
 
-    /** The pool, and why nothing may be changed now. */
-    private async poolOf(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        strange: string | undefined,
-    ): Promise<{ pool: Pool; alarming?: boolean }> {
-        const { replicas } = wanted;
-        const found = await this.obstacle(look, wanted, strange);
-        if (!found) return { pool: { replicas } };
-        return { pool: { replicas, occupied: found.why }, ...(found.isAlarming && { alarming: true }) };
-    }
-
-    private async obstacle(
-        look: TimedReading | Blind,
-        wanted: Wanted,
-        strange: string | undefined,
-    ): Promise<Obstacle | undefined> {
+    /** Why nothing may be changed now. */
+    private async obstacle(look: LiveLook, wanted: Wanted, strange?: string): Promise<Obstacle | undefined> {
         const { acting, refused } = this;
-        if (acting) return { why: `under way (${acting.what})`, isAlarming: false };
+        if (acting) return { why: `under way (${acting.what})` };
         if (refused && look.atMs - refused.atMs < refusedSeconds * 1000)
             return { why: refused.problem, isAlarming: true };
         if (strange !== undefined) return { why: strange, isAlarming: true };
         const byOthers = await this.obstacles.byOthers(look, wanted);
         if (byOthers) return byOthers;
         const { begun } = this.memory;
-        if (begun) return { why: this.goOn(begun, look, wanted), isAlarming: false };
+        if (begun) return { why: this.goOn(begun, look, wanted) };
         const apart = await this.obstacles.apart(look, wanted, this.memory.apartSinceMs);
-        this.memory = { ...this.memory, apartSinceMs: apart?.sinceMs };
+        this.memory.apartSinceMs = apart?.sinceMs;
         return apart;
     }
 
@@ -160,11 +141,7 @@ export class Scaler {
      *
      * @returns What was done, as the reason why this look changes nothing else.
      */
-    private goOn(
-        { change, before }: NonNullable<Memory["begun"]>,
-        look: TimedReading | Blind,
-        wanted: Wanted,
-    ): string {
+    private goOn({ change, before }: NonNullable<Memory["begun"]>, look: LiveLook, wanted: Wanted): string {
         const what = "the last change was cut off, since the autoscaler was killed";
         // A load balancer that is dead is not waited for: it is what was being replaced.
         if (!("reading" in look) && change.loadBalancerGeneration === undefined)
@@ -174,33 +151,23 @@ export class Scaler {
             this.hand?.name === "commit" ||
             ("reading" in look && serverDifference(look.reading, wanted) === undefined);
         const isMade = hasChange(this.config, change) && isApplied;
-        if (!isMade) putBack(this.config, change, before);
-        this.memory = {
-            ...this.memory,
-            ...(isMade && madeIn(this.memory, change, before.replicas, look.atMs)),
-            begun: undefined,
-            seen: seenIn(readWanted(this.config)),
-        };
+        if (isMade) noteMade(this.memory, change, before.replicas, look.atMs);
+        else putBack(this.config, change, before);
+        this.memory.begun = undefined;
+        this.memory.seen = seenIn(readWanted(this.config));
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
 
-    private decide(look: TimedReading | Blind, wanted: Wanted, pool: Pool): Step {
+    private decide(look: LiveLook, wanted: Wanted, pool: Pool): Step {
         const { settings, readySeconds } = wanted;
         const nowMs = look.atMs;
         const floor = floorAt(settings, nowMs, readySeconds);
         const decision = decide(pool, this.memory, settings, floor, nowMs);
         const { recommendation } = decision;
-        if (recommendation)
-            this.memory = {
-                ...this.memory,
-                recommendations: [...this.memory.recommendations, recommendation],
-            };
+        if (recommendation) this.memory.recommendations = [...this.memory.recommendations, recommendation];
         // A sick server first: its share is what the others are busy with.
-        const {
-            change,
-            reason = "",
-            alarming,
-        } = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        const sick = pool.occupied === undefined ? healing(look, wanted, this.memory) : {};
+        const { change, reason = "", alarming } = sick;
         // It leaves `replicas` as they are: what they are to be, the next look says again.
         const said = { ...decision, replicas: wanted.replicas, action: "none", reason } as const;
         if (change) return { decision: { ...said, ...(alarming && { alarming }) }, change };
@@ -214,30 +181,29 @@ export class Scaler {
         const answered = answeredBefore(this.memory.looks, wanted.settings, startedMs);
         const { replicas, retired, loadBalancerGeneration } = wanted;
         const before = { replicas, retired, loadBalancerGeneration };
-        this.memory = { ...this.memory, begun: { change, before } };
+        this.memory.begun = { change, before };
         writeMemory(this.file, this.memory);
         const run = async () => {
             const refusal = await hand
                 .apply(change, `${autoscalePrefix}${what}`, before)
-                .catch((error: unknown) => ({ problem: (error as Error).message, failed: false }));
-            const { failures } = this.memory;
+                .catch((error: unknown) => refuse((error as Error).message));
             this.acting = undefined;
-            this.memory = { ...this.memory, begun: undefined };
+            this.memory.begun = undefined;
             // One that failed when HAProxy had it already stays in the file, and is no person's.
             if (refusal === undefined || hasChange(this.config, change)) {
                 // Not what the file has by now: a person may have edited it meanwhile.
-                const seen = seenIn({ ...wanted, ...change });
-                const made = madeIn(this.memory, change, replicas, Date.now(), answered);
-                this.memory = { ...this.memory, ...made, seen };
+                this.memory.seen = seenIn({ ...wanted, ...change });
+                noteMade(this.memory, change, replicas, Date.now(), answered);
             }
             if (refusal === undefined) {
-                this.memory = { ...this.memory, failures: 0 };
-                const seconds = Math.round((Date.now() - startedMs) / 1000);
-                this.say(`${hand.name === "up" ? "done" : "pushed"} in ${duration(seconds)}`);
+                this.memory.failures = 0;
+                this.say(`${hand.name === "up" ? "done" : "pushed"} in ${timeSince(startedMs)}`);
             } else {
                 this.refused = { problem: refusal.problem, atMs: Date.now() };
-                if (refusal.failed)
-                    this.memory = { ...this.memory, failures: failures + 1, failedAtMs: Date.now() };
+                if (refusal.failed) {
+                    this.memory.failures++;
+                    this.memory.failedAtMs = Date.now();
+                }
             }
             writeMemory(this.file, this.memory);
             return refusal?.problem;

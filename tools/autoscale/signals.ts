@@ -1,4 +1,5 @@
 import type { AutoscaleSettings } from "../../lib/autoscale-settings";
+import { ratePerSecond, type TimedReading } from "../live/reading";
 import type { Blind, Look, Past, Sample } from "./model";
 
 /** What one kind of figure says of the pool. */
@@ -43,6 +44,23 @@ const tolerance = 0.1;
  */
 const cpuLateMs = 180_000;
 
+/** A server that came up so recently may still be warming up: the pool does not shrink because of it. */
+const youngSeconds = 120;
+
+/** @param before The look before, for what HAProxy only counts. @default there is none */
+export function sampleOf(look: TimedReading, before?: TimedReading): Sample {
+    const { servers, running, queued } = look.reading;
+    const up = servers.filter(({ isUp }) => isUp);
+    return {
+        ...{ atMs: look.atMs, running, queued },
+        up: up.length,
+        young: up.filter(({ statusSeconds }) => statusSeconds < youngSeconds).length,
+        down: servers.length - up.length,
+        requestsPerSecond: ratePerSecond(look, before, ({ requests }) => requests),
+        failuresPerSecond: ratePerSecond(look, before, ({ failures }) => failures),
+    };
+}
+
 export const isSample = (look: Look): look is Sample => !("problem" in look);
 
 /** The looks since the last one that saw anything, oldest first. */
@@ -52,34 +70,37 @@ export function failedLooks(looks: readonly Look[]): Blind[] {
 
 /** What was seen in the last `outSeconds`; `undefined`: nothing. */
 export function readSignals(past: Past, settings: AutoscaleSettings, nowMs: number): Seen | undefined {
+    const { requestsPerSecond: bears, cpu, target } = settings;
     const outMs = settings.outSeconds * 1000;
     const all = past.looks.filter(isSample).filter(({ atMs }) => atMs > nowMs - 1.5 * outMs && atMs <= nowMs);
     const window = all.filter(({ atMs }) => atMs > nowMs - outMs);
     const now = window.at(-1);
     if (!now) return undefined;
-    const full = lastFull(window, settings);
+    const full = lastFull(window, settings.slots);
     const isFull = full.length >= 2 && isNoAccident(full, settings.slots);
     const free = window.slice(window.findLastIndex((sample) => isFullAt(sample, settings.slots)) + 1);
     const use = isFull ? fullUse(full, settings) : freeUse(free.length > 0 ? free : window, now, settings);
-    const isShort = use > settings.target * (1 + tolerance);
+    const isShort = use > target * (1 + tolerance);
     const hasDrained = !isFull && free.length < Math.min(3, window.length);
-    const asked = [
-        signal(
-            "busy",
-            use,
-            settings.target,
-            now.up,
-            isFull ? "all slots are taken" : `mean of ${settings.outSeconds} s`,
-        ),
-        ...(settings.requestsPerSecond > 0 ? [requests(window, now, settings)] : []),
-        ...(settings.cpu > 0 ? [cpu(window, now, past, settings)] : []),
-    ];
+    const over = `mean of ${settings.outSeconds} s`;
+    const signals = [signal("busy", use, target, now.up, isFull ? "all slots are taken" : over)];
+    const unknown: string[] = [];
+    if (bears > 0) {
+        const rate = meanOf(window, "requestsPerSecond");
+        const name = `requests a second, of ${bears} a server:`;
+        if (rate === undefined) unknown.push("requests a second");
+        else signals.push(signal(name, rate / (now.up * bears), target, now.up, over));
+    }
+    if (cpu > 0) {
+        const share = meanOf(window, "cpu");
+        const isLate = past.changed !== undefined && now.atMs - past.changed.atMs < cpuLateMs;
+        if (share === undefined || isLate) unknown.push("CPU");
+        else signals.push(signal("CPU", share, cpu, now.up, over));
+    }
     const long = past.looks.filter(isSample).filter(({ atMs }) => atMs > nowMs - settings.inSeconds * 1000);
     return {
-        now,
-        longRatio: freeUse(long, now, settings) / settings.target,
-        signals: asked.filter((signal) => typeof signal !== "string"),
-        unknown: asked.filter((signal) => typeof signal === "string"),
+        ...{ now, signals, unknown },
+        longRatio: freeUse(long, now, settings) / target,
         isFull: isFull && isShort,
         isDraining: (isFull && !isShort) || hasDrained,
         failing: failingShare(window),
@@ -91,10 +112,7 @@ const isFullAt = (sample: Sample, slots: number): boolean =>
     sample.queued > 0 || demand(sample) > sample.up * slots;
 
 /** The newest looks, as far as all slots were taken in each, by as many servers as there are now. */
-export function lastFull(
-    samples: readonly Sample[],
-    { slots }: Pick<AutoscaleSettings, "slots">,
-): readonly Sample[] {
+export function lastFull(samples: readonly Sample[], slots: number): readonly Sample[] {
     const up = samples.at(-1)?.up;
     const other = samples.findLastIndex((sample) => sample.up !== up || !isFullAt(sample, slots));
     return samples.slice(other + 1);
@@ -131,30 +149,11 @@ function fullUse(samples: readonly Sample[], { slots }: AutoscaleSettings): numb
     const [first = 0, ...rest] = recent.map(demand);
     const last = rest.at(-1) ?? first;
     const inside = Math.min(...recent.slice(-2).map(demand)) / ((recent[0]?.up ?? 1) * slots);
-    const came = mean(recent.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
+    const came = meanOf(recent, "requestsPerSecond");
     const answered = answeredPerSecond(recent);
     if (came === undefined || answered === undefined) return inside;
     const isSteady = Math.abs(last - first) < 0.1 * last && (failingShare(recent) ?? 0) < 0.05;
     return isSteady ? inside : Math.min(inside, came / Math.max(answered, 1e-9));
-}
-
-function requests(window: readonly Sample[], { up }: Sample, settings: AutoscaleSettings): Signal | string {
-    const { requestsPerSecond: bears, target, outSeconds } = settings;
-    const rate = mean(window.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
-    if (rate === undefined) return "requests a second";
-    const name = `requests a second, of ${bears} a server:`;
-    return signal(name, rate / (up * bears), target, up, `mean of ${outSeconds} s`);
-}
-
-function cpu(
-    window: readonly Sample[],
-    { atMs, up }: Sample,
-    { changed }: Past,
-    settings: AutoscaleSettings,
-): Signal | string {
-    const share = mean(window.flatMap((sample) => sample.cpu ?? []));
-    if (share === undefined || (changed && atMs - changed.atMs < cpuLateMs)) return "CPU";
-    return signal("CPU", share, settings.cpu, up, `mean of ${settings.outSeconds} s`);
 }
 
 /** Requests at the same time. */
@@ -168,16 +167,17 @@ function signal(name: string, use: number, target: number, up: number, over: str
 }
 
 function failingShare(window: readonly Sample[]): number | undefined {
-    const known = window.flatMap(({ failuresPerSecond: failures, requestsPerSecond: requests }) =>
-        failures === undefined || requests === undefined ? [] : [{ failures, requests }],
-    );
-    const failures = mean(known.map((sample) => sample.failures));
-    const requests = mean(known.map((sample) => sample.requests));
+    const failures = meanOf(window, "failuresPerSecond");
+    const requests = meanOf(window, "requestsPerSecond");
     if (failures === undefined || requests === undefined) return undefined;
     return failures === 0 ? 0 : failures / Math.max(requests, failures);
 }
 
-export function mean(numbers: readonly number[]): number | undefined {
+/** Of those in which it is known. */
+const meanOf = (samples: readonly Sample[], what: "requestsPerSecond" | "failuresPerSecond" | "cpu") =>
+    mean(samples.flatMap((sample) => sample[what] ?? []));
+
+function mean(numbers: readonly number[]): number | undefined {
     return numbers.length === 0 ? undefined : numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
 }
 
@@ -189,8 +189,8 @@ export function answeredPerSecond(samples: readonly Sample[]): number | undefine
     const [first, last] = [samples[0], samples.at(-1)];
     // Of the first only how many were there counts.
     const rates = samples.slice(1);
-    const came = mean(rates.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []));
-    const failed = mean(rates.flatMap(({ failuresPerSecond }) => failuresPerSecond ?? []));
+    const came = meanOf(rates, "requestsPerSecond");
+    const failed = meanOf(rates, "failuresPerSecond");
     if (came === undefined || failed === undefined || !first || !last) return undefined;
     return came - failed - (demand(last) - demand(first)) / ((last.atMs - first.atMs) / 1000);
 }

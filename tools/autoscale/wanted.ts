@@ -3,15 +3,22 @@ import { serverName } from "../../lib/identity";
 import { slots } from "../../lib/slots";
 import { some } from "../cli/words";
 import type { StackConfig } from "../pulumi/stack-config";
+import type { WholeConfig } from "./model";
 
 /** The stack's config, as far as the autoscaler goes by it. */
-export interface Wanted {
-    replicas: number;
-    retired: number[];
-    loadBalancerGeneration: string;
+export interface Wanted extends WholeConfig {
     hold: number[];
     readySeconds: number;
     settings: AutoscaleSettings;
+}
+
+/** What of it the autoscaler may change, as it is just now. */
+export function valuesOf(config: StackConfig, values = config.readAll()): WholeConfig {
+    return {
+        loadBalancerGeneration: String(values.loadBalancerGeneration),
+        replicas: Number(values.replicas),
+        retired: config.readSlots("retired", values),
+    };
 }
 
 /** Read anew for each look: a person's edit counts at once. @throws Error for what is wrong in the file */
@@ -22,23 +29,19 @@ export function readWanted(config: StackConfig): Wanted {
         throw new Error(
             `${config.file} has no autoscale in it: pulumi config set --path autoscale.min 2, and the same with .max and .slots`,
         );
-    const [replicas, readySeconds] = [Number(values.replicas), Number(values.readySeconds)];
-    if (!Number.isInteger(replicas))
+    const own = valuesOf(config, values);
+    if (!Number.isInteger(own.replicas))
         throw new Error(
             `${config.file}: 'replicas' should be a whole number, got ${String(values.replicas)}`,
         );
-    return {
-        ...{ replicas, readySeconds, settings },
-        retired: config.readSlots("retired", values),
-        loadBalancerGeneration: String(values.loadBalancerGeneration),
-        hold: config.readSlots("hold", values),
-    };
+    const hold = config.readSlots("hold", values);
+    return { ...own, hold, readySeconds: Number(values.readySeconds), settings };
 }
 
 /** Names of the servers of haproxy.cfg against those of the config; `undefined`: they are the same. */
 export function serverDifference(
     { servers }: { servers: readonly { name: string }[] },
-    { replicas, retired }: { replicas: number; retired: readonly number[] },
+    { replicas, retired }: Pick<WholeConfig, "replicas" | "retired">,
 ): string | undefined {
     const wanted = slots(replicas, retired).map((slot) => serverName(slot));
     const there = servers.map(({ name }) => name);

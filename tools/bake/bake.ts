@@ -12,14 +12,14 @@ import { userDataHash } from "../../userdata/render";
 import { askApi, useAccountOf } from "../live/api";
 import { StackConfig } from "../pulumi/stack-config";
 import { readStack } from "../pulumi/stack";
-import { Steps } from "../cli/steps";
+import { runStep } from "../cli/steps";
 import { outliveTerminal, stopOn } from "../cli/terminal";
 import { count, dollars } from "../cli/words";
-import { makeBuilder, NotInTime, removeBuilder, snapshot, untilActive, untilSetUp } from "./builder";
+import { becomes, makeBuilder, removeBuilder, snapshot } from "./builder";
 import { type AccountImage, deleteSurplus, imageCost } from "./images";
 import { type Order, readOrder, type StackValues, type Wish } from "./order";
 
-export interface BakeOptions extends Wish {
+interface BakeOptions extends Wish {
     /** @default dev */
     stack: string;
     /** How long the set-up may take. */
@@ -98,35 +98,27 @@ async function make(
         ...{ prefix, userData: order.name, base: order.image },
         ...{ bakedAt: builder.startedAt, hash: userDataHash(order.text) },
     };
-    const steps = new Steps();
     signal.addEventListener("abort", () => {
         leaveOnSecondSignal(stack);
     });
     try {
-        const id = await steps.run("a builder, closed to everybody", async () => {
-            const made = await makeBuilder(prefix, builder, order);
-            await untilActive(made, signal);
-            return made;
-        });
+        const id = await runStep("a builder, closed to everybody", () =>
+            makeBuilder(prefix, builder, order, signal),
+        );
         const setUp = `droplet ${id} is set up by userdata/${order.name}, cleans itself and powers off`;
-        await steps
-            .run(setUp, () => untilSetUp(id, minutes * 60, signal))
-            .catch((error: unknown) => {
-                throw error instanceof NotInTime
-                    ? new Error(notSetUp(order, minutes), { cause: error })
-                    : error;
-            });
-        const image = await steps.run("a snapshot of it", () => snapshot(id, bakedImageName(baked), signal));
+        await runStep(setUp, async () => {
+            if (!(await becomes(id, "off", minutes * 60, signal))) throw new Error(notSetUp(order, minutes));
+        });
+        const image = await runStep("a snapshot of it", () => snapshot(id, bakedImageName(baked), signal));
         return { image, baked };
     } finally {
-        await steps
-            .run("the builder is deleted", () => removeBuilder(prefix, builder))
-            .catch((error: unknown) => {
-                console.error(
-                    `error: ${builderTag(prefix, builder)} could not be deleted: ${(error as Error).message}\n` +
-                        `next: \`make doctor STACK=${stack}\``,
-                );
-            });
+        const deleted = runStep("the builder is deleted", () => removeBuilder(prefix, builder));
+        await deleted.catch((error: unknown) => {
+            console.error(
+                `error: ${builderTag(prefix, builder)} could not be deleted: ${(error as Error).message}\n` +
+                    `next: \`make doctor STACK=${stack}\``,
+            );
+        });
     }
 }
 
@@ -158,11 +150,10 @@ async function tell({ image, baked }: Made, own: StackValues, options: BakeOptio
         `${image.size_gigabytes} GB, ${dollars(imageCost(image))} a month; for sizes with a disk of ${image.min_disk_size} GB and more`,
     ];
     const set = (key: string, value: string | number) => `pulumi config set ${key} ${value} --stack ${stack}`;
-    const isOther = baked.userData !== own.userdata;
-    const use = [set("image", image.id), ...(isOther ? [set("userdata", baked.userData)] : [])].join(" && ");
+    const other = baked.userData === own.userdata ? [] : [set("userdata", baked.userData)];
     const next = write
-        ? `written to Pulumi.${stack}.yaml; next: ${isOther ? `${set("userdata", baked.userData)} && ` : ""}make plan STACK=${stack}`
-        : `next: ${use} && pulumi up --stack ${stack}`;
+        ? `written to Pulumi.${stack}.yaml; next: ${[...other, `make plan STACK=${stack}`].join(" && ")}`
+        : `next: ${[set("image", image.id), ...other, `pulumi up --stack ${stack}`].join(" && ")}`;
     console.log([...about, next, `to go back: ${set("image", own.image)}`].join("\n"));
     const deleted = await deleteSurplus(baked).catch((error: unknown) => {
         console.error(`warning: older images are left: ${(error as Error).message}`);
@@ -170,7 +161,7 @@ async function tell({ image, baked }: Made, own: StackValues, options: BakeOptio
     });
     const ids = deleted.map(({ id }) => id).join(", ");
     const gone = deleted.length > 0 ? [`deleted ${count(deleted.length, "older image")}: ${ids}`] : [];
-    if (gone.length > 0) console.log(gone.join());
+    for (const line of gone) console.log(line);
     if (markdown === undefined) return;
     const text = [
         `<!-- dropscale bake: ${stack} -->`,

@@ -54,8 +54,13 @@ export function builderFirewall(tag: string) {
     };
 }
 
-/** Makes it behind its firewall. @returns its id */
-export async function makeBuilder(prefix: string, builder: Builder, of: BuilderSettings): Promise<number> {
+/** Makes it behind its firewall, and waits until it is on. @returns its id */
+export async function makeBuilder(
+    prefix: string,
+    builder: Builder,
+    of: BuilderSettings,
+    signal: AbortSignal,
+): Promise<number> {
     const tag = builderTag(prefix, builder);
     // A firewall takes only tags that exist.
     await postToApi("tags", { name: tag });
@@ -70,21 +75,24 @@ export async function makeBuilder(prefix: string, builder: Builder, of: BuilderS
         ...(of.sshKeyId !== undefined && { ssh_keys: [of.sshKeyId] }),
     };
     const { droplet } = (await postToApi("droplets", body)) as { droplet: { id: number } };
+    if (!(await becomes(droplet.id, "active", creationSeconds, signal)))
+        throw new Error(`droplet ${droplet.id} is not active after ${creationSeconds} s`);
     return droplet.id;
 }
 
 /**
- * Waits until it is on, and returns; or until it has powered itself off.
+ * Waits until a builder is on; or until it has powered itself off, which it does when its set-up has ended well, and never
+ * else.
  *
- * @param seconds At most.
- * @throws Error where it is gone, does not become so in time, or `signal` is aborted.
+ * @returns Whether it was so within so many seconds.
+ * @throws Error where it is gone, or `signal` is aborted; and as askApi.
  */
-async function until(
+export async function becomes(
     id: number,
     status: "active" | "off",
     seconds: number,
     signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
     const isSo = async () => {
         const found = (await askApi(`droplets/${id}`)) as { droplet: { status: string } } | undefined;
         if (found === undefined)
@@ -92,20 +100,8 @@ async function until(
         const { status: now } = found.droplet;
         return now === status || now === "off" ? true : undefined;
     };
-    if ((await poll(isSo, seconds, signal)) === undefined)
-        throw new NotInTime(`droplet ${id} is not ${status} after ${seconds} s`);
+    return (await poll(isSo, seconds, signal)) ?? false;
 }
-
-/** What was waited for did not come true. */
-export class NotInTime extends Error {}
-
-/** Waits until the builder is made. */
-export const untilActive = (id: number, signal: AbortSignal): Promise<void> =>
-    until(id, "active", creationSeconds, signal);
-
-/** Waits until its set-up has ended well: then it powers itself off, and never else. @throws NotInTime, and as askApi */
-export const untilSetUp = (id: number, seconds: number, signal: AbortSignal): Promise<void> =>
-    until(id, "off", seconds, signal);
 
 interface Action {
     id: number;
@@ -128,10 +124,10 @@ async function askForSnapshot(id: number, name: string): Promise<Action | undefi
 /** Makes a snapshot of its disk; it is off. @throws Error where the service fails or takes over an hour. */
 export async function snapshot(id: number, name: string, signal: AbortSignal): Promise<AccountImage> {
     // A try that got no answer may have been heard. Nobody else makes one of a builder.
-    const start = async () =>
-        (await listAll<Action>(`droplets/${id}/actions`, "actions")).find(
-            ({ type }) => type === "snapshot",
-        ) ?? (await askForSnapshot(id, name));
+    const start = async () => {
+        const actions = await listAll<Action>(`droplets/${id}/actions`, "actions");
+        return actions.find(({ type }) => type === "snapshot") ?? askForSnapshot(id, name);
+    };
     const started = await poll(start, pendingSeconds, signal);
     if (!started)
         throw new Error(
@@ -144,9 +140,8 @@ export async function snapshot(id: number, name: string, signal: AbortSignal): P
         return action.status === "in-progress" ? undefined : action.status;
     };
     const ended = await poll(hasEnded, snapshotSeconds, signal);
-    const made = (await listAll<AccountImage>(`droplets/${id}/snapshots`, "snapshots")).find(
-        (one) => one.name === name,
-    );
+    const snapshots = await listAll<AccountImage>(`droplets/${id}/snapshots`, "snapshots");
+    const made = snapshots.find((one) => one.name === name);
     if (ended === "completed" && made) return made;
     throw new Error(
         `DigitalOcean made no snapshot of droplet ${id}: its action ${started.id} ${ended ?? "takes over an hour"}`,

@@ -34,27 +34,17 @@ export function surplusImages(
     newest: BakedImage,
     inUse: ReadonlySet<number>,
 ): AccountImage[] {
-    const same = images.flatMap((image) => {
-        const baked = readBakedImage(image.name);
-        const isSame =
-            baked?.prefix === newest.prefix &&
-            baked.userData === newest.userData &&
-            baked.base === newest.base;
-        return baked && isSame ? [{ image, bakedAt: baked.bakedAt.getTime() }] : [];
-    });
-    const old = same.sort((a, b) => b.bakedAt - a.bakedAt).slice(kept);
-    return old.map(({ image }) => image).filter(({ id }) => !inUse.has(id));
-}
-
-/** The account's own images. @throws as askApi */
-function readImages(): Promise<AccountImage[]> {
-    return listAll<AccountImage>("images?private=true", "images");
+    const kindOf = (baked?: BakedImage) => JSON.stringify([baked?.prefix, baked?.userData, baked?.base]);
+    const bakedAt = ({ name }: AccountImage) => readBakedImage(name)?.bakedAt.getTime() ?? 0;
+    const same = images.filter(({ name }) => kindOf(readBakedImage(name)) === kindOf(newest));
+    const old = same.sort((a, b) => bakedAt(b) - bakedAt(a)).slice(kept);
+    return old.filter(({ id }) => !inUse.has(id));
 }
 
 /** Deletes those of {@link surplusImages}, and returns them. */
 export async function deleteSurplus(newest: BakedImage): Promise<AccountImage[]> {
     const [images, droplets] = await Promise.all([
-        readImages(),
+        listAll<AccountImage>("images?private=true", "images"),
         listAll<{ image: { id: number } }>("droplets", "droplets"),
     ]);
     const inUse = new Set([...droplets.map(({ image }) => image.id), ...imagesInConfigs()]);

@@ -62,15 +62,11 @@ export async function readOrder(wish: Wish, stack: StackValues): Promise<Order> 
     const { region } = stack;
     if (!image || !image.regions.includes(region) || image.status !== "available")
         problems.push(`image ${base} is not available in ${region}: name another one with --image`);
-    const fits = fittingSizes(sizes, region, image?.min_disk_size ?? 0);
-    const [smallest] = fits;
-    const size = wish.size ?? smallest?.slug ?? "";
-    if (!fits.some(({ slug }) => slug === size))
+    const fits = fittingSizes(sizes, region, image?.min_disk_size ?? 0).map(({ slug }) => slug);
+    const size = wish.size ?? fits[0] ?? "";
+    if (!fits.includes(size))
         problems.push(
-            `size ${size} is not offered in ${region} for ${base}; the smallest are ${fits
-                .slice(0, 5)
-                .map(({ slug }) => slug)
-                .join(", ")}`,
+            `size ${size} is not offered in ${region} for ${base}; the smallest are ${fits.slice(0, 5).join(", ")}`,
         );
     if (problems.length > 0) throw new Error(["this can't be baked:", ...problems].join("\n  "));
     return {

@@ -57,8 +57,8 @@ export function maskingWriter(write: (text: string) => void): {
  *
  * @param secrets Those of fewer than {@link minLength} characters are left.
  */
-export function maskSecrets(text: string, secrets: readonly (string | undefined)[]): string {
-    const known = secrets.filter((secret) => secret !== undefined && secret.length >= minLength) as string[];
+export function maskSecrets(text: string, secrets: readonly string[]): string {
+    const known = secrets.filter((secret) => secret.length >= minLength);
     const forms = known.flatMap((secret) => [
         secret,
         encodeURIComponent(secret),

@@ -37,6 +37,9 @@ export function duration(seconds: number): string {
     return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** How long ago a time in milliseconds was, as {@link duration}. */
+export const timeSince = (startMs: number): string => duration(Math.round((Date.now() - startMs) / 1000));
+
 /** An estimate, rounded: `20 s`, `1 min`, `2 min`. */
 function roughly(seconds: number): string {
     return seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : `${Math.round(seconds / 60)} min`;

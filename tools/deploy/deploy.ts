@@ -1,21 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { useAccountOf } from "../live/api";
-import { isLocked } from "../pulumi/run";
 import { forgetGone } from "./gone";
-import { type Failure, requireOrder, requirePlan, upOrClear } from "./up";
+import { failure, requireOrder, requirePlan, upOrClear } from "./up";
 
-export interface DeployOptions {
+interface DeployOptions {
     refresh?: boolean;
     waitMinutes: number;
     quiet?: boolean;
 }
 
 const lookSeconds = 10;
-
-const failureOf = (error: unknown): Failure => ({
-    problem: (error as Error).message,
-    locked: isLocked((error as Error).message),
-});
 
 /**
  * What a pipeline runs when a change is merged. Refuses what `doctor` and `plan` refuse, policy/limits.yaml among it: no
@@ -26,13 +20,16 @@ export async function deploy(stack: string, { waitMinutes, ...how }: DeployOptio
     const deadline = Date.now() + waitMinutes * 60_000;
     let waits = false;
     for (;;) {
-        const failure: Failure | undefined =
+        const failed =
             (await requireOrder(stack)) ??
-            (await forgetGone(stack).then(() => undefined, failureOf)) ??
+            (await forgetGone(stack).then(
+                () => undefined,
+                (error: unknown) => failure((error as Error).message),
+            )) ??
             (await requirePlan(stack, how.refresh ? ["--refresh"] : [])) ??
             (await upOrClear(stack, how));
-        if (failure === undefined) return;
-        if (!failure.locked || Date.now() > deadline) throw new Error(failure.problem);
+        if (failed === undefined) return;
+        if (!failed.locked || Date.now() > deadline) throw new Error(failed.problem);
         if (!waits) console.error(`another run holds ${stack}: waiting for it, at most ${waitMinutes} min`);
         waits = true;
         await sleep(lookSeconds * 1000);

@@ -14,17 +14,16 @@ export interface Failure {
     interrupted?: boolean;
 }
 
+/** @param words Those that tell of a lock. @default the problem's own */
+export const failure = (problem: string, words = problem): Failure => ({ problem, locked: isLocked(words) });
+
 /**
  * Asks the doctor whether an earlier run has left something half done. What such runs left to delete and serves nobody,
  * it deletes: no run will use it again, and this one may need the room. It changes nothing else.
  */
 export async function requireOrder(stack: string): Promise<Failure | undefined> {
     const { code, words } = await askDoctor(stack, "marked");
-    if (code === 0) return undefined;
-    return {
-        problem: `something is to be cleared first (make doctor):\n${words}`,
-        locked: isLocked(words),
-    };
+    return code === 0 ? undefined : failure(`something is to be cleared first (make doctor):\n${words}`);
 }
 
 /**
@@ -54,18 +53,17 @@ export async function upOrClear(
     stack: string,
     how: Parameters<typeof runUp>[1],
 ): Promise<Failure | undefined> {
-    const failure = await runUp(stack, how);
-    if (failure === undefined || failure.locked || failure.interrupted) return failure;
+    const failed = await runUp(stack, how);
+    if (failed === undefined || failed.locked || failed.interrupted) return failed;
     const { code, words } = await askDoctor(stack, "all");
-    return code === 0 ? failure : { ...failure, problem: `${failure.problem}\n${words}` };
+    return code === 0 ? failed : { ...failed, problem: `${failed.problem}\n${words}` };
 }
 
 /** Plans a change as `make plan` does, and prints it in a line. @returns Why it may not be applied. */
 export async function requirePlan(stack: string, flags: readonly string[]): Promise<Failure | undefined> {
     const { plan } = await readPlan(stack, flags);
     console.log(`${stack}: ${plan.summary}`);
-    if (plan.applicable) return undefined;
-    return { problem: refusalOf(plan.refusals), locked: plan.refusals.some(isLocked) };
+    return plan.applicable ? undefined : failure(refusalOf(plan.refusals));
 }
 
 export function refusalOf(refusals: readonly string[]): string {
@@ -89,12 +87,11 @@ export async function runUp(
     const draws = !quiet && process.stdout.isTTY;
     const env = withAuthor(process.env);
     const child = spawn("pulumi", args, { env, stdio: ["ignore", draws ? "inherit" : "pipe", "pipe"] });
-    const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
-        maskingWriter((text) => stream.write(text)),
-    ) as [ReturnType<typeof maskingWriter>, ReturnType<typeof maskingWriter>];
+    const stdout = maskingWriter((text) => process.stdout.write(text));
+    const stderr = maskingWriter((text) => process.stderr.write(text));
     let output = "";
     let errors = "";
-    const signals: string[] = [];
+    const signals: NodeJS.Signals[] = [];
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
         if (quiet) output += text;
         else stdout.write(text);
@@ -104,13 +101,12 @@ export async function runUp(
         if (!quiet) stderr.write(text);
     });
     // The terminal sends Ctrl-C to pulumi as well: it ends in order, and we after it. SIGTERM comes to us alone.
-    const interrupt = () => signals.push("SIGINT");
-    const terminate = () => {
-        signals.push("SIGTERM");
-        child.kill("SIGTERM");
+    const interrupt = (signal: NodeJS.Signals) => {
+        signals.push(signal);
+        if (signal === "SIGTERM") child.kill(signal);
     };
     process.on("SIGINT", interrupt);
-    process.on("SIGTERM", terminate);
+    process.on("SIGTERM", interrupt);
     try {
         const [code] = (await once(child, "close")) as [number | null];
         stdout.end();
@@ -118,9 +114,9 @@ export async function runUp(
         if (signals.length > 0) return { problem: "it was interrupted", locked: false, interrupted: true };
         if (code === 0) return undefined;
         if (quiet) process.stderr.write(mask(output + errors));
-        return { problem: "`pulumi up` failed", locked: isLocked(errors) };
+        return failure("`pulumi up` failed", errors);
     } finally {
         process.off("SIGINT", interrupt);
-        process.off("SIGTERM", terminate);
+        process.off("SIGTERM", interrupt);
     }
 }

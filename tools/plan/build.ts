@@ -7,12 +7,12 @@ import { checkRules, type Limits } from "../../policy/rules";
 import { loadBalancerFile } from "../../userdata/files";
 import { type Live, type LiveDroplet, pair, servingByState } from "../live/pool";
 import { type Left, leftOf, leftoverName, partOf } from "../live/left";
-import type { PreviewDocument } from "../pulumi/preview";
+import type { PreviewDocument, ResourceState } from "../pulumi/preview";
 import type { StackState } from "../pulumi/state";
 import { type Change, find, listChanges } from "./changes";
 import { type HaproxyPlan, type HaproxySettings, planHaproxy } from "./haproxy";
 import { roomProblem } from "./room";
-import type { LeftDroplet, Plan, ServerPlan } from "./model";
+import type { Draft, LeftDroplet, Plan, ServerPlan } from "./model";
 import { listOthers } from "./others";
 import { lossOf, secondsFor } from "./risk";
 import {
@@ -53,18 +53,15 @@ export interface AccountFacts {
 export function buildPlan(sources: Sources): Plan {
     const { stack, document, state, limits, obstacles } = sources;
     const config = readConfig(document.config);
+    const refused = document.errors.length > 0;
     // What was refused shows what there is: nothing will be touched.
-    const changes = listChanges({ steps: document.errors.length > 0 ? [] : document.steps }, state);
+    const changes = listChanges(refused ? [] : document.steps, state.resources);
     const left = findLeft(sources);
     const list = planServers(changes, config, left);
     const haproxy = planHaproxy(changes, config.traffic);
     const plan = draft(sources, changes, config, { left, list, haproxy });
     const lostRequests = lossOf(changes, plan, config.traffic.drainSeconds);
-    const refused = document.errors.length > 0;
-    const policy =
-        refused || !limits
-            ? { violations: [], unjudged: [] }
-            : checkLimits(changes, plan, namesBefore(list, left), limits);
+    const policy = checkLimits(changes, plan, namesBefore(list, left), refused ? undefined : limits);
     const room = roomProblem(plan);
     const broken = (isAdvisory: boolean) =>
         policy.violations
@@ -76,8 +73,7 @@ export function buildPlan(sources: Sources): Plan {
         ...broken(false),
         ...(room && !room.canBeMet ? [room.text] : []),
     ];
-    const planned = summarize({ ...plan, lostRequests });
-    const summary = refusals.length > 0 ? `refused: ${planned}` : planned;
+    const planned = `${refusals.length > 0 ? "refused: " : ""}${summarize(plan, lostRequests)}`;
     const warnings = [
         ...obstacles,
         ...earlierRuns(stack, { pending: state.pending, isCutOff: haproxy.interrupted && !refused, left }),
@@ -88,7 +84,7 @@ export function buildPlan(sources: Sources): Plan {
     ];
     return {
         ...plan,
-        summary: refused ? "refused, nothing will be touched" : summary,
+        summary: refused ? "refused, nothing will be touched" : planned,
         applicable: refusals.length === 0,
         refusals,
         lostRequests,
@@ -98,17 +94,16 @@ export function buildPlan(sources: Sources): Plan {
     };
 }
 
-/** What changes, without what that means. */
 function draft(
     { stack, document, state, account }: Sources,
     changes: readonly Change[],
     { userDataFile, autoscale }: Config,
     { left, list, haproxy }: { left: Left; list: ServerPlan[]; haproxy: HaproxyPlan },
-) {
+): Draft {
     const leftDroplets = state.leftovers.filter(({ type }) => type === types.droplet);
     const { image, imageIs } = find(changes, types.pool, names.pool)?.after?.inputs ?? {};
     return {
-        version: 1 as const,
+        version: 1,
         stack,
         changes: state.leftovers.length > 0 || changes.some(({ action }) => action !== "same"),
         settings: settingsOf(changes, document.config, userDataFile),
@@ -130,23 +125,19 @@ function draft(
     };
 }
 
-/** Holds what will be against the limits of the stack. */
+/** Holds what will be against the limits of the stack. @param limits Without them nothing is judged. */
 function checkLimits(
     changes: readonly Change[],
-    { monthlyCost }: Pick<Plan, "monthlyCost">,
+    { monthlyCost }: Draft,
     serversBefore: string[],
-    limits: Limits,
+    limits: Limits | undefined,
 ): Plan["policy"] {
     const resources = changes
         .filter(({ action }) => action !== "delete")
         .map(({ urn, after }) => ({ urn, properties: { ...after?.inputs } }));
-    if (resources.length === 0) return { violations: [], unjudged: [] };
-    const facts = {
-        ...factsOf(resources),
-        serversBefore,
-        monthlyCost: monthlyCost.after ?? undefined,
-    };
-    return checkRules(facts, limits);
+    if (!limits || resources.length === 0) return { violations: [], unjudged: [] };
+    const cost = { monthlyCost: monthlyCost.after ?? undefined };
+    return checkRules({ ...factsOf(resources), serversBefore, ...cost }, limits);
 }
 
 function findLeft({ live, state, account }: Sources): Left {
@@ -175,19 +166,12 @@ function readConfig(raw: Readonly<Record<string, string>>): Config {
     const all = { ...unread, ...values };
     const { autoscale, acmeEmail } = all;
     const { https, ...traffic } = trafficOf(all);
+    const thumbprint = acmeEmail !== "" && { thumbprint: "<thumbprint of the account key>" };
     return {
         ...all,
         userDataFile: `userdata/${raw.userdata ?? ""}`,
         autoscale: autoscale && sayAutoscale(autoscale),
-        traffic: {
-            ...traffic,
-            ...(https && {
-                https: {
-                    ...https,
-                    ...(acmeEmail !== "" && { thumbprint: "<thumbprint of the account key>" }),
-                },
-            }),
-        },
+        traffic: { ...traffic, ...(https && { https: { ...https, ...thumbprint } }) },
     };
 }
 
@@ -229,37 +213,27 @@ function countDroplets(changes: readonly Change[], left: number, account: Accoun
 
 function costOf(
     changes: readonly Change[],
-    left: Parameters<typeof sizeOf>[0][],
+    left: readonly ResourceState[],
     { monthlyPrices }: AccountFacts,
 ): Plan["monthlyCost"] {
-    const cost = (droplets: Parameters<typeof sizeOf>[0][], isChecked: boolean): number | null => {
+    const cost = (droplets: readonly ResourceState[], isChecked: boolean): number | null => {
         const prices = droplets.map((droplet) => monthlyPrices.get(sizeOf(droplet) ?? ""));
-        return prices.includes(undefined)
-            ? null
-            : cents(
-                  prices.reduce<number>(
-                      (sum, price = 0) => sum + price,
-                      isChecked ? uptimeCheckMonthlyUsd : 0,
-                  ),
-              );
+        if (prices.includes(undefined)) return null;
+        const check = isChecked ? uptimeCheckMonthlyUsd : 0;
+        return cents(prices.reduce<number>((sum, price = 0) => sum + price, check));
     };
     const droplets = changes.filter(({ type }) => type === types.droplet);
     const checks = changes.filter(({ type }) => type === types.uptimeCheck);
+    const wasChecked = checks.some(({ before }) => before);
+    const isChecked = checks.some(({ after }) => after);
     const old = [...droplets.flatMap(({ before }) => before ?? []), ...left];
-    const has = (when: "before" | "after") => checks.some((check) => check[when]);
-    const [before, after] = [
-        cost(old, has("before")),
-        cost(
-            droplets.flatMap(({ after }) => after ?? []),
-            has("after"),
-        ),
-    ];
-    const atOnce = [...old, ...droplets.filter(isMade).flatMap(({ after }) => after ?? [])];
+    const next = (made: readonly Change[]) => made.flatMap(({ after }) => after ?? []);
+    const [before, after] = [cost(old, wasChecked), cost(next(droplets), isChecked)];
     return {
         before,
         after,
         difference: before === null || after === null ? null : cents(after - before),
-        whileRunning: cost(atOnce, has("before") || has("after")),
+        whileRunning: cost([...old, ...next(droplets.filter(isMade))], wasChecked || isChecked),
     };
 }
 

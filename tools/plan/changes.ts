@@ -1,6 +1,6 @@
 import { isServer, names, types } from "../../lib/identity";
-import { canonical, type PreviewDocument, type PreviewStep, type ResourceState } from "../pulumi/preview";
-import type { StackState } from "../pulumi/state";
+import { canonical, type PreviewStep, type ResourceState } from "../pulumi/preview";
+import type { StateResource } from "../pulumi/state";
 
 export type Action = "create" | "update" | "replace" | "delete" | "same";
 
@@ -39,14 +39,14 @@ const rank: Action[] = ["replace", "create", "delete", "update", "same"];
  *
  * An operation that is not known here counts as an update, so that nothing is left unsaid.
  */
-export function listChanges(document: Pick<PreviewDocument, "steps">, state: StackState): Change[] {
+export function listChanges(steps: readonly PreviewStep[], resources: readonly StateResource[]): Change[] {
     const all = new Map<string, Change>();
-    for (const { urn, type, name, custom, id, inputs, outputs } of state.resources) {
+    for (const { urn, type, name, custom, id, inputs, outputs } of resources) {
         const before = { custom, id, inputs, outputs };
         const change = { urn, type, name, before, after: before, reasons: [], deletedFirst: false };
         all.set(urn, { action: "same", ...change });
     }
-    for (const step of document.steps) {
+    for (const step of steps) {
         const known = all.get(step.urn);
         const next = changeOf(step);
         if (!known || rank.indexOf(next.action) <= rank.indexOf(known.action)) all.set(step.urn, next);
@@ -68,18 +68,15 @@ function withLeaving(changes: Change[]): Change[] {
     });
 }
 
-function changeOf({ op, urn, type, name, before, after, differs, replacedFor }: PreviewStep): Change {
+function changeOf({ op, after, differs, replacedFor, ...step }: PreviewStep): Change {
     const action = actions[op] ?? "update";
     const named = replacedFor.length > 0 ? replacedFor : differs;
     return {
-        urn,
+        ...step,
         action,
-        type,
-        name,
-        ...(before && { before }),
         ...(after && action !== "delete" && { after }),
         // Of what is replaced along with something else the engine names no input.
-        reasons: named.length > 0 || action !== "replace" ? named : differingInputs(before, after),
+        reasons: named.length > 0 || action !== "replace" ? named : differingInputs(step.before, after),
         deletedFirst: action === "replace" && named.length === 0,
     };
 }

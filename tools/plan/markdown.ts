@@ -15,41 +15,36 @@ const foldLength = 200;
 export function planAsMarkdown(plan: Plan, engineDiff: string): string {
     const isPlanned = plan.applicable || plan.changes;
     const top = [
-        marker(plan.stack),
+        `<!-- dropscale plan: ${plan.stack} -->`,
         `${plan.applicable ? "" : ":x: "}**${escape(plan.stack)}: ${escape(plan.summary)}**`,
         plan.refusals.map(refusal).join("\n\n"),
         plan.warnings.map((text) => `- :warning: ${escape(text).replace(/\n/g, "<br>")}`).join("\n"),
         isPlanned ? table(plan) : "",
-        figures(plan),
+        figuresOf(plan)
+            .map(([key, text]) => `- **${key}:** ${escape(text)}`)
+            .join("\n"),
     ]
         .filter(Boolean)
         .join("\n\n");
-    const start = cut(top, maxCommentLength - 2 * foldLength);
     const folds = [
         { title: "user data", text: plan.userDataDiff },
         { title: "haproxy.cfg", text: plan.haproxyDiff },
         { title: "pulumi preview --diff", text: engineDiff },
     ].filter(({ text }) => text.trim() !== "");
-    let result = start;
+    let result = cut(top, maxCommentLength - 2 * foldLength);
     for (const { title, text } of folds) {
         const room = maxCommentLength - result.length - foldLength;
         // Less would not even hold the words that it was cut.
-        if (room > foldLength) result += `\n\n${fold(title, cut(text, room))}`;
+        if (room > foldLength)
+            result += `\n\n<details><summary>${title}</summary>\n\n${fence(cut(text, room), "diff")}\n\n</details>`;
     }
     return `${result}\n`;
 }
-
-/** First line of each comment on a stack: whoever edits it in place looks for it. */
-export const marker = (stack: string): string => `<!-- dropscale plan: ${stack} -->`;
 
 const code = (text: string): string => `\`${text.replace(/[`|\n]/g, " ")}\``;
 
 /** The program's own message has lines that are aligned. */
 const refusal = (text: string): string => (text.includes("\n") ? fence(text, "text") : `> ${escape(text)}`);
-
-function fold(title: string, text: string): string {
-    return `<details><summary>${title}</summary>\n\n${fence(text, "diff")}\n\n</details>`;
-}
 
 function table(plan: Plan): string {
     const rows = planRows(plan).map(({ label, names, kind, why, size }) => [
@@ -60,10 +55,4 @@ function table(plan: Plan): string {
     ]);
     const lines = [["", "what", "why", "size"], ["---", "---", "---", "---"], ...rows];
     return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-function figures(plan: Plan): string {
-    return figuresOf(plan)
-        .map(([key, text]) => `- **${key}:** ${escape(text)}`)
-        .join("\n");
 }

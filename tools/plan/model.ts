@@ -66,6 +66,12 @@ export interface Plan {
     userDataDiff: string;
 }
 
+/** What changes, without what that means. */
+export type Draft = Omit<
+    Plan,
+    "summary" | "applicable" | "refusals" | "lostRequests" | "seconds" | "warnings" | "policy"
+>;
+
 /** A key of the config; or `stack`, the stack's own name, which `pulumi stack rename` changes. */
 export interface Setting {
     key: string;

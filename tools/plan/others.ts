@@ -11,18 +11,10 @@ import { kindOfChange } from "./risk";
 export function listOthers(changes: readonly Change[]): OtherChange[] {
     return changes.flatMap((change) => {
         const { action, type, name, reasons } = change;
-        if (type === types.content && action !== "same")
-            return [
-                {
-                    action,
-                    kind: "content",
-                    name: folderOf(change) ?? name,
-                    what: contentDifference(change),
-                },
-            ];
-        if (isOfContent(change.urn)) return [];
+        if (action === "same") return [];
+        if (type === types.content) return [{ action, kind: "content", ...contentDifference(change) }];
         const isOfSite = type === types.droplet && !isAdminHost(change);
-        if (action === "same" || isOfSite || isComponent(type)) return [];
+        if (isOfSite || isOfContent(change.urn) || isComponent(type)) return [];
         const what = isOfAlerts(change.urn)
             ? alertDifference(change)
             : reasons.flatMap((input) => (input === "inboundRules" ? inboundDifference(change) : [input]));
@@ -46,13 +38,9 @@ function alertDifference({ type, action, before, after, reasons }: Change): stri
     ].filter((text) => text !== "" && text !== unknownValue);
 }
 
-function folderOf({ before, after }: Change): string | undefined {
+/** Its folder; which release follows which, and what of it differs. */
+function contentDifference({ name, before, after }: Change): Pick<OtherChange, "name" | "what"> {
     const folder = (after ?? before)?.inputs?.content;
-    return typeof folder === "string" ? folder : undefined;
-}
-
-/** Which release follows which, and what of it differs. */
-function contentDifference({ before, after }: Change): string[] {
     const release = (state: ResourceState | undefined) =>
         typeof state?.inputs?.release === "string" ? state.inputs.release : "none";
     const [old, next] = [before, after].map(
@@ -62,8 +50,11 @@ function contentDifference({ before, after }: Change): string[] {
         .filter((part) => old?.[part] !== next?.[part])
         .sort(compareTexts)
         .map((part) => `${old?.[part] === undefined ? "+" : next?.[part] === undefined ? "-" : "~"}${part}`);
-    if (release(before) === release(after)) return ["the same release again"];
-    return [`release ${release(before)} → ${release(after)}: ${some(differing, 6, " ")}`];
+    const what =
+        release(before) === release(after)
+            ? "the same release again"
+            : `release ${release(before)} → ${release(after)}: ${some(differing, 6)}`;
+    return { name: typeof folder === "string" ? folder : name, what: [what] };
 }
 
 interface InboundRule {
@@ -74,10 +65,7 @@ interface InboundRule {
 
 /** `port 22 from 198.51.100.7/32 → 203.0.113.0/24`. */
 function inboundDifference({ before, after }: Change): string[] {
-    const [old, next] = [
-        sourcesByPort(before?.inputs?.inboundRules),
-        sourcesByPort(after?.inputs?.inboundRules),
-    ];
+    const [old, next] = [sourcesByPort(before), sourcesByPort(after)];
     const ports = [...new Set([...old.keys(), ...next.keys()])].sort(compareTexts);
     return ports.flatMap((port) => {
         const [from, to] = [old.get(port) ?? "nobody", next.get(port) ?? "nobody"];
@@ -85,7 +73,8 @@ function inboundDifference({ before, after }: Change): string[] {
     });
 }
 
-function sourcesByPort(rules: unknown): Map<string, string> {
+function sourcesByPort(state: ResourceState | undefined): Map<string, string> {
+    const rules = state?.inputs?.inboundRules;
     const list = Array.isArray(rules) ? (rules as InboundRule[]) : [];
     const sources = new Map<string, string[]>();
     for (const { portRange = "all", sourceAddresses = [], sourceTags = [] } of list)

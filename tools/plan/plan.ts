@@ -19,12 +19,12 @@ export async function plan(stack: string, options: ReportOptions & { refresh?: b
     const flags = options.refresh ? ["--refresh"] : [];
     const { plan: read, document } = await readPlan(stack, flags);
     const plan = maskAll(read);
-    const engineDiff =
-        options.markdown === undefined || document.errors.length > 0
-            ? ""
-            : await readEngineDiff(stack, flags);
+    const isShown = options.markdown !== undefined && document.errors.length === 0;
+    const args = ["preview", "--diff", "--color", "never", "--stack", stack, ...flags];
+    // What is wrong, the other preview says.
+    const engineDiff = isShown ? await runPreview(...args).catch(() => "") : "";
     writeReports(options, {
-        markdown: planAsMarkdown(plan, mask(engineDiff)),
+        markdown: planAsMarkdown(plan, mask(readableEngineDiff(engineDiff))),
         json: `${JSON.stringify(plan, null, 2)}\n`,
         text: planAsText(plan, coloursFor(process.stdout)),
     });
@@ -43,10 +43,4 @@ export function readableEngineDiff(text: string): string {
         .replace(/^@ previewing update\.*\n/gm, "")
         .replace(/^ +\[provider=.*\]\n/gm, "")
         .replace(wholeUserData, "$1~ userData: (another one: its diff stands by itself)\n");
-}
-
-/** The engine's own words; what is wrong, the other preview says. */
-async function readEngineDiff(stack: string, flags: readonly string[]): Promise<string> {
-    const options = ["--diff", "--color", "never", "--stack", stack, ...flags];
-    return readableEngineDiff(await runPreview(options).catch(() => ""));
 }

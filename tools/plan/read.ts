@@ -11,56 +11,48 @@ import { strangersIn } from "./strangers";
 import { type AccountFacts, buildPlan } from "./build";
 import type { Plan } from "./model";
 
-export interface ReadPlan {
-    plan: Plan;
-    document: PreviewDocument;
-    state: StackState;
-    /** Only after a run that did not end well. */
-    live?: Live;
-}
-
 /**
  * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
- * that whoever reads the plan sees it.
+ * that whoever reads the plan sees it. `live` only after a run that did not end well.
  */
-export async function readPlan(stack: string, flags: readonly string[] = []): Promise<ReadPlan> {
+export async function readPlan(
+    stack: string,
+    flags: readonly string[],
+): Promise<{ plan: Plan; document: PreviewDocument; state: StackState; live: Live | undefined }> {
     const problems: string[] = [];
-    const orProblem =
-        <T>(otherwise: T) =>
-        (error: unknown) => {
-            problems.push((error as Error).message);
-            return otherwise;
-        };
+    const note = (error: unknown): undefined => {
+        problems.push((error as Error).message);
+    };
     const empty: PreviewDocument = { config: {}, steps: [], errors: [], warnings: [] };
     // First: the engine acts on what stands in a state as soon as it loads it.
-    const exported = await readPulumi("stack", "export", "--stack", stack).catch(orProblem(undefined));
-    const state = exported === undefined ? noState : parseState(exported);
-    const strangers = exported === undefined ? [] : strangersIn(exported, stack, apiAddress());
-    const [seen, account, obstacles, live] = await Promise.all([
+    const found = await readPulumi("stack", "export", "--stack", stack).catch(note);
+    const exported = found ?? '{ "deployment": null }';
+    const state = parseState(exported);
+    const strangers = strangersIn(exported, stack, apiAddress());
+    const [seen = empty, account, obstacles, live] = await Promise.all([
         strangers.length > 0
             ? { ...empty, errors: strangers }
-            : readPreviewDocument(["--stack", stack, ...flags]).catch(orProblem(empty)),
+            : readPreviewDocument(["--stack", stack, ...flags]).catch(note),
         readAccount(),
         readObstacles(stack),
         strangers.length > 0 ? undefined : readIfUnfinished(stack, state),
     ]);
     const name = path.basename(stack);
-    const limits = await Promise.resolve(name).then(readLimits).catch(orProblem(undefined));
+    const limits = await Promise.resolve(name).then(readLimits).catch(note);
     const document = { ...seen, errors: [...seen.errors, ...new Set(problems)] };
-    const facts = { stack, document, state, account, limits, obstacles, ...(live && { live }) };
-    return { plan: buildPlan(facts), document, state, ...(live && { live }) };
+    const plan = buildPlan({ stack, document, state, account, limits, obstacles, live });
+    return { plan, document, state, live };
 }
-
-const noState: StackState = { resources: [], leftovers: [], pending: [] };
 
 /** The load balancer is asked only where the state can't tell what serves: after a run that did not end well. */
 async function readIfUnfinished(stack: string, state: StackState): Promise<Live | undefined> {
     if (state.leftovers.length === 0 && !(servingByState(state) instanceof Error)) return undefined;
-    const read = async () => {
+    try {
         const where = await readStack(stack, () => Promise.resolve(false));
-        return readLive(where, state, readTaggedDroplets(where.prefix));
-    };
-    return read().catch(() => undefined);
+        return await readLive(where, state, readTaggedDroplets(where.prefix));
+    } catch {
+        return undefined;
+    }
 }
 
 /**

@@ -9,7 +9,7 @@ import {
 } from "../../lib/identity";
 import { some } from "../cli/words";
 import type { Action, Change } from "./changes";
-import type { Loss, Plan } from "./model";
+import type { Draft, Loss, Plan } from "./model";
 
 /** What an action on a resource costs. */
 type Cost = Loss["which"];
@@ -27,6 +27,7 @@ interface Kind {
 }
 
 const changedTogether = { create: "none", update: "none", replace: "none" } as const;
+const harmless = { ...changedTogether, delete: "none" } as const;
 
 /** Everything that the program makes; what is not here is named by its type. */
 const resourceKinds: Record<string, Kind> = {
@@ -56,13 +57,10 @@ const resourceKinds: Record<string, Kind> = {
         meaning: "the name leads nowhere, or elsewhere",
     },
     // No request comes to any of them.
-    [types.monitorAlert]: { kind: "alert", costs: { ...changedTogether, delete: "none" } },
-    [types.uptimeCheck]: { kind: "uptime check", costs: { ...changedTogether, delete: "none" } },
-    [types.uptimeAlert]: { kind: "uptime alert", costs: { ...changedTogether, delete: "none" } },
-    [types.remoteCommand]: {
-        kind: "command on the load balancer",
-        costs: { ...changedTogether, delete: "none" },
-    },
+    [types.monitorAlert]: { kind: "alert", costs: harmless },
+    [types.uptimeCheck]: { kind: "uptime check", costs: harmless },
+    [types.uptimeAlert]: { kind: "uptime alert", costs: harmless },
+    [types.remoteCommand]: { kind: "command on the load balancer", costs: harmless },
     [types.localCommand]: { kind: "key pair", costs: changedTogether },
 };
 
@@ -74,11 +72,8 @@ export function kindOfChange(change: Pick<Change, "type" | "name">): string {
 }
 
 /** Whether requests can be lost, as the table of docs/changes.md says. */
-export function lossOf(
-    changes: readonly Change[],
-    { servers, loadBalancer }: Pick<Plan, "servers" | "loadBalancer">,
-    drainSeconds: number,
-): Loss {
+export function lossOf(changes: readonly Change[], plan: Draft, drainSeconds: number): Loss {
+    const { servers, loadBalancer } = plan;
     const restarts = plannedRestart(changes);
     if (loadBalancer.action === "create") return restarts[0] ?? { which: "none", why: "nothing serves yet" };
     if (servers.before > 0 && servers.after === 0)
@@ -115,7 +110,13 @@ function costOf(change: Change): Loss {
     if (type === types.droplet && deletedFirst)
         return { which: "all", why: "droplets are deleted before their successors are made" };
     if (isLoadBalancer(change)) {
-        if (action === "replace") return movedAddress;
+        if (action === "replace")
+            return {
+                which: "in-flight",
+                why:
+                    "those on the first load balancer when the address moves to the second, and the next one on each " +
+                    "kept-alive connection",
+            };
         return { which: action === "delete" ? "all" : "unknown", why: what };
     }
     // Whom a firewall guards: for a moment old and new names are out of step.
@@ -130,13 +131,6 @@ const done: Record<Action, string> = {
     replace: "replaced",
     delete: "deleted",
     same: "as before",
-};
-
-const movedAddress: Loss = {
-    which: "in-flight",
-    why:
-        "those on the first load balancer when the address moves to the second, and the next one on each kept-alive " +
-        "connection",
 };
 
 /**
@@ -156,10 +150,7 @@ const waits = {
     anythingElse: [1, 10],
 } as const;
 
-export function secondsFor(
-    plan: Pick<Plan, "changes" | "servers" | "loadBalancer" | "others" | "leftovers">,
-    drainSeconds: number,
-): Plan["seconds"] {
+export function secondsFor(plan: Draft, drainSeconds: number): Plan["seconds"] {
     const { servers, loadBalancer, others, leftovers } = plan;
     if (!plan.changes) return { from: 0, to: 0 };
     const does = (wanted: Action) => [...servers.list, loadBalancer].some(({ action }) => action === wanted);

@@ -158,10 +158,8 @@ function droplets({ before, whileRunning, after, account }: Plan["droplets"]): s
 }
 
 function policy({ policy: { violations, unjudged }, applicable }: Plan): string {
-    const open =
-        unjudged.length === 0
-            ? ""
-            : `; not judged: ${[...new Set(unjudged.map(({ rule }) => rule))].join(", ")}`;
+    const rules = [...new Set(unjudged.map(({ rule }) => rule))];
+    const open = rules.length === 0 ? "" : `; not judged: ${rules.join(", ")}`;
     if (violations.length > 0) return `${count(violations.length, "limit")} broken${open}`;
     return applicable ? `within policy/limits.yaml${open}` : "";
 }

@@ -7,7 +7,7 @@ import { type Left, leftoverName } from "../live/left";
 import type { ResourceState } from "../pulumi/preview";
 import { type Change, find } from "./changes";
 import { unifiedDiff } from "../cli/diff";
-import type { DropletAction, ServerPlan } from "./model";
+import type { DropletAction, ServerPlan, Setting } from "./model";
 
 const configNames: Record<string, string> = {
     vpcUuid: "VPC",
@@ -90,8 +90,7 @@ function whyNew(slot: number, pool: Change | undefined, config: PoolConfig): str
     // In the state already, and yet to be made: a refresh did not find it in the account.
     if (slotsIn(before.servers).includes(slot)) return ["it is gone from the account: made again"];
     if ((before.retired as unknown[] | undefined)?.includes(slot)) return ["no longer retired"];
-    const grows = Number(before.replicas) < config.replicas;
-    if (grows) return [replicasChange(pool)];
+    if (Number(before.replicas) < config.replicas) return [replicasChange(pool)];
     const retired = config.retired.filter((gone) => slotsIn(before.servers).includes(gone));
     return retired.length > 0 ? [`in place of ${retired.map((gone) => serverName(gone)).join(", ")}`] : [];
 }
@@ -108,18 +107,16 @@ function slotsIn(servers: unknown): number[] {
 /** For which inputs a droplet is replaced or changed, in the words of the config. */
 export function whyDroplet(change: Change, userDataFile: string): string[] {
     return change.reasons.flatMap((input) => {
-        if (input === "userData") return whyUserData(change, userDataFile);
+        if (input === "userData") {
+            const texts = userDataChange(change, userDataFile).map(({ text }) => text);
+            return texts.length > 0 ? texts : "what the program adds to the user data changed";
+        }
         const [before, after] = [change.before, change.after].map((state) => plain(state?.inputs?.[input]));
         const name = configNames[input] ?? input;
         return before === undefined || after === undefined || name !== input
             ? `${name} changed`
             : `${name} ${before} → ${after}`;
     });
-}
-
-function whyUserData(change: Change, file: string): string[] {
-    const texts = userDataChange(change, file).map(({ text }) => text);
-    return texts.length > 0 ? texts : ["what the program adds to the user data changed"];
 }
 
 /** A value that a person can read; `undefined` for any other. */
@@ -131,20 +128,10 @@ function plain(value: unknown): string | undefined {
     return readable && value !== "[secret]" ? words.join(", ") : undefined;
 }
 
-export interface UserDataChange {
-    key: "generation" | "userdata";
-    before: string;
-    after: string;
-    text: string;
-}
-
 /** User data of a droplet before and after; `undefined` where one of them can't be read. */
 function userDataOf({ before, after }: Change): [UserDataParts, UserDataParts] | undefined {
-    const [old, next] = [before?.inputs?.userData, after?.inputs?.userData];
-    const readable = plain(old) !== undefined && plain(next) !== undefined;
-    return readable && typeof old === "string" && typeof next === "string"
-        ? [splitUserData(old), splitUserData(next)]
-        : undefined;
+    const [old, next] = [before, after].map((state) => plain(state?.inputs?.userData));
+    return old === undefined || next === undefined ? undefined : [splitUserData(old), splitUserData(next)];
 }
 
 /** What differs in the user data of backends that are replaced for it, mostly the same in all of them. */
@@ -160,11 +147,11 @@ export function userDataDiff(changes: readonly Change[]): string {
 const ownText = ({ text, generation }: UserDataParts): string =>
     generation === "" ? text : `# generation: ${generation}\n${text}`;
 
-/** The text may be long: how much of it differs, and which it is. */
-export function userDataChange(change: Change, file: string): UserDataChange[] {
+/** As settings of the config, and in words. The text may be long: how much of it differs, and which it is. */
+export function userDataChange(change: Change, file: string): (Setting & { text: string })[] {
     const [from, to] = userDataOf(change) ?? [];
     if (!from || !to) return [{ key: "userdata", before: "?", after: "?", text: `${file} changed` }];
-    const changes: UserDataChange[] = [];
+    const changes: ReturnType<typeof userDataChange> = [];
     if (from.generation !== to.generation) {
         const [was, is] = [from.generation || "(empty)", to.generation || "(empty)"];
         changes.push({ key: "generation", before: was, after: is, text: `generation ${was} → ${is}` });
@@ -189,12 +176,12 @@ function whyHeld({ before }: Change, pool: Change | undefined, config: PoolConfi
     const { image, userData } = before?.inputs ?? {};
     const wanted = String(pool?.after?.inputs?.userData);
     const keeps = [
-        ...(sizeOf(before) === config.size ? [] : [`size ${sizeOf(before) ?? "?"}`]),
-        ...(image === config.image ? [] : [`image ${String(image)}`]),
+        sizeOf(before) !== config.size && `size ${sizeOf(before) ?? "?"}`,
+        image !== config.image && `image ${String(image)}`,
         // The component's input ends with the digest: components/backend-pool.ts.
-        ...(typeof userData === "string" && !wanted.endsWith(userDataHash(splitUserData(userData).text))
-            ? ["its user data"]
-            : []),
-    ];
+        typeof userData === "string" &&
+            !wanted.endsWith(userDataHash(splitUserData(userData).text)) &&
+            "its user data",
+    ].filter((text) => text !== false);
     return [keeps.length > 0 ? `held, keeps ${keeps.join(" and ")}` : "held"];
 }

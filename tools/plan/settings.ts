@@ -27,6 +27,9 @@ export function settingsOf(
     userDataFile: string,
 ): Setting[] {
     const settings = new Map<string, Setting>();
+    const note = (found: readonly Setting[]) => {
+        for (const { key, before, after } of found) settings.set(key, { key, before, after });
+    };
     // These come and go with their components, in a stack that is there.
     const ofOneKey: string[] = [types.https, types.alerts];
     const isThere = changes.some(({ type, before }) => type === types.pool && before);
@@ -40,24 +43,22 @@ export function settingsOf(
             const key = keys[`${type}.${input}`] ?? input;
             const values = [before, after].map((state) => state?.inputs?.[input]);
             const [old = null, next = null] = values.map(show);
-            if (type === types.network && input === "prefix")
-                for (const part of prefixParts(values)) settings.set(part.key, part);
+            if (type === types.network && input === "prefix") note(prefixParts(values));
             else if ((key === "autoscale" && type === types.pool) || type === types.alerts)
-                for (const part of partsOf(key, values[0], values[1])) settings.set(part.key, part);
-            else if (key in config && old !== next) settings.set(key, { key, before: old, after: next });
+                note(partsOf(key, values));
+            else if (key in config && old !== next) note([{ key, before: old, after: next }]);
         }
     }
     const servers = changes.filter(isServer);
     const resized = servers.find(({ reasons }) => reasons.includes("size"));
     if (resized) {
         const [before = null, after = null] = [sizeOf(resized.before), sizeOf(resized.after)];
-        settings.set("size", { key: "size", before, after });
+        note([{ key: "size", before, after }]);
     }
     const rewritten = servers.find(({ reasons }) => reasons.includes("userData"));
     if (rewritten) {
         settings.delete("userdata");
-        for (const { key, before, after } of userDataChange(rewritten, userDataFile))
-            settings.set(key, { key, before, after });
+        note(userDataChange(rewritten, userDataFile));
     }
     return [...settings.values()];
 }
@@ -74,8 +75,8 @@ function prefixParts(values: readonly unknown[]): Setting[] {
 }
 
 /** What differs in it; all of it, where it comes or goes. */
-function partsOf(key: string, before: unknown, after: unknown): Setting[] {
-    const [old, next] = [before, after].map((value) => (isObject(value) ? value : undefined));
+function partsOf(key: string, values: readonly unknown[]): Setting[] {
+    const [old, next] = values.map((value) => (isObject(value) ? value : undefined));
     if (!old || !next) return [{ key, before: old ? "on" : null, after: next ? "on" : null }];
     return Object.keys({ ...old, ...next }).flatMap((part) => {
         const [from, to] = [show(old[part]), show(next[part])];

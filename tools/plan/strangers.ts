@@ -12,6 +12,7 @@ import {
     parseUrn,
     types,
 } from "../../lib/identity";
+import type { ExportedResource } from "../pulumi/state";
 import type { Change } from "./changes";
 
 /**
@@ -19,14 +20,6 @@ import type { Change } from "./changes";
  * would act on it with its own credentials: the engine loads the plugins that a state names, runs the `delete` of a
  * command and the code of a dynamic resource out of it, and sends the token to the address that a provider has there.
  */
-
-interface Exported {
-    urn: string;
-    type: string;
-    delete?: boolean;
-    inputs?: Record<string, unknown>;
-    outputs?: Record<string, unknown>;
-}
 
 const providerType = "pulumi:providers:";
 const commandType = "command:";
@@ -49,15 +42,13 @@ const addresses: Record<string, (api: string) => string[]> = {
  * @param api The API of the stack's account: what its config says, or the environment.
  */
 export function strangersIn(json: string, stack: string, api: string): string[] {
-    const { deployment } = JSON.parse(json) as { deployment: { resources?: Exported[] } | null };
+    const { deployment } = JSON.parse(json) as { deployment: { resources?: ExportedResource[] } | null };
     const resources = deployment?.resources ?? [];
     const stays = new Set(resources.flatMap((resource) => (resource.delete ? [] : [resource.urn])));
     return resources.flatMap((resource) => {
         const foreign = foreignKind(resource);
         if (foreign !== undefined) return [stranger(resource, foreign, stack)];
-        const [why] = [planted(resource, api), ...(resource.delete ? [nobodys(resource, stays)] : [])].filter(
-            (found) => found !== undefined,
-        );
+        const why = planted(resource, api) ?? (resource.delete ? nobodys(resource, stays) : undefined);
         return why === undefined ? [] : [edited(resource, why, stack)];
     });
 }
@@ -94,7 +85,7 @@ export function strangersAmong(changes: readonly Change[], stack: string): strin
     });
 }
 
-function foreignKind({ urn, type }: Exported): string | undefined {
+function foreignKind({ urn, type }: ExportedResource): string | undefined {
     const parsed = parseUrn(urn);
     if (parsed.type !== type) return `whose type is another one, ${type}`;
     const kinds = parsed.chain.split("$").map((kind) => kind.split(":")[0] ?? "");
@@ -104,7 +95,7 @@ function foreignKind({ urn, type }: Exported): string | undefined {
     return isOurs ? undefined : "of a kind that this program does not make";
 }
 
-function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): string | undefined {
+function planted({ type, inputs = {}, outputs = {} }: ExportedResource, api: string): string | undefined {
     if (type.startsWith(commandType))
         return isSet(inputs.delete) || isSet(outputs.delete)
             ? "has a command to run when it is deleted (`delete`); none of this program has"
@@ -113,14 +104,14 @@ function planted({ type, inputs = {}, outputs = {} }: Exported, api: string): st
     const internal = inputs.__internal as object | undefined;
     if (isSet(inputs.pluginDownloadURL) || Object.keys(internal ?? {}).length > 0)
         return "has the engine load another plugin";
-    const [key] = Object.entries(addresses).find(
-        ([key, allowed]) => isSet(inputs[key]) && !allowed(api).includes(String(inputs[key])),
-    ) ?? [undefined];
+    const key = Object.keys(addresses).find(
+        (key) => isSet(inputs[key]) && !addresses[key]?.(api).includes(String(inputs[key])),
+    );
     return key === undefined ? undefined : `sends the token elsewhere (\`${key}\`)`;
 }
 
 /** What is still to be deleted has a successor of its name. */
-function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undefined {
+function nobodys(resource: ExportedResource, stays: ReadonlySet<string>): string | undefined {
     const parsed = parseUrn(resource.urn);
     // The doctor deletes a successor that failed, and so leaves what serves without one.
     const isMachine = isServer(parsed) || isLoadBalancer(parsed) || isAdminHost(parsed);
@@ -129,19 +120,20 @@ function nobodys(resource: Exported, stays: ReadonlySet<string>): string | undef
 }
 
 const stranger = ({ urn }: { urn: string }, what: string, stack: string): string =>
-    `the state has ${urn}, ${what}: look who wrote it there (docs/pipeline.md), and take it out: ` +
-    `pulumi state delete '${urn}' --stack ${stack}`;
+    takeOut(`the state has ${urn}, ${what}`, `delete '${urn}'`, stack);
 
 /** Without it, the next run would make it again, or not know it: only what is wrong with it is to go. */
 const edited = ({ urn }: { urn: string }, why: string, stack: string): string =>
-    `in the state, ${urn} ${why}: look who wrote it there (docs/pipeline.md), and take it out: ` +
-    `pulumi state edit --stack ${stack}`;
+    takeOut(`in the state, ${urn} ${why}`, "edit", stack);
+
+const takeOut = (what: string, command: string, stack: string): string =>
+    `${what}: look who wrote it there (docs/pipeline.md), and take it out: pulumi state ${command} --stack ${stack}`;
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
+
 /** `@pulumi/digitalocean` in package.json: types such as `digitalocean:index/droplet:Droplet`. */
 function importedPackages(): string[] {
     const text = readFileSync(path.join(__dirname, "../../package.json"), "utf8");
     const { dependencies } = JSON.parse(text) as { dependencies: Record<string, string> };
-    const names = Object.keys(dependencies).filter((name) => name !== "@pulumi/pulumi");
-    return names.flatMap((name) => /^@pulumi\/(.+)$/.exec(name)?.[1] ?? []);
+    return Object.keys(dependencies).flatMap((name) => /^@pulumi\/(?!pulumi$)(.+)$/.exec(name)?.[1] ?? []);
 }

@@ -1,19 +1,7 @@
-import type { Plan, ServerPlan } from "./model";
+import type { Draft, Loss, ServerPlan } from "./model";
 import { arrow, count, dollars } from "../cli/words";
 
-type Summarized = Pick<
-    Plan,
-    | "changes"
-    | "servers"
-    | "monthlyCost"
-    | "loadBalancer"
-    | "others"
-    | "leftovers"
-    | "lostRequests"
-    | "haproxyDiff"
->;
-
-export function summarize(plan: Summarized): string {
+export function summarize(plan: Draft, loss: Loss): string {
     const { servers, monthlyCost: cost, loadBalancer, others, leftovers } = plan;
     const money = `${arrow(cost.before, cost.after, dollars)} a month`;
     if (!plan.changes) return `nothing to do: ${count(servers.after, "server")}, ${money}`;
@@ -30,32 +18,26 @@ export function summarize(plan: Summarized): string {
         if (others.some(({ kind }) => kind === "firewall")) parts.push("firewall changed");
     }
     if (leftovers.length > 0) parts.push(`${count(leftovers.length, "leftover")} deleted`);
-    return [...parts, money, lost[plan.lostRequests.which]].join(", ");
+    return [...parts, money, lost[loss.which]].join(", ");
 }
 
 /** What the number of servers does not say. */
 function whatHappens(list: readonly ServerPlan[]): string[] {
     const named = (action: ServerPlan["action"]) =>
         list.filter((server) => server.action === action).map(({ name }) => name);
-    const [made, gone, replaced, changed] = [
-        named("create"),
-        named("delete"),
-        named("replace"),
-        named("update"),
-    ];
+    const [made, gone] = [named("create"), named("delete")];
+    const [replaced, changed] = [named("replace"), named("update")];
     const before = list.length - made.length;
+    const swapped =
+        made.length > 2 ? `${made.length} swapped` : `${made.join(" and ")} for ${gone.join(" and ")}`;
     return [
-        ...(made.length > 0 && made.length === gone.length
-            ? [made.length > 2 ? `${made.length} swapped` : `${made.join(" and ")} for ${gone.join(" and ")}`]
-            : []),
-        ...(replaced.length > 0
-            ? [replaced.length === before ? "all replaced" : `${replaced.length} replaced`]
-            : []),
-        ...(changed.length > 0 ? [`${changed.length} changed in place`] : []),
-    ];
+        made.length > 0 && made.length === gone.length && swapped,
+        replaced.length > 0 && (replaced.length === before ? "all replaced" : `${replaced.length} replaced`),
+        changed.length > 0 && `${changed.length} changed in place`,
+    ].filter((text) => text !== false);
 }
 
-const lost: Record<Plan["lostRequests"]["which"], string> = {
+const lost: Record<Loss["which"], string> = {
     none: "no request lost",
     "in-flight": "requests in flight lost",
     all: "every request lost for a time",

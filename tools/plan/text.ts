@@ -4,12 +4,12 @@ import type { DropletAction, Plan } from "./model";
 import { figuresOf, type PlanRow, planRows } from "./rows";
 import { some } from "../cli/words";
 
-const marks: Record<DropletAction, string> = {
-    create: "+",
-    replace: "±",
-    update: "~",
-    delete: "-",
-    keep: " ",
+const looks: Record<DropletAction, { mark: string; colour?: "green" | "yellow" | "red" }> = {
+    create: { mark: "+", colour: "green" },
+    replace: { mark: "±", colour: "yellow" },
+    update: { mark: "~", colour: "yellow" },
+    delete: { mark: "-", colour: "red" },
+    keep: { mark: " " },
 };
 
 const nameWidth = 24;
@@ -17,16 +17,12 @@ const nameWidth = 24;
 export function planAsText(plan: Plan, colours: Colors): string {
     const { bold, red, yellow } = colours;
     const summary = plan.applicable ? bold(plan.summary) : red(bold(plan.summary));
-    const isPlanned = plan.applicable || plan.changes;
+    const rows = plan.applicable || plan.changes ? planRows(plan) : [];
     const sections = [
         `${bold(plan.stack)}: ${summary}`,
         plan.refusals.map((text) => indent(text, `${red("x")} `)).join("\n"),
         plan.warnings.map((text) => indent(text, `${yellow("!")} `)).join("\n"),
-        isPlanned
-            ? planRows(plan)
-                  .map((row) => line(row, colours))
-                  .join("\n")
-            : "",
+        rows.map((row) => line(row, colours)).join("\n"),
         figuresOf(plan)
             .map(([key, text]) => `  ${key.padEnd(9)} ${text}`)
             .join("\n"),
@@ -39,13 +35,7 @@ export function planAsText(plan: Plan, colours: Colors): string {
 const indent = (text: string, first: string): string => first + text.replace(/\n/g, "\n  ");
 
 function line({ action, label, names, kind, why, size }: PlanRow, colours: Colors): string {
-    const paint = {
-        create: colours.green,
-        replace: colours.yellow,
-        update: colours.yellow,
-        delete: colours.red,
-        keep: String,
-    };
+    const { mark, colour } = looks[action];
     // What is replaced for its size has said it.
     const cells = [
         names.length > 0 ? kind : "",
@@ -53,7 +43,8 @@ function line({ action, label, names, kind, why, size }: PlanRow, colours: Color
         why.some((reason) => reason.includes(size)) ? "" : size,
     ];
     const name = (names.length > 0 ? some(names, names.length > 12 ? 8 : 12) : kind).padEnd(nameWidth);
-    return paint[action](`  ${marks[action]} ${name} ${cells.filter(Boolean).join(", ")}`.trimEnd());
+    const text = `  ${mark} ${name} ${cells.filter(Boolean).join(", ")}`.trimEnd();
+    return colour ? colours[colour](text) : text;
 }
 
 /** Of a first deployment all is new, and the file in components/ is the better read. */

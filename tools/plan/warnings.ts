@@ -1,6 +1,6 @@
 import { keyNames, types } from "../../lib/identity";
 import type { Change } from "./changes";
-import type { Plan } from "./model";
+import type { Draft } from "./model";
 import { count } from "../cli/words";
 import { type Left, sayLeft } from "../live/left";
 
@@ -21,26 +21,18 @@ export function earlierRuns(
     const said = sayLeft(left);
     const clears = left.waiting.length + left.idle.length > 0;
     const deletes = clears ? `. ${doctor} deletes what serves nobody, before this makes more` : "";
-    const cases: [boolean, string][] = [
-        [
-            pending.length > 0,
+    return [
+        pending.length > 0 &&
             `a run was killed while ${pending.join(", ")}: ${doctor} first, then plan again`,
-        ],
-        [
-            isCutOff,
+        isCutOff &&
             "an earlier run ended before its haproxy.cfg was applied to the end: HAProxy runs that one or the one before. " +
                 "This run applies what the config says before it deletes a droplet",
-        ],
-        [said !== undefined, `${said ?? ""}${deletes}`],
-    ];
-    return cases.filter(([holds]) => holds).map(([, text]) => text);
+        said !== undefined && said + deletes,
+    ].filter((text) => text !== false);
 }
 
 /** What a reviewer should not miss, the worst first; of the config alone, the program has warned. */
-export function warningsOf(
-    { settings, servers, loadBalancer }: Pick<Plan, "settings" | "servers" | "loadBalancer">,
-    changes: readonly Change[],
-): string[] {
+export function warningsOf({ settings, servers, loadBalancer }: Draft, changes: readonly Change[]): string[] {
     const { before, after } = servers;
     const newKeys = changes.some(
         ({ type, name, action, before }) =>
@@ -49,30 +41,27 @@ export function warningsOf(
             action !== "same" &&
             before,
     );
-    const cases: [boolean, string][] = [
-        ...settings.map(({ key }): [boolean, string] => [
-            key in identity && before > 0,
-            `another ${key} ${identity[key] ?? ""}: make a new stack instead, move the traffic there, destroy this one`,
-        ]),
-        [newKeys, "keys are made anew: every machine that carries them is replaced"],
-        [after === 0, "no server is left: every request gets the 503 page"],
-        [after === 1, "one server is left: when it dies, nothing serves"],
-        [
-            after > 0 && after < before / 2,
-            `shrinks below half: ${count(before, "server")} become ${after}, each gets ${(before / Math.max(1, after)).toFixed(1)} times the requests`,
-        ],
-        [loadBalancer.action === "replace", "the load balancer is replaced: better in a quiet hour"],
-        [
-            changes.some(({ type, action }) => type === types.https && action === "delete"),
+    const endsHttps = changes.some(({ type, action }) => type === types.https && action === "delete");
+    // The policy refuses it, unless the config asks for it; then it is still to be seen.
+    const opensSsh = changes.some(
+        ({ type, after }) => type === types.network && after?.inputs?.sshFromAnywhere === true,
+    );
+    return [
+        ...settings.map(
+            ({ key }) =>
+                key in identity &&
+                before > 0 &&
+                `another ${key} ${identity[key] ?? ""}: make a new stack instead, move the traffic there, destroy this one`,
+        ),
+        newKeys && "keys are made anew: every machine that carries them is replaced",
+        after === 0 && "no server is left: every request gets the 503 page",
+        after === 1 && "one server is left: when it dies, nothing serves",
+        after > 0 &&
+            after < before / 2 &&
+            `shrinks below half: ${count(before, "server")} become ${after}, each gets ${(before / after).toFixed(1)} times the requests`,
+        loadBalancer.action === "replace" && "the load balancer is replaced: better in a quiet hour",
+        endsHttps &&
             "HTTPS ends: whoever has been redirected to it, or told of it by HSTS, goes there all the same and gets no answer",
-        ],
-        [opensSsh(changes), "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)"],
-    ];
-    return cases.filter(([holds]) => holds).map(([, text]) => text);
-}
-
-/** The policy refuses it, unless the config asks for it; then it is still to be seen. */
-function opensSsh(changes: readonly Change[]): boolean {
-    const network = changes.find(({ type }) => type === types.network);
-    return network?.after?.inputs?.sshFromAnywhere === true;
+        opensSsh && "SSH on the load balancer is open to the whole Internet (sshFromAnywhere)",
+    ].filter((text) => text !== false);
 }

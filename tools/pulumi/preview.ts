@@ -84,19 +84,16 @@ export function parsePreview(json: string): PreviewDocument {
 }
 
 /**
- * What `pulumi preview` prints. It may run where SSH to the load balancer is not allowed: it dials nothing. So the
- * program, which refuses a machine that `adminCidrs` does not hold, is told that this one is admitted.
+ * What `pulumi preview`, or `refresh --preview-only`, prints. It may run where SSH to the load balancer is not allowed: it
+ * dials nothing. So the program, which refuses a machine that `adminCidrs` does not hold, is told that this one is admitted.
  */
-export function runPreview(
-    options: readonly string[],
-    command: "preview" | "refresh" = "preview",
-): Promise<string> {
+export function runPreview(...args: string[]): Promise<string> {
     const own = Object.values(networkInterfaces())
         .flatMap((addresses = []) => addresses)
         .filter(({ family, internal }) => family === "IPv4" && !internal)
         .map(({ address }) => `${address}/32`);
     const admitted = [process.env[admittedVariable] ?? "", ...own].join(",");
-    return readPulumiIn({ ...process.env, [admittedVariable]: admitted }, command, ...options);
+    return readPulumiIn({ ...process.env, [admittedVariable]: admitted }, ...args);
 }
 
 /**
@@ -110,7 +107,7 @@ export async function readPreviewDocument(
     command: "preview" | "refresh" = "preview",
 ): Promise<PreviewDocument> {
     try {
-        return parsePreview(await runPreview(["--json", ...options], command));
+        return parsePreview(await runPreview(command, "--json", ...options));
     } catch (error) {
         const { stdout = "" } = (error as { cause?: { stdout?: string } }).cause ?? {};
         const refused = parsedOrNone(stdout);

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import * as os from "node:os";
@@ -137,13 +138,12 @@ async function ps(columns: string): Promise<string[]> {
  * or something that listens at the engine's address.
  */
 export async function leftOver(processes: readonly Process[]): Promise<Process[]> {
-    const candidates = processes.filter(
-        (process) => enginePort(process.args) !== undefined && !hasEngine(process, processes),
-    );
-    const ports = new Set(candidates.map(({ args }) => enginePort(args) ?? 0));
-    const live = new Set<number>();
-    await Promise.all([...ports].map(async (port) => (await listens(port)) && live.add(port)));
-    return candidates.filter(({ args }) => !live.has(enginePort(args) ?? 0));
+    const found = processes.map(async (process) => {
+        const port = enginePort(process.args);
+        const isLeft = port !== undefined && !hasEngine(process, processes) && !(await listens(port));
+        return isLeft ? [process] : [];
+    });
+    return (await Promise.all(found)).flat();
 }
 
 /**
@@ -181,32 +181,21 @@ function isEngine({ command }: Process): boolean {
 }
 
 function hasEngine(process: Process, processes: readonly Process[]): boolean {
-    for (let at: Process | undefined = process; at && at.pid > 1;) {
-        if (isEngine(at)) return true;
-        const { parent }: Process = at;
-        at = processes.find(({ pid }) => pid === parent);
-    }
-    return false;
+    const parent = processes.find(({ pid }) => pid === process.parent && pid > 1);
+    return isEngine(process) || (parent !== undefined && hasEngine(parent, processes));
 }
 
-function listens(port: number): Promise<boolean> {
-    return new Promise((resolve) => {
-        const socket = connect({ host: "127.0.0.1", port, timeout: 2000 });
-        const end = (answer: boolean) => {
-            socket.destroy();
-            resolve(answer);
-        };
-        socket.once("connect", () => {
-            end(true);
-        });
-        // Nobody there refuses at once; what is merely slow to answer lives.
-        socket.once("timeout", () => {
-            end(true);
-        });
-        socket.once("error", (error: NodeJS.ErrnoException) => {
-            end(error.code !== "ECONNREFUSED");
-        });
-    });
+/** Where nobody is, it is refused at once; what is merely slow to answer lives. */
+async function listens(port: number): Promise<boolean> {
+    const socket = connect({ host: "127.0.0.1", port, timeout: 2000 });
+    try {
+        await Promise.race([once(socket, "connect"), once(socket, "timeout")]);
+        return true;
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code !== "ECONNREFUSED";
+    } finally {
+        socket.destroy();
+    }
 }
 
 /** `false` where the process is another user's; one that is gone is fine. */

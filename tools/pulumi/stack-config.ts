@@ -46,11 +46,14 @@ export class StackConfig {
 
     /** A list of slots. @throws Error if it is none, and as {@link readAll} */
     readSlots(key: "hold" | "retired", values: ConfigValues = this.readAll()): number[] {
-        try {
-            return slotList(key, values[key]);
-        } catch (error) {
-            throw new Error(`${this.file}: ${(error as Error).message}`, { cause: error });
-        }
+        const value = values[key];
+        // `pulumi config set hold '[1]'` makes a text of a list.
+        const list: unknown = typeof value === "string" ? parseJson(value) : (value ?? []);
+        if (!Array.isArray(list) || !list.every((slot) => Number.isInteger(slot) && Number(slot) >= 0))
+            throw new Error(
+                `${this.file}: '${key}' should be a list of slot numbers such as [1], got ${JSON.stringify(value)}`,
+            );
+        return list as number[];
     }
 
     /** `undefined` where it is off. @throws Mistakes with all that is wrong in it, and as {@link readAll} */
@@ -68,9 +71,25 @@ export class StackConfig {
         renameSync(`${this.file}.new`, this.file);
     }
 
-    /** What {@link write} makes of a text of this file. */
+    /** What {@link write} makes of a text of this file: each value on one line, and all else as it was, comments too. */
     textWith(text: string, changes: ConfigChanges): string {
-        return withValues(text, this.project, changes);
+        const document = parseDocument(text);
+        for (const [key, value] of Object.entries(changes)) {
+            if (value === undefined) continue;
+            const path = ["config", `${this.project}:${key}`];
+            const old = document.getIn(path, true);
+            if (Array.isArray(value) && value.length === 0) {
+                document.deleteIn(path);
+            } else if (Array.isArray(value)) {
+                const list = document.createNode(value, { flow: true });
+                if (isCollection(old) && old.flow) list.comment = old.comment;
+                document.setIn(path, list);
+            } else {
+                // An existing scalar keeps its comment.
+                document.setIn(path, value);
+            }
+        }
+        return document.toString({ lineWidth: 0, flowCollectionPadding: false });
     }
 
     /** Runs something with the options with which `pulumi` reads the config so changed. The file stays as it is. */
@@ -109,41 +128,10 @@ export function configIn(text: string, file: string): Record<string, unknown> {
     return (parse(text, file) as { config?: Record<string, unknown> }).config ?? {};
 }
 
-/** @param value As YAML has it, or the text that `pulumi config set hold '[1]'` makes of a list. @throws Error if it is no list of slot numbers. */
-export function slotList(key: string, value: unknown): number[] {
-    const list: unknown = typeof value === "string" ? parseJson(value) : (value ?? []);
-    if (!Array.isArray(list) || !list.every((slot) => Number.isInteger(slot) && Number(slot) >= 0))
-        throw new Error(
-            `'${key}' should be a list of slot numbers such as [1], got ${JSON.stringify(value)}`,
-        );
-    return list as number[];
-}
-
 function parseJson(text: string): unknown {
     try {
         return JSON.parse(text);
     } catch {
         return text;
     }
-}
-
-/** The text of a stack's config with other values, each on one line. All else stays, comments and order too. */
-export function withValues(text: string, project: string, changes: ConfigChanges): string {
-    const document = parseDocument(text);
-    for (const [key, value] of Object.entries(changes)) {
-        if (value === undefined) continue;
-        const path = ["config", `${project}:${key}`];
-        const old = document.getIn(path, true);
-        if (Array.isArray(value) && value.length === 0) {
-            document.deleteIn(path);
-        } else if (Array.isArray(value)) {
-            const list = document.createNode(value, { flow: true });
-            if (isCollection(old) && old.flow) list.comment = old.comment;
-            document.setIn(path, list);
-        } else {
-            // An existing scalar keeps its comment.
-            document.setIn(path, value);
-        }
-    }
-    return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }

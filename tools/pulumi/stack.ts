@@ -109,12 +109,11 @@ async function repairState(
     await rm(file);
 }
 
+/** What tells where a stack's locks are. */
+export type LockPlace = Pick<Stack, "name" | "project" | "backend">;
+
 /** Those that runs hold, or have left; none for a backend whose locks can't be read. @throws as {@link readLocks} */
-export async function locksOf({
-    name,
-    project,
-    backend,
-}: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
+export async function locksOf({ name, project, backend }: LockPlace): Promise<Lock[]> {
     return backend === undefined ? [] : readLocks(backend, project, path.basename(name));
 }
 
@@ -124,7 +123,7 @@ export async function locksOf({
  *
  * @throws Error if one belongs to a run that lives, or to another host's.
  */
-export async function readUnseenLocks(stack: Pick<Stack, "name" | "project" | "backend">): Promise<Lock[]> {
+export async function readUnseenLocks(stack: LockPlace): Promise<Lock[]> {
     const locks = await locksOf(stack);
     // Only now: a run that began between the two would not be seen.
     const processes = locks.length > 0 ? await listProcesses() : [];

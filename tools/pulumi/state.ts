@@ -29,9 +29,10 @@ export interface StackState {
     pending: string[];
 }
 
-type Exported = Omit<Deployment, "resources"> & {
-    resources?: (ResourceState & { urn: string; type: string; delete?: boolean })[];
-};
+/** As `pulumi stack export` has it. */
+export type ExportedResource = Omit<StateResource, "name"> & { delete?: boolean };
+
+type Exported = Omit<Deployment, "resources"> & { resources?: ExportedResource[] };
 
 export function parseState(json: string): StackState {
     const { deployment } = JSON.parse(json, maskSecret) as { deployment: Exported | null };

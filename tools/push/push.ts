@@ -6,12 +6,12 @@ import { kibOf } from "../../components/content/send";
 import { Mistakes } from "../../lib/config-rules";
 import { packCommand, readRelease, type Release, releaseForm } from "../../lib/release";
 import { stopOn } from "../cli/terminal";
-import { count, duration } from "../cli/words";
+import { count, timeSince } from "../cli/words";
 import { runOverSsh, type SshOptions, type SshTarget } from "../live/ssh";
 import { readOutputs, readPulumi } from "../pulumi/run";
 import { StackConfig } from "../pulumi/stack-config";
 
-export interface PushOptions {
+interface PushOptions {
     /** @default the one that is selected */
     stack?: string;
     /** Go back: `true` to the release before, or to the one of this name. */
@@ -55,7 +55,7 @@ export async function push(folder: string | undefined, options: PushOptions): Pr
             { cause: error },
         );
     }
-    console.log(`done in ${duration(Math.round((Date.now() - started) / 1000))}`);
+    console.log(`done in ${timeSince(started)}`);
     remind(stack, release);
 }
 

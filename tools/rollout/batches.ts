@@ -1,5 +1,6 @@
-import { commandNames, serverName, slotOf, types } from "../../lib/identity";
-import type { PreviewDocument, PreviewStep } from "../pulumi/preview";
+import { commandNames, isServer, slotOf, types } from "../../lib/identity";
+import { type Action, type Change, find, listChanges } from "../plan/changes";
+import type { PreviewDocument } from "../pulumi/preview";
 import { stagedHaproxy } from "../pulumi/state";
 
 export interface PoolChanges {
@@ -16,11 +17,6 @@ export interface PoolChanges {
     dropletsDeleted: number;
 }
 
-const idle = new Set(["same", "read", "refresh"]);
-const replacing = new Set(["replace", "create-replacement"]);
-const making = new Set(["create", ...replacing]);
-const deleting = new Set(["delete", "delete-replaced", ...replacing]);
-
 /**
  * Takes from a preview what a roll-out needs.
  *
@@ -29,41 +25,36 @@ const deleting = new Set(["delete", "delete-replaced", ...replacing]);
  *
  * @throws Error if the applied text is not readable.
  */
-export function poolChanges({ steps: all }: Pick<PreviewDocument, "steps">): PoolChanges {
-    const steps = all.filter(({ op, type }) => !idle.has(op) && type !== types.stack);
-    const pool = new Map<number, PreviewStep>();
-    for (const step of steps) {
-        const slot = slotOf(step);
-        if (slot !== undefined && replacing.has(step.op)) pool.set(slot, step);
-    }
-    const replaced = [...pool.keys()].sort((a, b) => a - b);
+export function poolChanges({ steps }: Pick<PreviewDocument, "steps">): PoolChanges {
+    const all = listChanges(steps, []);
+    const changes = all.filter(({ action, type }) => action !== "same" && type !== types.stack);
+    const replaced = changes.filter((change) => change.action === "replace" && isServer(change));
     const applied = replaced.length > 0 ? appliedText(all) : undefined;
-    const droplets = steps.filter(({ type }) => type === types.droplet);
+    const isServing = ({ name, before }: Change) =>
+        applied?.includes(`server ${name} ${String(before?.outputs?.ipv4AddressPrivate)}:`) ?? true;
+    const slotsOf = (servers: Change[]) => servers.flatMap((one) => slotOf(one) ?? []).sort((a, b) => a - b);
+    const droplets = (...wanted: Action[]) =>
+        changes.filter(({ action, type }) => type === types.droplet && wanted.includes(action)).length;
     return {
-        replaced,
-        notServing: replaced.filter((slot) => {
-            if (applied === undefined) return false;
-            const address = pool.get(slot)?.before?.outputs?.ipv4AddressPrivate;
-            return !applied.includes(`server ${serverName(slot)} ${String(address)}:`);
-        }),
-        others: steps
-            .filter((step) => (step.after ?? step.before)?.custom && !pool.has(slotOf(step) ?? -1))
-            .map(({ op, name }) => `${op} ${name}`),
-        changes: steps.length > 0,
-        dropletsMade: droplets.filter(({ op }) => making.has(op)).length,
-        dropletsDeleted: droplets.filter(({ op }) => deleting.has(op)).length,
+        replaced: slotsOf(replaced),
+        notServing: slotsOf(replaced.filter((server) => !isServing(server))),
+        others: changes
+            .filter((change) => (change.after ?? change.before)?.custom && !replaced.includes(change))
+            .map(({ action, name }) => `${action} ${name}`),
+        changes: changes.length > 0,
+        dropletsMade: droplets("create", "replace"),
+        dropletsDeleted: droplets("delete", "replace"),
     };
 }
 
 /**
  * What was last applied to the load balancer; empty where nothing ever was, `undefined` where it is not known. A server
- * that is replaced gets another address, so the commands are among the steps.
+ * that is replaced gets another address, so the commands are among the changes.
  */
-function appliedText(steps: readonly PreviewStep[]): string | undefined {
-    const { staged: command } = commandNames();
-    const step = steps.find(({ type, name }) => type === types.remoteCommand && name === command);
-    if (step && !step.before) return "";
-    const staged = stagedHaproxy(steps.map(({ type, name, before }) => ({ type, name, ...before })));
+function appliedText(changes: readonly Change[]): string | undefined {
+    const command = find(changes, types.remoteCommand, commandNames().staged);
+    if (command && !command.before) return "";
+    const staged = stagedHaproxy(changes.map(({ type, name, before }) => ({ type, name, ...before })));
     // To guess would be to take every server for one that does not serve, and to replace all at once.
     if (!staged?.text.includes("\nbackend pool\n"))
         throw new Error("the state's haproxy.cfg can't be read: which servers serve is not known");

@@ -2,9 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { slotOf } from "../../lib/identity";
 import { readDropletRoom, useAccountOf } from "../live/api";
 import { holdDuring, planBatches, type PoolChanges, poolChanges } from "./batches";
-import type { Live } from "../live/pool";
 import { readHaproxy } from "../live/haproxy";
-import { duration, some } from "../cli/words";
+import { some, timeSince } from "../cli/words";
 import { leftOf } from "../live/left";
 import { limitProblem, roomProblem } from "../plan/room";
 import { readPlan } from "../plan/read";
@@ -15,7 +14,7 @@ import { StackConfig } from "../pulumi/stack-config";
 import { confirm } from "../cli/terminal";
 import { refusalOf, requireOrder, upOrClear } from "../deploy/up";
 
-export interface RolloutOptions {
+interface RolloutOptions {
     stack?: string;
     batch: number;
     pause?: boolean;
@@ -60,9 +59,9 @@ export async function rollout(options: RolloutOptions): Promise<void> {
         const problem = (await upOrClear(stack, { quiet }))?.problem ?? (await sickServers(stack));
         if (problem !== undefined) throw new Error(failure(step, problem));
         replaced += step.replaces.length;
-        console.log(`${step.title}: done in ${secondsSince(stepStarted)}, every server of the stack answers`);
+        console.log(`${step.title}: done in ${timeSince(stepStarted)}, every server of the stack answers`);
     }
-    console.log(`${replaced} replaced in ${secondsSince(started)}`);
+    console.log(`${replaced} replaced in ${timeSince(started)}`);
 }
 
 /**
@@ -77,14 +76,24 @@ async function planWhole(config: StackConfig, stack: string, batch: number): Pro
     // For how many droplets there is room depends on the batches: that is counted below.
     const refusals = plan.refusals.filter((text) => text !== roomProblem(plan)?.text);
     if (refusals.length > 0) throw new Error(refusalOf(refusals));
-    const whole = withWaiting(poolChanges(document), live);
-    const { leftovers } = state;
+    const left = live && leftOf(live);
+    const waiting = left?.waiting.map(slotOf) ?? [];
+    // The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does.
+    const withWaiting = (preview: PoolChanges): PoolChanges => ({
+        ...preview,
+        notServing: preview.replaced.filter(
+            (slot) => preview.notServing.includes(slot) || waiting.includes(slot),
+        ),
+    });
+    const whole = withWaiting(poolChanges(document));
     const batches = planBatches(whole, config.readSlots("hold"), batch);
     const serving = holdDuring(batches, -1);
-    const first = serving.length > 0 ? withWaiting(await previewHeld(config, stack, serving), live) : whole;
-    const situation = { whole, first, leftovers, batches };
+    const first = serving.length > 0 ? withWaiting(await previewHeld(config, stack, serving)) : whole;
+    const situation = { whole, first, leftovers: state.leftovers, batches };
     const steps = planSteps(situation);
-    const idle = { droplets: wouldGo(live, whole), stack };
+    // What the doctor would delete, and this change does not use.
+    const unused = whole.replaced.filter((slot) => waiting.includes(slot)).length;
+    const idle = { droplets: (left?.idle.length ?? 0) + unused, stack };
     const needed = dropletsNeeded(situation, steps);
     const tooMany = limitProblem({ ...(await readDropletRoom()), ...needed, idle }, batch);
     if (tooMany !== undefined) throw new Error(tooMany);
@@ -99,24 +108,6 @@ function previewHeld(config: StackConfig, stack: string, hold: readonly number[]
         if (document.errors.length > 0) throw new Error(document.errors.join("\n"));
         return poolChanges(document);
     });
-}
-
-/** The state does not know what serves after a run that ended before its haproxy.cfg was applied; HAProxy does. */
-function withWaiting(preview: PoolChanges, live: Live | undefined): PoolChanges {
-    const waiting = waitingSlots(live);
-    const notServing = preview.replaced.filter(
-        (slot) => preview.notServing.includes(slot) || waiting.has(slot),
-    );
-    return { ...preview, notServing };
-}
-
-const waitingSlots = (live: Live | undefined): Set<number | undefined> =>
-    new Set(live ? leftOf(live).waiting.map(slotOf) : []);
-
-/** How many droplets the doctor would delete that this change does not use. */
-function wouldGo(live: Live | undefined, { replaced }: PoolChanges): number {
-    const slots = waitingSlots(live);
-    return (live ? leftOf(live).idle.length : 0) + replaced.filter((slot) => slots.has(slot)).length;
 }
 
 /** Names the servers of the stack that don't pass HAProxy's checks; `undefined` if there are none. */
@@ -143,5 +134,3 @@ function failure({ title, hold }: Step, problem: string): string {
 stopped at: ${title}. ${held}What served before still serves.
 To go on, fix what was wrong, if anything was, and run this again; to roll back, put the old value back first.`;
 }
-
-const secondsSince = (start: number): string => duration(Math.round((Date.now() - start) / 1000));

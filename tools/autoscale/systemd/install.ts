@@ -3,29 +3,17 @@ import { userInfo } from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { execFile } from "node:child_process";
+import type { AutoscaleOptions } from "../autoscale";
 
-export interface InstallOptions {
-    stack: string;
-    /** @default a dry run, which only says what it would do */
-    apply?: "up" | "commit";
+interface InstallOptions extends Pick<AutoscaleOptions, "stack" | "apply" | "metricsPort"> {
     /** A timer that looks once a minute, in place of a service that always runs. @default false */
     timer?: boolean;
-    /** As of `autoscale`; not with `timer`. @default none are served */
-    metricsPort?: number;
     /** Print the files, and write nothing. @default false */
     print?: boolean;
 }
 
-/** What the units have of this machine. */
-export interface ThisMachine {
-    /** The checkout. */
-    folder: string;
-    user: string;
-    /** Path of node. */
-    node: string;
-    /** Folders of the programs that it runs. */
-    path: string;
-}
+/** What the units have of this machine: the checkout, the user, the path of node, folders of the programs that it runs. */
+type ThisMachine = Record<"folder" | "user" | "node" | "path", string>;
 
 export interface UnitFile {
     /** Where it belongs. */
@@ -36,9 +24,13 @@ export interface UnitFile {
 const unitFolder = "/etc/systemd/system";
 const programs = ["pulumi", "git", "ssh"];
 
+/** The service of a stack, which a timer starts where there is one; of no stack, its template. */
+const serviceOf = (stack: string, timer: boolean): string =>
+    `dropscale-autoscale${timer ? "-once" : ""}@${stack}.service`;
+
 /** The unit to enable for a stack. */
 export const unitOf = (stack: string, timer: boolean): string =>
-    timer ? `dropscale-autoscale-once@${stack}.timer` : `dropscale-autoscale@${stack}.service`;
+    timer ? serviceOf(stack, timer).replace(/service$/, "timer") : serviceOf(stack, timer);
 
 /**
  * The unit files of a stack: the templates, which all stacks of this machine share, and what this one is run with.
@@ -49,21 +41,18 @@ export function unitFiles(
     { stack, apply, timer = false, metricsPort }: InstallOptions,
     place: ThisMachine,
 ): UnitFile[] {
-    for (const word of Object.values(place) as string[])
+    for (const word of Object.values(place))
         if (/["\\$\n]/.test(word))
             throw new Error(`a unit can't hold the path ${word}: move it to one without quotes, \\ and $`);
-    const templates = timer
-        ? ["dropscale-autoscale-once@.service", "dropscale-autoscale-once@.timer"]
-        : ["dropscale-autoscale@.service"];
-    const service = templates[0]?.replace("@", `@${stack}`);
+    const templates = new Set([serviceOf("", timer), unitOf("", timer)]);
     const options = [
         ...(apply ? [`--apply ${apply}`] : []),
         ...(metricsPort === undefined ? [] : [`--metrics-port ${metricsPort}`]),
     ].join(" ");
     return [
-        ...templates.map((name) => ({ file: path.join(unitFolder, name), text: filled(name, place) })),
+        ...[...templates].map((name) => ({ file: path.join(unitFolder, name), text: filled(name, place) })),
         {
-            file: path.join(unitFolder, `${service}.d`, "options.conf"),
+            file: path.join(unitFolder, `${serviceOf(stack, timer)}.d`, "options.conf"),
             text: `[Service]\nEnvironment="DROPSCALE_OPTIONS=${options}"\n`,
         },
     ];
@@ -72,8 +61,7 @@ export function unitFiles(
 function filled(template: string, place: ThisMachine): string {
     const read = (name: string) => readFileSync(path.join(__dirname, name), "utf8");
     // In a unit, % begins a specifier.
-    const words = Object.entries(place) as [string, string][];
-    return words.reduce(
+    return Object.entries(place).reduce(
         (text, [name, value]) => text.replaceAll(`@${name.toUpperCase()}@`, value.replaceAll("%", "%%")),
         read(template).replace("@COMMON@\n", read("common.conf")),
     );
@@ -112,10 +100,9 @@ export async function install(options: InstallOptions): Promise<void> {
         throw new Error(
             `--stack should be the stack's name alone, lower-case letters, digits and dashes, got ${stack}`,
         );
-    const user = process.env.SUDO_USER ?? userInfo().username;
     const files = unitFiles(options, {
         folder: process.cwd(),
-        user,
+        user: process.env.SUDO_USER ?? userInfo().username,
         node: process.execPath,
         path: searchPath(),
     });
@@ -134,16 +121,14 @@ export async function install(options: InstallOptions): Promise<void> {
     mkdirSync(path.dirname(secrets), { recursive: true, mode: 0o700 });
     const isThere = existsSync(secrets);
     if (!isThere) writeFileSync(secrets, secretsTemplate(apply), { mode: 0o600 });
-    if (isThere && (statSync(secrets).mode & 0o077) !== 0)
+    else if ((statSync(secrets).mode & 0o077) !== 0)
         console.log(`${secrets} can be read by others: chmod 600 ${secrets}`);
     await promisify(execFile)("systemctl", ["daemon-reload"]);
-    const unit = unitOf(stack, timer);
-    const log = `journalctl --follow --unit ${unitOf(stack, false).replace("@", timer ? "-once@" : "@")}`;
     const next = [
         isThere ? `${secrets} stays as it is` : `fill in ${secrets}: what it must hold stands there`,
         `systemctl disable --now ${unitOf(stack, !timer)}   if that one ran before: one autoscaler a stack`,
-        `systemctl enable --now ${unit}`,
-        `${log}   what it does${apply ? "" : ", and would do: without --apply it changes nothing"}`,
+        `systemctl enable --now ${unitOf(stack, timer)}`,
+        `journalctl --follow --unit ${serviceOf(stack, timer)}   what it does${apply ? "" : ", and would do: without --apply it changes nothing"}`,
     ];
     console.log(["", "Next:", ...next.map((line) => `  ${line}`)].join("\n"));
 }
