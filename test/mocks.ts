@@ -50,6 +50,8 @@ export interface RunOptions {
     preview?: boolean;
     /** The region's default VPC. @default one that is not ours */
     defaultVpc?: { id: string; name: string };
+    /** What the provider says to every question, as where the token is wrong. @default it answers */
+    refusal?: string;
     /** The region has no VPC at all. @default false */
     noVpc?: boolean;
     /** What the account has already. @default nothing */
@@ -154,6 +156,7 @@ function answer(
 ): Record<string, unknown> {
     // The SDK reads `details` of an error of the engine's protocol.
     const refuse = (details: string) => Object.assign(new Error(details), { details });
+    if (options.refusal !== undefined) throw refuse(options.refusal);
     switch (token.split(":")[2]) {
         case "getSizes":
             return { sizes };

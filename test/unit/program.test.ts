@@ -191,6 +191,13 @@ describe("what only the account can tell", () => {
         );
     });
 
+    it("says in one line what a refused token needs, however the provider's words are broken", async () => {
+        const refusal = 'GET http://api/v2/sizes: 401 (request "1")\n Unable to authenticate you\n\n';
+        await expect(runProgram({ refusal })).rejects.toThrow(
+            /^the account could not be read: .*401 \(request "1"\) Unable to authenticate you; set DIGITALOCEAN_TOKEN [^\n]+$/,
+        );
+    });
+
     it("refuses a VPC of another region", async () => {
         const vpcId = "5a4981aa-9653-4bd1-bef5-d6bff52042e4";
         await expect(runProgram({ config: { region: "nyc3", vpcId } })).rejects.toThrow(
