@@ -522,6 +522,13 @@ describe("what a bake left that was killed", () => {
         expect(verdicts(left(other))).toEqual(told);
     });
 
+    it("is not what guards a droplet of the state", () => {
+        expect(verdicts(left(builder()), { known: new Set(["droplet 8"]) })).toEqual({
+            "firewall fw": "tell",
+            [`tag ${tag}`]: "tell",
+        });
+    });
+
     it("is no other stack's", () => {
         expect(verdicts(left(builder()), { prefix: "shop" })).toEqual({});
     });

@@ -151,10 +151,12 @@ export class Scaler {
             this.hand?.name === "commit" ||
             ("reading" in look && serverDifference(look.reading, wanted) === undefined);
         const isMade = hasChange(this.config, change) && isApplied;
+        if (!isMade) putBack(this.config, change, before);
+        // It throws where somebody is at the file: then nothing is forgotten.
+        const seen = seenIn(readWanted(this.config));
         if (isMade) noteMade(this.memory, change, before.replicas, look.atMs);
-        else putBack(this.config, change, before);
         this.memory.begun = undefined;
-        this.memory.seen = seenIn(readWanted(this.config));
+        this.memory.seen = seen;
         return isMade ? `${what}; but it had been made` : `${what}: decides anew`;
     }
 

@@ -231,6 +231,8 @@ function leftByBakes(of: Case): Orphan[] {
     // Without its firewall, or its tag, a droplet would be open.
     const judgeGuard = ({ name: tag }: Thing): Judgement => {
         const guarded = builders.filter(({ tags }) => tags.includes(tag)).map(({ id }) => String(id));
+        if (guarded.some((id) => of.known.has(`droplet ${id}`)))
+            return tell("a droplet of the state has its tag");
         const stays = droplets.find(({ id, verdict }) => verdict !== "delete" && guarded.includes(id));
         if (!stays) return judge(tag);
         return { verdict: stays.verdict, why: `${stays.name} (${stays.id}) needs it, ${stays.why}` };
