@@ -23,7 +23,7 @@ config:
 /** A stack's folder, a hand that only remembers what it was asked for, and a clock of the test's own. */
 describe("the autoscaler's rounds", () => {
     const home = process.cwd();
-    const { PATH, XDG_STATE_HOME } = process.env;
+    const { PATH, XDG_STATE_HOME, PULUMI_BACKEND_URL } = process.env;
     let folder: string;
     let nowMs: number;
     let said: string[];
@@ -41,12 +41,14 @@ describe("the autoscaler's rounds", () => {
         process.chdir(folder);
         process.env.PATH = `${folder}/bin:${PATH ?? ""}`;
         process.env.XDG_STATE_HOME = path.join(folder, "memory");
+        // Of the shell's `make env`: here `pulumi` says where the state is.
+        delete process.env.PULUMI_BACKEND_URL;
         [nowMs, said, asked] = [Date.now(), [], []];
         answer = () => Promise.resolve(undefined);
     });
     afterEach(() => {
         process.chdir(home);
-        Object.assign(process.env, { PATH });
+        Object.assign(process.env, { PATH }, PULUMI_BACKEND_URL === undefined ? {} : { PULUMI_BACKEND_URL });
         if (XDG_STATE_HOME === undefined) delete process.env.XDG_STATE_HOME;
         else process.env.XDG_STATE_HOME = XDG_STATE_HOME;
         rmSync(folder, { recursive: true });
