@@ -20,7 +20,7 @@ export interface RunningSandbox {
 export interface AccountOptions {
     /** How many droplets it may have. @default the API's own */
     dropletLimit?: number;
-    /** `false`: nobody is told to wait for having asked too often. @default true */
+    /** `false`: the API answers however often it is asked. @default true */
     rateLimit?: boolean;
 }
 

@@ -78,6 +78,15 @@ export class Visitors {
         await Promise.all(this.loops);
     }
 
+    /** Ends them when something has come to its end, well or not. */
+    async during<T>(change: Promise<T>): Promise<T> {
+        try {
+            return await change;
+        } finally {
+            await this.stop();
+        }
+    }
+
     private async ask(url: string, agent: Agent | undefined): Promise<void> {
         while (!this.stopped) {
             const { status, error } = await get(url, {

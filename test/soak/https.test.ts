@@ -138,11 +138,7 @@ describe("a site whose certificate comes by itself", () => {
 
         await site.world.configure({ acmeServer: undefined });
         const visitors = new Visitors(`https://${address}`, tls());
-        try {
-            await upEndsWell(site.world);
-        } finally {
-            await visitors.stop();
-        }
+        await visitors.during(upEndsWell(site.world));
         expect(visitors.failures.length, visitors.failures.join("\n")).toBeLessThanOrEqual(Visitors.clients);
         expect(visitors.failures.join()).not.toMatch(/certificate|self.signed/i);
         expect((await dropletNamed(site.world, "load-balancer")).id).not.toBe(id);

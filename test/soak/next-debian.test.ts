@@ -14,11 +14,7 @@ describe("the next Debian", () => {
     async function failuresOf(change: Record<string, unknown>): Promise<string[]> {
         await site.world.configure(change);
         const visitors = new Visitors(site.url);
-        try {
-            await upEndsWell(site.world);
-        } finally {
-            await visitors.stop();
-        }
+        await visitors.during(upEndsWell(site.world));
         expect(visitors.requests).toBeGreaterThan(0);
         return visitors.failures;
     }

@@ -16,11 +16,7 @@ describe("a stack whose keys are rotated", () => {
     /** `up` that replaces a key's command; visitors lose at most what is in flight when the address moves. */
     async function rotate(key: string): Promise<void> {
         const visitors = new Visitors(site.url);
-        try {
-            await upEndsWell(site.world, "--replace", `**::${key}`);
-        } finally {
-            await visitors.stop();
-        }
+        await visitors.during(upEndsWell(site.world, "--replace", `**::${key}`));
         expect(visitors.requests).toBeGreaterThan(0);
         expect(visitors.failures.length, visitors.failures.join("\n")).toBeLessThanOrEqual(Visitors.clients);
         await expectConverged(site.world, site.url, ["web-0", "web-1"]);

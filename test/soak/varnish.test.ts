@@ -341,11 +341,7 @@ describe.each(["debian-12-x64", "debian-13-x64"])("userdata/varnish.yaml on %s",
         });
         await site.world.configure({ image: String(snapshots[0]?.id) });
         const visitors = new Visitors(site.url);
-        try {
-            await upEndsWell(site.world);
-        } finally {
-            await visitors.stop();
-        }
+        await visitors.during(upEndsWell(site.world));
         expect(visitors.failures).toEqual([]);
         ({ id } = await dropletNamed(site.world, "web-0"));
         const log = await inside("journalctl --unit varnish --boot --output cat");

@@ -36,7 +36,7 @@ describe("what apt on the load balancer says", () => {
         [said(others), "has updates waiting: 2 packages of Debian (1 for security)"],
         [said("reboot"), "has a newer kernel than the one that runs"],
         [parseUpdates("lists 72"), "could not fetch its package lists for 3 days"],
-    ])("is told %#", (updates, ...problems) => {
+    ])("is described in words (%#)", (updates, ...problems) => {
         expect(judgeUpdates(updates, "prod").problems).toEqual(problems);
     });
 

@@ -44,7 +44,7 @@ export class PageServer {
 
     /**
      * @param files By path; `/` is the page.
-     * @param greeting What a page is told when it begins to listen, as {@link tell} is.
+     * @param greeting The first messages for a page that connects, in the form that {@link tell} takes.
      */
     constructor(
         private readonly files: ReadonlyMap<string, PageFile>,

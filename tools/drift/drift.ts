@@ -85,7 +85,7 @@ async function examine(stack: Stack): Promise<DriftReport> {
     ]);
     const differences = found.flat();
     const report = { stack: name, differences, unchecked };
-    // Where the load balancer is away, nobody needs to hear that it does not answer.
+    // Once it is said that the load balancer is gone, its silence is no news.
     if (loadBalancerIsAway(differences)) return report;
     differences.push(...(await part("haproxy.cfg", async () => haproxy(name, state, await live))));
     // Where nothing was ever staged, there may be no load balancer to ask.

@@ -32,7 +32,7 @@ export interface LiveReleases {
 export const askReleases = "bash -s releases";
 
 /**
- * Asks the load balancer over SSH, which asks each server; by this checkout's script, whatever is installed there.
+ * Asks each server through the load balancer, by the script of this checkout, not the one that is installed there.
  *
  * @param applied See {@link judgeReleases}.
  */

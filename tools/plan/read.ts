@@ -12,8 +12,8 @@ import { type AccountFacts, buildPlan } from "./build";
 import type { Plan } from "./model";
 
 /**
- * Runs the real preview, and reads the state for what that hides. Changes nothing; what is wrong stands in the plan, so
- * that whoever reads the plan sees it. `live` only after a run that did not end well.
+ * Runs the real preview, and reads the state for what that hides. Changes nothing. What goes wrong is
+ * part of the plan, for its readers to see. `live` only after a run that did not end well.
  */
 export async function readPlan(
     stack: string,

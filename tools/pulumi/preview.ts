@@ -84,8 +84,8 @@ export function parsePreview(json: string): PreviewDocument {
 }
 
 /**
- * What `pulumi preview`, or `refresh --preview-only`, prints. It may run where SSH to the load balancer is not allowed: it
- * dials nothing. So the program, which refuses a machine that `adminCidrs` does not hold, is told that this one is admitted.
+ * What `pulumi preview`, or `refresh --preview-only`, prints. Neither dials the load balancer, so either may run on a machine
+ * that `adminCidrs` does not hold: the program, which would refuse it, sees it as admitted.
  */
 export function runPreview(...args: string[]): Promise<string> {
     const own = Object.values(networkInterfaces())
